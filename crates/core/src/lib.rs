@@ -1,0 +1,32 @@
+//! The row's way, a module per stage.
+//!
+//! ```text
+//!  producers ─▶ ingest ─▶ buffer ─▶ batch ─▶ store (ClickHouse over HTTP)
+//!               mover     state     mover    state
+//!                           │                  │
+//!                           └────▶ query ◀─────┘          catalog (state) knows batches,
+//!                                  mover                  watermarks, datasets, retry keys
+//! ```
+//!
+//! Movers know states, states know only `tidegate-model`, movers never know each other: `cargo xtask tidy` checks it.
+
+/// ingest: requests become checked rows, and are acknowledged once the buffer has them.
+pub mod ingest;
+
+/// buffer: the write-ahead log and the hot tail.
+pub mod buffer;
+
+/// batch: the hot tail is sealed, inserted, advanced over and trimmed.
+pub mod batch;
+
+/// store: ClickHouse behind HTTP, wherever it runs.
+pub mod store;
+
+/// query: stored rows and hot tail become one answer.
+pub mod query;
+
+/// catalog: datasets, schemas, batches, watermarks, retry keys.
+pub mod catalog;
+
+/// world: the real forms of the doors to the outside.
+pub mod world;

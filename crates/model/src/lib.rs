@@ -1,0 +1,33 @@
+//! The words every other crate speaks: tables and their columns, row numbers, ids, limits, kinds of error.
+//!
+//! Pure: no I/O, no async, no clock, no environment. Anything that can fail here fails on its arguments alone.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `ids.rs` | [`TableName`], [`Seq`], [`SeqRange`], [`BufferId`], [`BatchId`] |
+//! | `time.rs` | [`UnixNanos`] |
+//! | `signal.rs` | [`Signal`] |
+//! | `table.rs` | [`TableSpec`]: one table's columns, as Arrow and as ClickHouse types |
+//! | `tables.rs` | the built-in tables: logs, spans, metrics |
+//! | `partition.rs` | which partition a row belongs to |
+//! | `error.rs` | [`ErrorKind`]: what the caller does next |
+//! | `world.rs` | [`Clock`]: the doors to the world outside
+//! | `limits.rs` | every named limit, with the reason for its number |
+
+mod error;
+mod ids;
+pub mod limits;
+mod partition;
+mod signal;
+mod table;
+pub mod tables;
+mod time;
+mod world;
+
+pub use error::ErrorKind;
+pub use ids::{BatchId, BufferId, InvalidTableName, Seq, SeqRange, TableName};
+pub use partition::{PARTITION_ODD, PartitionDay, partition_day};
+pub use signal::Signal;
+pub use table::{ColumnKind, ColumnSpec, TableSpec};
+pub use time::UnixNanos;
+pub use world::Clock;

@@ -1,0 +1,67 @@
+//! Every limit that is not a setting, with the reason for its number. Settings have their defaults here too.
+
+/// A table's name, in bytes: a ClickHouse folder name holds it with room for suffixes, and existing clients allow 120.
+pub const TABLE_NAME_BYTES_MAX: usize = 120;
+
+/// A request's body before decompression: OTLP exporters send at most a few MiB; 64 leaves room for backfills.
+pub const REQUEST_BYTES_MAX: usize = 64 << 20;
+
+/// A request's body after decompression; past it the request is refused, so a bomb costs no more than this.
+pub const REQUEST_INFLATED_BYTES_MAX: usize = 64 << 20;
+
+/// Nesting of attribute values (arrays and key-value lists): what protobuf libraries allow by default is 100; real data stays under 5.
+pub const VALUE_DEPTH_MAX: usize = 32;
+
+/// Rejections that one answer spells out; the rest is only counted.
+pub const REJECTIONS_LISTED_MAX: usize = 100;
+
+/// How long a byte-identical request, or one with the same idempotency key, counts as a retry (seconds).
+pub const DEDUP_WINDOW_SECONDS: u64 = 600;
+
+/// Keys that the dedup window holds; past it the oldest are forgotten early, and counted. 64 bytes each: 64 MiB.
+pub const DEDUP_KEYS_MAX: usize = 1 << 20;
+
+/// One WAL segment: large enough that a file switch is rare, small enough that trimming keeps up.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// One WAL frame: a request at its limit, with the overhead of its Arrow form.
+pub const FRAME_BYTES_MAX: usize = 512 << 20;
+
+/// Seal a batch at this many rows (`labs`: merges cost half as much at 200 k rows a batch as at 10 k).
+pub const BATCH_ROWS: u64 = 200_000;
+
+/// Seal a batch at this many bytes of hot rows.
+pub const BATCH_BYTES: u64 = 64 << 20;
+
+/// Seal a batch whose oldest row has waited this long (milliseconds); freshness does not depend on it.
+pub const BATCH_AGE_MS: u64 = 5_000;
+
+/// Hot rows held in memory before further ones stay on disk only and are read back for a query or an insert.
+pub const HOT_TAIL_BYTES: u64 = 256 << 20;
+
+/// WAL bytes on disk past which writes are refused: an hour of an absent ClickHouse at 10 k rows/s is about 14 GB.
+pub const WAL_BYTES: u64 = 16 << 30;
+
+/// Free disk space below which writes are refused, so that ClickHouse can still merge.
+pub const DISK_FREE_BYTES_MIN: u64 = 1 << 30;
+
+/// How long a stop may take to flush the hot tail (milliseconds).
+pub const STOP_FLUSH_MS: u64 = 10_000;
+
+/// How long `min_watermark` and `requireFresh` wait (milliseconds).
+pub const FRESH_WAIT_MS: u64 = 2_000;
+
+/// A user's SQL text, in bytes.
+pub const SQL_BYTES_MAX: usize = 100_000;
+
+/// A user's query runs at most this long (seconds).
+pub const QUERY_SECONDS: u64 = 30;
+
+/// A user's query uses at most this much memory in the engine (bytes).
+pub const QUERY_MEMORY_BYTES: u64 = 2 << 30;
+
+/// A user's query answers with at most this many rows; past it the query fails, it is never cut short.
+pub const QUERY_RESULT_ROWS: u64 = 10_000_000;
+
+/// A user's query answers with at most this many bytes before compression.
+pub const QUERY_RESULT_BYTES: u64 = 4 << 30;

@@ -1,0 +1,87 @@
+use crate::UnixNanos;
+
+/// A partition: the value of a row's `_partition` column, in days since 1970-01-01 UTC.
+///
+/// It fits ClickHouse's `Date` (0 to 65,535).
+pub type PartitionDay = u16;
+
+/// The one partition of all rows whose time is absurd: the day 1970-01-01.
+pub const PARTITION_ODD: PartitionDay = 0;
+
+const DAYS_KEPT_APART_PAST: i64 = 7;
+const DAYS_KEPT_APART_FUTURE: i64 = 1;
+const DAYS_KEPT_BY_MONTH_PAST: i64 = 3_653;
+
+/// Returns the partition of a row by its own time and the time it was received.
+///
+/// - within 7 days before and 1 day after its receipt: its UTC day;
+/// - older, up to ten years: the first day of its UTC month;
+/// - anything else (the far past, the future): [`PARTITION_ODD`].
+///
+/// Producers choose timestamps, so a partition by the bare day would let one request of scattered
+/// times open thousands of parts ("Too many partitions for single INSERT block", part storms).
+/// Like this one request opens at most 9 daily partitions, 121 monthly ones and the odd one.
+#[must_use]
+pub fn partition_day(timestamp: UnixNanos, received: UnixNanos) -> PartitionDay {
+    let (day, today) = (timestamp.day(), received.day());
+    let age_days = today - day;
+    let partition = if (-DAYS_KEPT_APART_FUTURE..=DAYS_KEPT_APART_PAST).contains(&age_days) {
+        day
+    } else if (0..=DAYS_KEPT_BY_MONTH_PAST).contains(&age_days) {
+        first_day_of_month(day)
+    } else {
+        i64::from(PARTITION_ODD)
+    };
+    PartitionDay::try_from(partition).unwrap_or(PARTITION_ODD)
+}
+
+/// The proleptic Gregorian calendar by days, after Howard Hinnant's `civil_from_days`.
+fn first_day_of_month(day: i64) -> i64 {
+    let days_since_0000_03_01 = day + 719_468;
+    let day_of_era = days_since_0000_03_01.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5;
+    day - day_of_month
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 86_400_000_000_000;
+    /// 2026-11-21T05:00:00Z.
+    const NOW: UnixNanos = UnixNanos(20_778 * DAY + 5 * 3_600_000_000_000);
+
+    fn check(timestamp: i64, partition: PartitionDay) {
+        assert_eq!(partition_day(UnixNanos(timestamp), NOW), partition);
+    }
+
+    #[test]
+    fn recent_rows_go_by_day_and_old_ones_by_month() {
+        check(NOW.0, 20_778);
+        check(20_778 * DAY, 20_778);
+        check(20_778 * DAY - 1, 20_777);
+        check(20_779 * DAY, 20_779);
+        check(20_771 * DAY, 20_771);
+        check(20_770 * DAY, 20_758); // 2026-11-13 goes with 2026-11-01
+        check(20_757 * DAY, 20_727); // 2026-10-31 goes with 2026-10-01
+    }
+
+    #[test]
+    fn absurd_times_share_one_partition() {
+        for timestamp in [0, 1, -1, i64::MIN, i64::MAX, 20_780 * DAY, 17_000 * DAY] {
+            check(timestamp, PARTITION_ODD);
+        }
+    }
+
+    #[test]
+    fn no_receipt_time_opens_more_than_a_few_partitions() {
+        let mut partitions: Vec<_> =
+            (-20_000_i64..20_000).map(|day| partition_day(UnixNanos((20_778 + day) * DAY), NOW)).collect();
+        partitions.sort_unstable();
+        partitions.dedup();
+        assert_eq!(partitions.len(), 9 + 121 + 1);
+    }
+}

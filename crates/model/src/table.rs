@@ -1,0 +1,168 @@
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+
+use crate::TableName;
+
+/// The type of one column, with its one Arrow form and its one ClickHouse form.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ColumnKind {
+    /// `Utf8`, `String`.
+    Text,
+    /// `Dictionary(Int32, Utf8)`, `LowCardinality(String)`: few distinct values.
+    Word,
+    /// `Map(Dictionary(Int32, Utf8), Utf8)`, `Map(LowCardinality(String), String)`: attributes, in the order sent.
+    Attributes,
+    /// `Timestamp(Nanosecond, UTC)`, `DateTime64(9, 'UTC')`.
+    Timestamp,
+    /// `UInt16` holding days since 1970-01-01, `Date`.
+    Day,
+    /// `Boolean`, `Bool`.
+    Bool,
+    /// `UInt8`.
+    U8,
+    /// `UInt32`.
+    U32,
+    /// `UInt64`.
+    U64,
+    /// `Int32`.
+    I32,
+    /// `Int64`.
+    I64,
+    /// `Float64`.
+    F64,
+    /// A column that may hold no value: `Nullable(…)`.
+    Nullable(Box<ColumnKind>),
+    /// `List`, `Array(…)`.
+    List(Box<ColumnKind>),
+}
+
+impl ColumnKind {
+    /// Returns the Arrow type of the column's values.
+    #[must_use]
+    pub fn arrow(&self) -> DataType {
+        match self {
+            Self::Text => DataType::Utf8,
+            Self::Word => word_type(),
+            Self::Attributes => attributes_type(),
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
+            Self::Day => DataType::UInt16,
+            Self::Bool => DataType::Boolean,
+            Self::U8 => DataType::UInt8,
+            Self::U32 => DataType::UInt32,
+            Self::U64 => DataType::UInt64,
+            Self::I32 => DataType::Int32,
+            Self::I64 => DataType::Int64,
+            Self::F64 => DataType::Float64,
+            Self::Nullable(inner) => inner.arrow(),
+            Self::List(item) => DataType::List(Arc::new(Field::new("item", item.arrow(), item.is_nullable()))),
+        }
+    }
+
+    /// Returns the ClickHouse type of the column.
+    #[must_use]
+    pub fn clickhouse(&self) -> String {
+        match self {
+            Self::Text => "String".into(),
+            Self::Word => "LowCardinality(String)".into(),
+            Self::Attributes => "Map(LowCardinality(String), String)".into(),
+            Self::Timestamp => "DateTime64(9, 'UTC')".into(),
+            Self::Day => "Date".into(),
+            Self::Bool => "Bool".into(),
+            Self::U8 => "UInt8".into(),
+            Self::U32 => "UInt32".into(),
+            Self::U64 => "UInt64".into(),
+            Self::I32 => "Int32".into(),
+            Self::I64 => "Int64".into(),
+            Self::F64 => "Float64".into(),
+            Self::Nullable(inner) => format!("Nullable({})", inner.clickhouse()),
+            Self::List(item) => format!("Array({})", item.clickhouse()),
+        }
+    }
+
+    /// Says whether a row may hold no value here.
+    #[must_use]
+    pub const fn is_nullable(&self) -> bool {
+        matches!(self, Self::Nullable(_))
+    }
+}
+
+fn word_type() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+fn attributes_type() -> DataType {
+    let key = Field::new("keys", word_type(), false);
+    let value = Field::new("values", DataType::Utf8, false);
+    let entries = Field::new("entries", DataType::Struct(Fields::from(vec![key, value])), false);
+    DataType::Map(Arc::new(entries), false)
+}
+
+/// One column of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ColumnSpec {
+    /// The column's name, as in SQL.
+    pub name: String,
+    /// The column's type.
+    pub kind: ColumnKind,
+}
+
+impl ColumnSpec {
+    /// Names a column.
+    pub fn new(name: impl Into<String>, kind: ColumnKind) -> Self {
+        Self { name: name.into(), kind }
+    }
+
+    fn field(&self) -> Field {
+        Field::new(&self.name, self.kind.arrow(), self.kind.is_nullable())
+    }
+}
+
+/// A table's name and columns, in the order of its rows.
+///
+/// Every table has two columns more than its rows bring: [`TableSpec::PARTITION`] is the first
+/// column of every row, and [`TableSpec::SEQ`] is a number that the buffer gives, added on the way
+/// to ClickHouse and to a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSpec {
+    /// The table's name.
+    pub name: TableName,
+    /// The columns of a row, [`TableSpec::PARTITION`] first, without [`TableSpec::SEQ`].
+    pub columns: Vec<ColumnSpec>,
+    /// The column, of type `UInt64`, whose value no two rows share, if the table has one.
+    pub unique_key: Option<&'static str>,
+}
+
+impl TableSpec {
+    /// The column with the row's number, `UInt64`.
+    pub const SEQ: &'static str = "_seq";
+    /// The column with the row's partition, `Date`.
+    pub const PARTITION: &'static str = "_partition";
+
+    /// Describes a table by its own columns; [`TableSpec::PARTITION`] is put before them.
+    #[must_use]
+    pub fn new(name: TableName, columns: impl IntoIterator<Item = ColumnSpec>) -> Self {
+        let partition = ColumnSpec::new(Self::PARTITION, ColumnKind::Day);
+        let columns = std::iter::once(partition).chain(columns).collect();
+        Self { name, columns, unique_key: None }
+    }
+
+    /// Returns the Arrow schema of the rows as ingest makes them: without `_seq`.
+    #[must_use]
+    pub fn row_schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(self.columns.iter().map(ColumnSpec::field).collect::<Vec<_>>()))
+    }
+
+    /// Returns the Arrow schema of the rows as ClickHouse stores them: with `_seq` as the last column.
+    #[must_use]
+    pub fn stored_schema(&self) -> SchemaRef {
+        let seq = Field::new(Self::SEQ, DataType::UInt64, false);
+        Arc::new(Schema::new(self.columns.iter().map(ColumnSpec::field).chain([seq]).collect::<Vec<_>>()))
+    }
+
+    /// Finds a column by its name.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<&ColumnSpec> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}

@@ -1,0 +1,249 @@
+//! The built-in tables. Their columns hold every field of OTLP 1.x: a row can be turned back into what was sent.
+//!
+//! Rules that all of them share:
+//! - Attribute values are text in a map; the column `…_types` beside it has one letter per entry, in
+//!   the map's order, so that nothing of the type is lost: `s` string, `b` bool, `i` integer, `d` double,
+//!   `a` array, `k` key-value list, `x` bytes, `e` empty. A map of strings only has an empty `…_types`.
+//!   Doubles are written so that they read back as the same bits (`NaN`, `Infinity`, `-Infinity` as in
+//!   proto3 JSON), bytes as base64, arrays and key-value lists as OTLP JSON (`{"values":[…]}`).
+//! - Ids are lower-case hex text, empty when absent.
+//! - An enum is its name without the prefix (`SERVER`, `ERROR`, `CUMULATIVE`); a number without a name is its digits.
+//! - `service_name` is the resource's `service.name`, or `unknown_service` where that is absent or empty.
+
+use std::sync::LazyLock;
+
+use crate::ColumnKind::{Attributes, Bool, F64, I32, I64, Text, Timestamp, U8, U32, U64, Word};
+use crate::{ColumnKind, ColumnSpec, TableSpec};
+
+/// `service_name` of a resource that does not say its own, as OpenTelemetry SDKs write it.
+pub const UNKNOWN_SERVICE: &str = "unknown_service";
+
+/// Log records, one row each.
+pub static LOGS: LazyLock<TableSpec> = LazyLock::new(|| {
+    let own = [
+        ("timestamp", Timestamp), // the record's time; without one the observed time; without that the time of receipt
+        ("timestamp_source", Word), // which of these it is: `event`, `observed`, `received`
+        ("observed_timestamp", Timestamp),
+        ("trace_id", Text),
+        ("span_id", Text),
+        ("flags", U32),
+        ("severity_number", U8),
+        ("severity_text", Word),
+        ("service_name", Word),
+        ("event_name", Word),
+        ("body", Text),
+        ("body_type", Word), // a letter as in `…_types`, empty for a string
+        ("attributes", Attributes),
+        ("attribute_types", Word),
+        ("dropped_attributes_count", U32),
+    ];
+    table("logs", own.into_iter().chain(origin()))
+});
+
+/// Spans, one row each, with their events and links.
+pub static SPANS: LazyLock<TableSpec> = LazyLock::new(|| {
+    let own = [
+        ("timestamp", Timestamp), // start_time_unix_nano
+        ("end_timestamp", Timestamp),
+        ("duration_ns", I64),
+        ("trace_id", Text),
+        ("span_id", Text),
+        ("parent_span_id", Text),
+        ("trace_state", Text),
+        ("flags", U32),
+        ("service_name", Word),
+        ("name", Word),
+        ("kind", Word),
+        ("status_code", Word),
+        ("status_message", Text),
+        ("attributes", Attributes),
+        ("attribute_types", Word),
+        ("dropped_attributes_count", U32),
+        ("event_timestamps", list(Timestamp)),
+        ("event_names", list(Word)),
+        ("event_attributes", list(Attributes)),
+        ("event_attribute_types", list(Word)),
+        ("event_dropped_attributes_counts", list(U32)),
+        ("dropped_events_count", U32),
+        ("link_trace_ids", list(Text)),
+        ("link_span_ids", list(Text)),
+        ("link_trace_states", list(Text)),
+        ("link_flags", list(U32)),
+        ("link_attributes", list(Attributes)),
+        ("link_attribute_types", list(Word)),
+        ("link_dropped_attributes_counts", list(U32)),
+        ("dropped_links_count", U32),
+    ];
+    table("spans", own.into_iter().chain(origin()))
+});
+
+/// Series: everything about a data point but its times and values. One row each, ever.
+pub static METRIC_SERIES: LazyLock<TableSpec> = LazyLock::new(|| {
+    let own = [
+        ("fingerprint", U64), // a hash of all other columns but `first_timestamp`, attributes in any order
+        ("first_timestamp", Timestamp), // of the data point that brought the series
+        ("metric_name", Word),
+        ("metric_type", Word), // gauge, sum, histogram, exponential_histogram, summary
+        ("unit", Word),
+        ("description", Word),
+        ("aggregation_temporality", Word),
+        ("is_monotonic", Bool),
+        ("metadata", Attributes),
+        ("metadata_types", Word),
+        ("service_name", Word),
+        ("attributes", Attributes),
+        ("attribute_types", Word),
+    ];
+    let mut spec = table("metric_series", own.into_iter().chain(origin()));
+    spec.unique_key = Some("fingerprint");
+    spec
+});
+
+/// Data points of gauges and sums.
+pub static METRIC_SAMPLES: LazyLock<TableSpec> = LazyLock::new(|| {
+    let own = [
+        ("value", F64),       // NaN where the point has none
+        ("value_int", I64),   // the exact integer where `value_type` is `int`
+        ("value_type", Word), // double, int, none
+    ];
+    table("metric_samples", point().into_iter().chain(own).chain(exemplars()))
+});
+
+/// Data points of histograms with explicit bounds.
+pub static METRIC_HISTOGRAMS: LazyLock<TableSpec> = LazyLock::new(|| {
+    let own = [("bucket_counts", list(U64)), ("explicit_bounds", list(F64))];
+    table("metric_histograms", point().into_iter().chain(distribution()).chain(own).chain(exemplars()))
+});
+
+/// Data points of exponential histograms.
+pub static METRIC_EXPONENTIAL_HISTOGRAMS: LazyLock<TableSpec> = LazyLock::new(|| {
+    let own = [
+        ("scale", I32),
+        ("zero_count", U64),
+        ("zero_threshold", F64),
+        ("positive_offset", nullable(I32)), // absent where the point has no such buckets
+        ("positive_bucket_counts", list(U64)),
+        ("negative_offset", nullable(I32)),
+        ("negative_bucket_counts", list(U64)),
+    ];
+    table("metric_exponential_histograms", point().into_iter().chain(distribution()).chain(own).chain(exemplars()))
+});
+
+/// Data points of summaries.
+pub static METRIC_SUMMARIES: LazyLock<TableSpec> = LazyLock::new(|| {
+    let own = [("count", U64), ("sum", F64), ("quantiles", list(F64)), ("quantile_values", list(F64))];
+    table("metric_summaries", point().into_iter().chain(own))
+});
+
+/// Returns every built-in table.
+#[must_use]
+pub fn all() -> [&'static TableSpec; 7] {
+    [
+        &LOGS,
+        &SPANS,
+        &METRIC_SERIES,
+        &METRIC_SAMPLES,
+        &METRIC_HISTOGRAMS,
+        &METRIC_EXPONENTIAL_HISTOGRAMS,
+        &METRIC_SUMMARIES,
+    ]
+}
+
+type Column = (&'static str, ColumnKind);
+
+/// The resource and the scope that a row comes from.
+fn origin() -> [Column; 12] {
+    [
+        ("resource_attributes", Attributes),
+        ("resource_attribute_types", Word),
+        ("resource_dropped_attributes_count", U32),
+        ("resource_entity_refs", Word), // OTLP JSON, empty when absent
+        ("resource_schema_url", Word),
+        ("scope_name", Word),
+        ("scope_version", Word),
+        ("scope_attributes", Attributes),
+        ("scope_attribute_types", Word),
+        ("scope_dropped_attributes_count", U32),
+        ("scope_schema_url", Word),
+        ("origin_presence", U8), // bit 0: the message had a resource, bit 1: it had a scope
+    ]
+}
+
+/// What every data point has, whatever its kind.
+fn point() -> [Column; 6] {
+    [
+        ("metric_name", Word),
+        ("service_name", Word),
+        ("fingerprint", U64), // of its row in `metric_series`
+        ("timestamp", Timestamp),
+        ("start_timestamp", Timestamp),
+        ("flags", U32),
+    ]
+}
+
+/// What both kinds of histogram have.
+fn distribution() -> [Column; 4] {
+    [("count", U64), ("sum", nullable(F64)), ("min", nullable(F64)), ("max", nullable(F64))]
+}
+
+fn exemplars() -> [Column; 8] {
+    [
+        ("exemplar_timestamps", list(Timestamp)),
+        ("exemplar_values", list(F64)),
+        ("exemplar_values_int", list(I64)),
+        ("exemplar_value_types", list(Word)),
+        ("exemplar_trace_ids", list(Text)),
+        ("exemplar_span_ids", list(Text)),
+        ("exemplar_attributes", list(Attributes)),
+        ("exemplar_attribute_types", list(Word)),
+    ]
+}
+
+fn list(item: ColumnKind) -> ColumnKind {
+    ColumnKind::List(Box::new(item))
+}
+
+fn nullable(kind: ColumnKind) -> ColumnKind {
+    ColumnKind::Nullable(Box::new(kind))
+}
+
+fn table(name: &str, columns: impl IntoIterator<Item = Column>) -> TableSpec {
+    let name = name.parse().expect("the built-in names are valid: `every_built_in_table_is_well_formed` parses them");
+    TableSpec::new(name, columns.into_iter().map(|(name, kind)| ColumnSpec::new(name, kind)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_table_is_well_formed() {
+        for spec in all() {
+            let mut names: Vec<_> = spec.columns.iter().map(|column| &column.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), spec.columns.len(), "{} names a column twice", spec.name);
+            assert_eq!(spec.stored_schema().fields().len(), spec.columns.len() + 1);
+            assert!(spec.column("timestamp").or(spec.column("first_timestamp")).is_some());
+        }
+    }
+
+    #[test]
+    fn the_columns_that_users_rely_on_keep_their_types() {
+        let kinds: Vec<_> = ["timestamp", "trace_id", "service_name", "body", "attributes", "severity_number"]
+            .iter()
+            .map(|name| LOGS.column(name).expect("a column of logs").kind.clickhouse())
+            .collect();
+        expect_test::expect![[r#"
+            [
+                "DateTime64(9, 'UTC')",
+                "String",
+                "LowCardinality(String)",
+                "String",
+                "Map(LowCardinality(String), String)",
+                "UInt8",
+            ]
+        "#]]
+        .assert_debug_eq(&kinds);
+    }
+}
