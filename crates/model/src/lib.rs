@@ -10,6 +10,7 @@
 //! | `table.rs` | [`TableSpec`]: one table's columns, as Arrow and as ClickHouse types |
 //! | `tables.rs` | the built-in tables: logs, spans, metrics |
 //! | `partition.rs` | which partition a row belongs to |
+//! | `retry.rs` | [`RetryKey`], [`StoredRetry`]: how a repeated request is known |
 //! | `error.rs` | [`ErrorKind`]: what the caller does next |
 //! | `world.rs` | [`Clock`]: the doors to the world outside
 //! | `limits.rs` | every named limit, with the reason for its number |
@@ -18,6 +19,7 @@ mod error;
 mod ids;
 pub mod limits;
 mod partition;
+mod retry;
 mod signal;
 mod table;
 pub mod tables;
@@ -27,6 +29,7 @@ mod world;
 pub use error::ErrorKind;
 pub use ids::{BatchId, BufferId, InvalidTableName, Seq, SeqRange, TableName};
 pub use partition::{PARTITION_ODD, PartitionDay, partition_day};
+pub use retry::{RetryKey, StoredRetry};
 pub use signal::Signal;
 pub use table::{ColumnKind, ColumnSpec, TableSpec};
 pub use time::UnixNanos;

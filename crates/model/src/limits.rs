@@ -65,3 +65,6 @@ pub const QUERY_RESULT_ROWS: u64 = 10_000_000;
 
 /// A user's query answers with at most this many bytes before compression.
 pub const QUERY_RESULT_BYTES: u64 = 4 << 30;
+
+/// How long a caller waits for the catalog before it is told (milliseconds): a commit takes one sync, far less.
+pub const CATALOG_WAIT_MS: u64 = 30_000;

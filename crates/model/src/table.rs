@@ -2,10 +2,13 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 
+use serde::{Deserialize, Serialize};
+
 use crate::TableName;
 
 /// The type of one column, with its one Arrow form and its one ClickHouse form.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ColumnKind {
     /// `Utf8`, `String`.
     Text,
@@ -99,7 +102,7 @@ fn attributes_type() -> DataType {
 }
 
 /// One column of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ColumnSpec {
     /// The column's name, as in SQL.
     pub name: String,

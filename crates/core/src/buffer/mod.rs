@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use tidegate_model::{BufferId, Clock, ErrorKind, Seq, SeqRange, TableName, UnixNanos};
+use tidegate_model::{BufferId, Clock, ErrorKind, Seq, SeqRange, TableName};
+pub use tidegate_model::{RetryKey, StoredRetry};
 
 /// Rows of one table, as ingest makes them: with `_partition`, without `_seq`.
 #[derive(Debug, Clone)]
@@ -14,15 +15,6 @@ pub struct Rows {
     pub table: TableName,
     /// At least one row.
     pub rows: RecordBatch,
-}
-
-/// What makes a request recognisable when it is sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RetryKey {
-    /// The hash of the idempotency key (with its scope), or of the content where there is none.
-    pub key: u128,
-    /// The hash of the content.
-    pub content: u128,
 }
 
 /// One request's rows, encoded for the WAL; making it costs CPU, so it is made off the async workers.
@@ -118,17 +110,6 @@ pub struct BufferOptions {
     pub disk_free_bytes_min: u64,
     /// How long a retry is known.
     pub dedup_window_seconds: u64,
-}
-
-/// A retry key with its answer, to be kept elsewhere before its segment goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredRetry {
-    /// The key.
-    pub retry: RetryKey,
-    /// When the first request came.
-    pub at: UnixNanos,
-    /// What it was told.
-    pub answer: Vec<u8>,
 }
 
 /// What other states remember for the buffer across a restart.

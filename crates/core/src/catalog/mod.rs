@@ -1,11 +1,32 @@
-//! Datasets, schemas, batches, watermarks, retry keys. (Signatures agreed between the stages; bodies by the catalog's author.)
+//! What must be remembered beside the rows: datasets and their schemas, batches, watermarks, retry keys, counts.
+//!
+//! Invariants:
+//! - A batch is here before its insert begins, so a crash can always repeat the same cut under the same token.
+//! - A batch becomes stored, its table's watermark moves and its unique keys are remembered in one transaction.
+//! - A watermark never goes back.
+//! - A commit is synced before it is answered (SQLite's WAL mode with `synchronous = FULL`): the buffer trims
+//!   what the catalog says is stored.
+//!
+//! On disk: one SQLite file, its schema in `migrations/`. A file that a newer program migrated is refused.
+//! It never holds rows, and never asks ClickHouse anything.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `open.rs` | opening the file, migrations |
+//! | `batches.rs` | batches, watermarks, unique keys |
+//! | `retries.rs` | retry keys and the ledger's counts |
+//! | `datasets.rs` | datasets and the versions of their schemas |
 
-use std::collections::HashMap;
-use std::path::Path;
+use sqlx::SqlitePool;
+use tidegate_model::{BatchId, ErrorKind, SeqRange, TableName, TableSpec, UnixNanos};
 
-use tidegate_model::{BatchId, ErrorKind, Seq, SeqRange, TableName, TableSpec, UnixNanos};
+mod batches;
+mod datasets;
+mod open;
+mod retries;
 
-use crate::buffer::StoredRetry;
+#[cfg(test)]
+mod tests;
 
 /// Why the catalog failed.
 #[derive(Debug, thiserror::Error)]
@@ -28,15 +49,36 @@ pub enum CatalogError {
         /// The newest one known.
         known: i64,
     },
+    /// Another writer was faster, or the version does not follow the newest one.
+    #[error("version {version} of dataset `{slug}` does not follow its newest version; read it again and retry")]
+    StaleDataset {
+        /// The dataset.
+        slug: String,
+        /// The version that was to be added.
+        version: u32,
+    },
+    /// What is stored cannot be read.
+    #[error("the catalog holds something unreadable: {what}")]
+    Corrupt {
+        /// What it is.
+        what: String,
+    },
 }
 
 impl CatalogError {
     /// Says what the caller does next.
+    #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Database { .. } => ErrorKind::Unavailable,
             Self::Newer { .. } => ErrorKind::Invalid,
+            Self::StaleDataset { .. } => ErrorKind::Conflict,
+            Self::Corrupt { .. } => ErrorKind::Corrupt,
         }
+    }
+
+    fn database(step: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |source| Self::Database { step, source }
     }
 }
 
@@ -60,7 +102,7 @@ pub struct BatchRow {
 }
 
 /// A dataset: a team's own table.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dataset {
     /// Its name in paths: `[a-z0-9][a-z0-9-_]*`.
     pub slug: String,
@@ -74,79 +116,10 @@ pub struct Dataset {
 
 /// The catalog on SQLite; clones share it.
 #[derive(Debug, Clone)]
-pub struct Catalog {}
+pub struct Catalog {
+    pool: SqlitePool,
+}
 
-#[allow(unused_variables)]
-impl Catalog {
-    /// Opens the file, made when absent; migrates it.
-    pub async fn open(path: &Path) -> Result<Self, CatalogError> {
-        unimplemented!()
-    }
-    /// Opens a catalog that ends with the process.
-    pub async fn in_memory() -> Result<Self, CatalogError> {
-        unimplemented!()
-    }
-    /// Writes a cut, before its insert.
-    pub async fn add_batch(&self, batch: &BatchRow) -> Result<(), CatalogError> {
-        unimplemented!()
-    }
-    /// Marks a batch as stored, moves the table's watermark to its end, and remembers the unique keys of its rows; all or nothing.
-    pub async fn store_batch(
-        &self,
-        id: &BatchId,
-        at: UnixNanos,
-        partitions: u32,
-        unique_keys: &[u64],
-    ) -> Result<(), CatalogError> {
-        unimplemented!()
-    }
-    /// Returns the batches that were cut and not stored, by table and range.
-    pub async fn open_batches(&self) -> Result<Vec<BatchRow>, CatalogError> {
-        unimplemented!()
-    }
-    /// Returns the newest batches of a table (for `verify` and lists), newest first.
-    pub async fn batches(
-        &self,
-        table: &TableName,
-        limit: u32,
-        before: Option<Seq>,
-    ) -> Result<Vec<BatchRow>, CatalogError> {
-        unimplemented!()
-    }
-    /// Returns the stored watermark of every table.
-    pub async fn watermarks(&self) -> Result<HashMap<TableName, Seq>, CatalogError> {
-        unimplemented!()
-    }
-    /// Returns all remembered unique keys of a table.
-    pub async fn unique_keys(&self, table: &TableName) -> Result<Vec<u64>, CatalogError> {
-        unimplemented!()
-    }
-    /// Keeps retry keys and forgets those from before `expired`.
-    pub async fn keep_retries(&self, retries: &[StoredRetry], expired: UnixNanos) -> Result<(), CatalogError> {
-        unimplemented!()
-    }
-    /// Returns the retry keys from `since` on.
-    pub async fn retries(&self, since: UnixNanos) -> Result<Vec<StoredRetry>, CatalogError> {
-        unimplemented!()
-    }
-    /// Saves the counts of rejected and duplicate rows of each table.
-    pub async fn save_counts(&self, counts: &[(TableName, u64, u64)]) -> Result<(), CatalogError> {
-        unimplemented!()
-    }
-    /// Returns the counts last saved: table, rejected, duplicate.
-    pub async fn counts(&self) -> Result<Vec<(TableName, u64, u64)>, CatalogError> {
-        unimplemented!()
-    }
-    /// Finds a dataset.
-    pub async fn dataset(&self, slug: &str) -> Result<Option<Dataset>, CatalogError> {
-        unimplemented!()
-    }
-    /// Lists all datasets.
-    pub async fn datasets(&self) -> Result<Vec<Dataset>, CatalogError> {
-        unimplemented!()
-    }
-    /// Adds a dataset, or the next version of its schema; fails if another writer was faster.
-    pub async fn put_dataset(&self, dataset: &Dataset, at: UnixNanos) -> Result<(), CatalogError> {
-        unimplemented!()
-    }
+fn table_name(text: String) -> Result<TableName, CatalogError> {
+    text.parse().map_err(|_| CatalogError::Corrupt { what: format!("a table named `{text}`") })
 }

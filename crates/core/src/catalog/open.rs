@@ -1,0 +1,66 @@
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tidegate_model::limits::CATALOG_WAIT_MS;
+
+use super::{Catalog, CatalogError};
+
+/// Every step of the schema, in order; a landed one is never edited (its checksum is kept in the file).
+const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "first", include_str!("migrations/0001_first.sql"))];
+
+impl Catalog {
+    /// Opens the file, made when absent; migrates it.
+    pub async fn open(path: &Path) -> Result<Self, CatalogError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full);
+        Self::connect(options).await
+    }
+
+    /// Opens a catalog that ends with the process.
+    pub async fn in_memory() -> Result<Self, CatalogError> {
+        Self::connect(SqliteConnectOptions::new().in_memory(true)).await
+    }
+
+    /// Ends the connection; what was answered is on disk already.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn connect(options: SqliteConnectOptions) -> Result<Self, CatalogError> {
+        let options = options.busy_timeout(Duration::from_millis(CATALOG_WAIT_MS)).disable_statement_logging();
+        // SQLite has one writer anyway; one connection means no caller ever sees "database is locked",
+        // and a catalog in memory lives exactly as long as its connection.
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .min_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(Duration::from_millis(CATALOG_WAIT_MS))
+            .connect_with(options)
+            .await
+            .map_err(CatalogError::database("open the catalog"))?;
+        migrator().run(&pool).await.map_err(migrate_error)?;
+        Ok(Self { pool })
+    }
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+        let sql = sqlx::SqlStr::from_static(sql);
+        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+    });
+    Migrator::with_migrations(migrations.into())
+}
+
+fn migrate_error(error: MigrateError) -> CatalogError {
+    match error {
+        MigrateError::VersionMissing(found) => CatalogError::Newer { found, known: MIGRATIONS[MIGRATIONS.len() - 1].0 },
+        other => CatalogError::Database { step: "migrate the catalog", source: other.into() },
+    }
+}

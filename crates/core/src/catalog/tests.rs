@@ -1,0 +1,196 @@
+//! One suite on both forms of the catalog: each case gets a fresh one on a file and a fresh one in memory.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+use tidegate_model::{
+    BatchId, BufferId, ColumnKind, ColumnSpec, ErrorKind, RetryKey, Seq, SeqRange, StoredRetry, TableName, TableSpec,
+    UnixNanos,
+};
+
+use super::{BatchRow, Catalog, CatalogError, Dataset};
+
+#[tokio::test]
+async fn a_batch_is_open_until_it_is_stored() {
+    for (catalog, _dir) in both_forms().await {
+        let first = batch("logs", 1, 10);
+        let second = batch("logs", 11, 5);
+        let other = batch("spans", 1, 3);
+        for batch in [&second, &other, &first] {
+            catalog.add_batch(batch).await.expect("a cut is written");
+        }
+        assert_eq!(catalog.open_batches().await.expect("open"), [first.clone(), second.clone(), other.clone()]);
+
+        catalog.store_batch(&first.id, UnixNanos(99), 2, &[]).await.expect("stored");
+        assert_eq!(catalog.open_batches().await.expect("open"), [second.clone(), other]);
+        let stored = BatchRow { stored_at: Some(UnixNanos(99)), partitions: 2, ..first };
+        assert_eq!(catalog.batches(&name("logs"), 10, None).await.expect("list"), [second, stored.clone()]);
+        assert_eq!(catalog.batches(&name("logs"), 10, Some(Seq(11))).await.expect("list"), [stored]);
+    }
+}
+
+#[tokio::test]
+async fn a_watermark_never_goes_back() {
+    for (catalog, _dir) in both_forms().await {
+        let (first, second) = (batch("logs", 1, 10), batch("logs", 11, 5));
+        catalog.add_batch(&first).await.expect("cut");
+        catalog.add_batch(&second).await.expect("cut");
+        for (id, expect) in [(&second.id, 15), (&first.id, 15)] {
+            catalog.store_batch(id, UnixNanos(1), 1, &[]).await.expect("stored");
+            assert_eq!(catalog.watermarks().await.expect("watermarks")[&name("logs")], Seq(expect));
+        }
+    }
+}
+
+#[tokio::test]
+async fn storing_the_same_batch_again_changes_nothing() {
+    for (catalog, _dir) in both_forms().await {
+        let batch = batch("metric_series", 1, 3);
+        catalog.add_batch(&batch).await.expect("cut");
+        for _ in 0..2 {
+            catalog.store_batch(&batch.id, UnixNanos(5), 1, &[u64::MAX, 7, 7]).await.expect("stored");
+            catalog.add_batch(&batch).await.expect("a known cut");
+        }
+        let mut keys = catalog.unique_keys(&batch.table).await.expect("keys");
+        keys.sort_unstable();
+        assert_eq!(keys, [7, u64::MAX]);
+        assert_eq!(catalog.open_batches().await.expect("open"), []);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_was_never_cut_cannot_be_stored() {
+    for (catalog, _dir) in both_forms().await {
+        let unknown = batch("logs", 1, 10);
+        let error = catalog.store_batch(&unknown.id, UnixNanos(5), 1, &[1]).await.expect_err("unknown");
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(catalog.watermarks().await.expect("watermarks").is_empty());
+        assert_eq!(catalog.unique_keys(&unknown.table).await.expect("keys"), [] as [u64; 0]);
+    }
+}
+
+#[tokio::test]
+async fn retry_keys_are_kept_for_their_window() {
+    for (catalog, _dir) in both_forms().await {
+        let (old, recent) = (retry(1, 100), retry(u128::MAX, 200));
+        catalog.keep_retries(&[old.clone(), recent.clone()], UnixNanos(0)).await.expect("kept");
+        assert_eq!(catalog.retries(UnixNanos(0)).await.expect("all"), [old, recent.clone()]);
+        assert_eq!(catalog.retries(UnixNanos(101)).await.expect("recent"), std::slice::from_ref(&recent));
+        catalog.keep_retries(std::slice::from_ref(&recent), UnixNanos(150)).await.expect("kept");
+        assert_eq!(catalog.retries(UnixNanos(0)).await.expect("all"), [recent]);
+    }
+}
+
+#[tokio::test]
+async fn counts_are_the_last_saved() {
+    for (catalog, _dir) in both_forms().await {
+        catalog.save_counts(&[(name("spans"), 1, 2), (name("logs"), 3, 4)]).await.expect("saved");
+        catalog.save_counts(&[(name("logs"), 5, u64::MAX)]).await.expect("saved");
+        let expect = [(name("logs"), 5, u64::MAX), (name("spans"), 1, 2)];
+        assert_eq!(catalog.counts().await.expect("counts"), expect);
+    }
+}
+
+#[tokio::test]
+async fn a_dataset_is_its_newest_version() {
+    for (catalog, _dir) in both_forms().await {
+        let (first, second) = (dataset(1, &["a"]), dataset(2, &["a", "b"]));
+        assert_eq!(catalog.dataset("team-7").await.expect("read"), None);
+        catalog.put_dataset(&first, UnixNanos(1)).await.expect("put");
+        catalog.put_dataset(&second, UnixNanos(2)).await.expect("put");
+        assert_eq!(catalog.dataset("team-7").await.expect("read"), Some(second.clone()));
+        assert_eq!(catalog.datasets().await.expect("list"), [second]);
+    }
+}
+
+#[tokio::test]
+async fn the_slower_of_two_dataset_writers_is_told() {
+    for (catalog, _dir) in both_forms().await {
+        catalog.put_dataset(&dataset(1, &["a"]), UnixNanos(1)).await.expect("put");
+        for stale in [1, 3] {
+            let error = catalog.put_dataset(&dataset(stale, &["z"]), UnixNanos(2)).await.expect_err("stale");
+            assert_eq!(error.kind(), ErrorKind::Conflict);
+        }
+        assert_eq!(catalog.dataset("team-7").await.expect("read"), Some(dataset(1, &["a"])));
+    }
+}
+
+#[tokio::test]
+async fn a_reopened_file_has_everything() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("catalog.db");
+    let (stored, open) = (batch("metric_series", 1, 10), batch("metric_series", 11, 5));
+    {
+        let catalog = open_at(&path).await;
+        catalog.add_batch(&stored).await.expect("cut");
+        catalog.store_batch(&stored.id, UnixNanos(3), 1, &[42]).await.expect("stored");
+        catalog.add_batch(&open).await.expect("cut");
+        catalog.keep_retries(&[retry(9, 9)], UnixNanos(0)).await.expect("kept");
+        catalog.put_dataset(&dataset(1, &["a"]), UnixNanos(1)).await.expect("put");
+        catalog.close().await;
+    }
+    let catalog = open_at(&path).await;
+    assert_eq!(catalog.open_batches().await.expect("open"), [open]);
+    assert_eq!(catalog.watermarks().await.expect("watermarks")[&stored.table], Seq(10));
+    assert_eq!(catalog.unique_keys(&stored.table).await.expect("keys"), [42]);
+    assert_eq!(catalog.retries(UnixNanos(0)).await.expect("retries"), [retry(9, 9)]);
+    assert_eq!(catalog.datasets().await.expect("datasets"), [dataset(1, &["a"])]);
+}
+
+#[tokio::test]
+async fn a_file_from_a_newer_program_is_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("catalog.db");
+    let catalog = open_at(&path).await;
+    sqlx::query("INSERT INTO _sqlx_migrations VALUES (9001, 'from the future', CURRENT_TIMESTAMP, 1, x'00', 0)")
+        .execute(&catalog.pool)
+        .await
+        .expect("a migration of a newer program");
+    catalog.close().await;
+    let error = Catalog::open(&path).await.expect_err("newer");
+    assert!(matches!(error, CatalogError::Newer { found: 9001, known: 1 }), "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+async fn both_forms() -> [(Catalog, Option<TempDir>); 2] {
+    let dir = tempfile::tempdir().expect("a folder");
+    let on_file = open_at(&dir.path().join("catalog.db")).await;
+    let in_memory = Catalog::in_memory().await.expect("a catalog in memory");
+    [(on_file, Some(dir)), (in_memory, None)]
+}
+
+async fn open_at(path: &Path) -> Catalog {
+    Catalog::open(path).await.expect("a catalog on a file")
+}
+
+fn name(text: &str) -> TableName {
+    text.parse().expect("a table's name")
+}
+
+fn batch(table: &str, first: u64, rows: u64) -> BatchRow {
+    let (table, range) = (name(table), SeqRange::starting_at(Seq(first), rows));
+    BatchRow {
+        id: BatchId::of(BufferId(0xfeed), &table, range),
+        table,
+        range,
+        sealed_at: UnixNanos(1),
+        stored_at: None,
+        bytes: 1_000,
+        partitions: 1,
+    }
+}
+
+fn retry(key: u128, at: i64) -> StoredRetry {
+    StoredRetry { retry: RetryKey { key, content: key ^ 1 }, at: UnixNanos(at), answer: vec![1, 2, 3] }
+}
+
+fn dataset(version: u32, columns: &[&str]) -> Dataset {
+    let kinds = [ColumnKind::List(Box::new(ColumnKind::Nullable(Box::new(ColumnKind::F64)))), ColumnKind::Word];
+    let columns = columns.iter().zip(kinds).map(|(name, kind)| ColumnSpec::new(*name, kind));
+    Dataset {
+        slug: "team-7".into(),
+        version,
+        spec: TableSpec::new(name("dataset_team_7"), columns),
+        time_column: Some("a".into()),
+    }
+}
