@@ -1,0 +1,2 @@
+//! The bench behind `cargo xtask bench`.
+fn main() {}
