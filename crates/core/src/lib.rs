@@ -28,5 +28,8 @@ pub mod query;
 /// catalog: datasets, schemas, batches, watermarks, retry keys.
 pub mod catalog;
 
+/// verify: the ledger is proved against ClickHouse.
+pub mod verify;
+
 /// world: the real forms of the doors to the outside.
 pub mod world;
