@@ -12,7 +12,7 @@
 
 use std::sync::LazyLock;
 
-use crate::ColumnKind::{Attributes, Bool, F64, I32, I64, Text, Timestamp, U8, U32, U64, Word};
+use crate::ColumnKind::{Attributes, Bool, F64, I32, I64, Labels, Text, Timestamp, U8, U32, U64, Word};
 use crate::{ColumnKind, ColumnSpec, TableSpec};
 
 /// `service_name` of a resource that does not say its own, as OpenTelemetry SDKs write it.
@@ -154,14 +154,14 @@ type Column = (&'static str, ColumnKind);
 /// The resource and the scope that a row comes from.
 fn origin() -> [Column; 12] {
     [
-        ("resource_attributes", Attributes),
+        ("resource_attributes", Labels),
         ("resource_attribute_types", Word),
         ("resource_dropped_attributes_count", U32),
         ("resource_entity_refs", Word), // OTLP JSON, empty when absent
         ("resource_schema_url", Word),
         ("scope_name", Word),
         ("scope_version", Word),
-        ("scope_attributes", Attributes),
+        ("scope_attributes", Labels),
         ("scope_attribute_types", Word),
         ("scope_dropped_attributes_count", U32),
         ("scope_schema_url", Word),
