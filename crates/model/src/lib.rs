@@ -12,7 +12,7 @@
 //! | `partition.rs` | which partition a row belongs to |
 //! | `retry.rs` | [`RetryKey`], [`StoredRetry`]: how a repeated request is known |
 //! | `error.rs` | [`ErrorKind`]: what the caller does next |
-//! | `world.rs` | [`Clock`]: the doors to the world outside
+//! | `world.rs` | [`Clock`], [`Disk`]: the doors to the world outside |
 //! | `limits.rs` | every named limit, with the reason for its number |
 
 mod error;
@@ -33,4 +33,4 @@ pub use retry::{RetryKey, StoredRetry};
 pub use signal::Signal;
 pub use table::{ColumnKind, ColumnSpec, TableSpec};
 pub use time::UnixNanos;
-pub use world::Clock;
+pub use world::{Clock, Disk, DiskFile};

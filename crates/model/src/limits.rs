@@ -36,6 +36,24 @@ pub const BATCH_BYTES: u64 = 64 << 20;
 /// Seal a batch whose oldest row has waited this long (milliseconds); freshness does not depend on it.
 pub const BATCH_AGE_MS: u64 = 5_000;
 
+/// What a request was told, kept in its frame for a retry: an OTLP partial success with a message is far below.
+pub const ANSWER_BYTES_MAX: usize = 4 << 10;
+
+/// Tables that one frame brings rows for: OTLP metrics use 5; datasets one.
+pub const FRAME_SECTIONS_MAX: usize = 1_024;
+
+/// Bytes that wait for the commit thread; past it appends are refused: a disk that takes 100 MB/s needs 1.3 s for them.
+pub const APPEND_QUEUE_BYTES_MAX: u64 = 128 << 20;
+
+/// Bytes that one sync covers at most, so that the first request of a group does not wait for all others to be written.
+pub const COMMIT_GROUP_BYTES: u64 = 8 << 20;
+
+/// Files of trimmed segments that are kept to be written again (syncing written blocks is three times as fast).
+pub const SPARE_SEGMENTS_MAX: usize = 2;
+
+/// How often the free disk space is asked for (milliseconds): `statvfs` is cheap, and a second of writes fits the reserve.
+pub const DISK_FREE_CHECK_MS: u64 = 1_000;
+
 /// Hot rows held in memory before further ones stay on disk only and are read back for a query or an insert.
 pub const HOT_TAIL_BYTES: u64 = 256 << 20;
 

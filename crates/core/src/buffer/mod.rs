@@ -1,97 +1,78 @@
-//! The write-ahead log and the hot tail. (Signatures agreed between the stages; bodies by the buffer's author.)
+//! The write-ahead log and the hot tail: rows are durable here before they are acknowledged, and are read from here
+//! until ClickHouse has them.
+//!
+//! It owns the row numbers, the folder of the log, the retry keys of the dedup window, and the hot rows.
+//!
+//! Invariants:
+//! - A row is acknowledged after its frame is synced (or written, where `sync_always` is off and says so), and is
+//!   in every snapshot taken after its ack.
+//! - Row numbers are gap-free per table, in the order of the log. A number that was acknowledged is never given again.
+//! - After a failed sync nothing is acknowledged any more. After a failed write the frame's place and numbers are
+//!   given to the next one.
+//! - A segment goes only when all its rows are stored and its retry keys are kept elsewhere; from the oldest on.
+//!
+//! It never inserts, never talks to ClickHouse or the catalog, and never decides when to seal.
+//!
+//! On disk (`docs/wal-format.md`): a folder of segments, each a header and frames; a frame is one request.
+//!
+//! ```text
+//! append ─▶ queue ─▶ commit thread: number, write, sync ─▶ tail, retry keys ─▶ ack
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `write.rs` | [`Write`]: a request's rows, encoded off the commit thread |
+//! | `frame.rs` | the bytes of frames and segment headers |
+//! | `paths.rs` | every name on disk |
+//! | `segment.rs` | one file; the folder that makes and recycles them |
+//! | `writer.rs` | the commit thread |
+//! | `reader.rs` | frames from bytes: [`read_segment`], rows read back |
+//! | `recovery.rs` | opening: segments become tails |
+//! | `tail.rs` | [`Chunk`], one table's hot rows and watermarks |
+//! | `retries.rs` | the dedup window |
+//! | `state.rs` | what is under the one lock |
+//! | `shared.rs` | the lock, the world, trimming, free disk |
+//! | `error.rs` | [`BufferError`] |
 
-use std::collections::HashMap;
+mod error;
+mod frame;
+mod paths;
+mod reader;
+mod recovery;
+mod retries;
+mod segment;
+mod shared;
+mod state;
+mod tail;
+mod write;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
-use arrow_array::RecordBatch;
-use tidegate_model::{BufferId, Clock, ErrorKind, Seq, SeqRange, TableName};
+use tidegate_model::limits::SEGMENT_BYTES;
+use tidegate_model::{BufferId, Clock, Disk, Seq, SeqRange, TableName};
+use tokio::sync::{Notify, watch};
+
+pub use error::BufferError;
+pub use reader::{FrameReading, SegmentReading, read_segment};
+pub use recovery::{Recovery, Remembered};
+pub use tail::{Chunk, Cut, TableTail, TailStatus};
 pub use tidegate_model::{RetryKey, StoredRetry};
+pub use write::{Appended, Rows, Write};
 
-/// Rows of one table, as ingest makes them: with `_partition`, without `_seq`.
-#[derive(Debug, Clone)]
-pub struct Rows {
-    /// The table.
-    pub table: TableName,
-    /// At least one row.
-    pub rows: RecordBatch,
-}
-
-/// One request's rows, encoded for the WAL; making it costs CPU, so it is made off the async workers.
-#[derive(Debug)]
-pub struct Write {
-    /// Encoded by [`Write::new`].
-    pub rows: Vec<Rows>,
-    /// How a retry of this request is known; `None`: it is not.
-    pub retry: Option<RetryKey>,
-    /// What the requester was told, kept to be told again to a retry; at most 4 KiB.
-    pub answer: Vec<u8>,
-}
-
-impl Write {
-    /// Encodes the rows of one request; they become durable together or not at all.
-    pub fn new(rows: Vec<Rows>, retry: Option<RetryKey>, answer: Vec<u8>) -> Self {
-        Self { rows, retry, answer }
-    }
-}
-
-/// The outcome of an append.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Appended {
-    /// The rows are durable, with these numbers.
-    Rows(Vec<(TableName, SeqRange)>),
-    /// The request was seen before: what it was told then. Nothing was written.
-    Retry(Vec<u8>),
-}
-
-/// Why the buffer refused.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum BufferError {
-    /// The retry key is known with other content.
-    #[error("the idempotency key was used before with other content")]
-    KeyConflict,
-    /// A budget is spent (`what`: WAL bytes, free disk); retry after so many milliseconds.
-    #[error("{what}")]
-    Full {
-        /// Which budget, and its numbers.
-        what: String,
-        /// When to try again.
-        retry_after_ms: u64,
-    },
-    /// A sync failed; nothing is acknowledged until a restart has recovered.
-    #[error("a sync of the write-ahead log failed ({cause}); restart to recover, nothing is acknowledged until then")]
-    Poisoned {
-        /// The first failure.
-        cause: String,
-    },
-    /// The buffer is shutting down.
-    #[error("the buffer is shutting down")]
-    Closed,
-    /// Stored bytes are not what was written.
-    #[error("the write-ahead log is damaged: {0}")]
-    Corrupt(String),
-    /// The disk failed otherwise.
-    #[error("{step}")]
-    Io {
-        /// What was tried.
-        step: String,
-        /// Why it failed.
-        source: Arc<std::io::Error>,
-    },
-}
-
-impl BufferError {
-    /// Says what the caller does next.
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::KeyConflict => ErrorKind::Conflict,
-            Self::Full { .. } => ErrorKind::Overloaded,
-            Self::Poisoned { .. } | Self::Closed => ErrorKind::Closed,
-            Self::Corrupt(_) => ErrorKind::Corrupt,
-            Self::Io { .. } => ErrorKind::Unavailable,
-        }
-    }
-}
+use crate::world::SystemDisk;
+use recovery::{Limits, Recovered};
+use segment::Folder;
+use shared::Shared;
+use state::{Admission, Budgets, Phase, State};
+use writer::Writer;
 
 /// Settings of the buffer.
 #[derive(Debug, Clone)]
@@ -112,94 +93,27 @@ pub struct BufferOptions {
     pub dedup_window_seconds: u64,
 }
 
-/// What other states remember for the buffer across a restart.
-#[derive(Debug, Default)]
-pub struct Remembered {
-    /// The stored watermark per table.
-    pub stored: HashMap<TableName, Seq>,
-    /// Retry keys whose segments are gone.
-    pub retries: Vec<StoredRetry>,
-}
-
-/// What was found at opening.
-#[derive(Debug, Clone, Default)]
-pub struct Recovery {
-    /// Rows read back into the hot tail.
-    pub rows: u64,
-    /// Frames read back.
-    pub frames: u64,
-    /// Bytes cut off behind the last good frame.
-    pub torn_bytes: u64,
-}
-
-/// Hot rows of one request: in memory, or read back from the WAL.
+/// The world that a buffer lives in.
 #[derive(Debug, Clone)]
-pub struct Chunk {
-    /// The rows' numbers.
-    pub range: SeqRange,
-    /// Bytes in memory when loaded.
-    pub bytes: u64,
-}
-
-impl Chunk {
-    /// Returns the rows, without `_seq`; reads them from the WAL when they are not in memory (blocking I/O).
-    pub fn rows(&self) -> Result<RecordBatch, BufferError> {
-        unimplemented!()
-    }
-}
-
-/// One table in a snapshot.
-#[derive(Debug, Clone)]
-pub struct TableTail {
-    /// The table.
-    pub table: TableName,
-    /// Rows up to here are read from the store.
-    pub stored: Seq,
-    /// The highest number given.
-    pub head: Seq,
-    /// A cut is open: some rows above `stored` may be visible in the store already.
-    pub in_flight: bool,
-    /// Rows above `stored`, in order.
-    pub chunks: Vec<Chunk>,
-}
-
-/// A closed range of one table, to be inserted as one batch.
-#[derive(Debug, Clone)]
-pub struct Cut {
-    /// The table.
-    pub table: TableName,
-    /// Its numbers.
-    pub range: SeqRange,
-    /// Its rows, in order.
-    pub chunks: Vec<Chunk>,
-}
-
-/// How much of a table waits.
-#[derive(Debug, Clone)]
-pub struct TailStatus {
-    /// The table.
-    pub table: TableName,
-    /// Rows up to here are in the store.
-    pub stored: Seq,
-    /// Rows up to here belong to a cut.
-    pub sealed: Seq,
-    /// The highest number given.
-    pub head: Seq,
-    /// Bytes of rows above `sealed`.
-    pub unsealed_bytes: u64,
-    /// Age of the oldest row above `sealed`.
-    pub oldest_unsealed_ms: Option<u64>,
-    /// Rows refused since the buffer was made.
-    pub rejected: u64,
-    /// Rows that came again in a retry.
-    pub duplicate: u64,
+pub struct Site {
+    /// The disk of its folder.
+    pub disk: Arc<dyn Disk>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The identity that a new buffer gets; an existing one has its own.
+    pub fresh_id: BufferId,
+    /// Bytes of a segment.
+    pub segment_bytes: u64,
 }
 
 /// The buffer; clones share it.
 #[derive(Debug, Clone)]
-pub struct Buffer {}
+pub struct Buffer {
+    id: BufferId,
+    shared: Arc<Shared>,
+    _thread: Arc<CommitThread>,
+}
 
-#[allow(unused_variables)]
 impl Buffer {
     /// Opens the folder, recovers what is in it, and starts the commit thread.
     pub fn open(
@@ -207,66 +121,241 @@ impl Buffer {
         clock: Arc<dyn Clock>,
         remembered: Remembered,
     ) -> Result<(Self, Recovery), BufferError> {
-        unimplemented!()
+        let fresh_id = BufferId(rand::random());
+        let site = Site { disk: Arc::new(SystemDisk), clock, fresh_id, segment_bytes: SEGMENT_BYTES };
+        Self::open_at(&site, &options, remembered)
     }
+
+    /// Opens the folder as [`Self::open`] does, in a given world.
+    pub fn open_at(
+        site: &Site,
+        options: &BufferOptions,
+        remembered: Remembered,
+    ) -> Result<(Self, Recovery), BufferError> {
+        let (folder, numbers) = Folder::open(&options.dir, Arc::clone(&site.disk), site.segment_bytes)?;
+        let limits = Limits {
+            fresh_id: site.fresh_id,
+            hot_bytes_max: options.hot_tail_bytes,
+            dedup_window_seconds: options.dedup_window_seconds,
+            now: site.clock.now(),
+            monotonic: site.clock.monotonic(),
+        };
+        let recovered = recovery::recover(&folder, &numbers, remembered, limits)?;
+        let found = recovered.found.clone();
+        let buffer = Self::start(site, options, folder, recovered)?;
+        Ok((buffer, found))
+    }
+
+    fn start(site: &Site, options: &BufferOptions, folder: Folder, recovered: Recovered) -> Result<Self, BufferError> {
+        let Recovered { cursor, segments, tails, retries, hot_bytes, .. } = recovered;
+        let current = segments.back().map(|current| Arc::clone(&current.segment));
+        let current = current.expect("recovery makes the first segment when there is none");
+        let heads = tails.iter().map(|(table, tail)| (table.clone(), tail.head)).collect();
+        let budgets = Budgets { hot_bytes: options.hot_tail_bytes, wal_bytes: options.wal_bytes };
+        let (phase, queue, queued_bytes) = (Phase::Open, VecDeque::new(), 0);
+        let state = State { phase, queue, queued_bytes, tails, retries, segments, hot_bytes, budgets };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            arrived: Condvar::new(),
+            grown: Notify::new(),
+            ended: watch::Sender::new(false),
+            clock: Arc::clone(&site.clock),
+            folder,
+            sync_interval: (!options.sync_always).then(|| Duration::from_millis(options.sync_interval_ms)),
+            disk_free_bytes_min: options.disk_free_bytes_min,
+            free: Mutex::new(None),
+            trimming: Mutex::new(()),
+        });
+        let synced_frame = cursor.number - 1;
+        let last_sync = site.clock.monotonic();
+        let writer = Writer { shared: Arc::clone(&shared), current, cursor, heads, synced_frame, last_sync };
+        let thread = std::thread::Builder::new()
+            .name("wal-commit".into())
+            .spawn(move || writer.run())
+            .map_err(|error| BufferError::io("start the commit thread", error))?;
+        let thread = CommitThread { shared: Arc::clone(&shared), thread: Some(thread) };
+        Ok(Self { id: cursor.buffer, shared, _thread: Arc::new(thread) })
+    }
+
     /// Returns the buffer's identity.
+    #[must_use]
     pub fn id(&self) -> BufferId {
-        unimplemented!()
+        self.id
     }
+
     /// Makes the rows durable; resolves after the sync. The rows are in every snapshot taken afterwards.
     pub async fn append(&self, write: Write) -> Result<Appended, BufferError> {
-        unimplemented!()
+        let mut write = write.checked()?;
+        loop {
+            let moment = (self.shared.clock.now(), self.shared.clock.monotonic());
+            let low_disk = self.shared.low_disk();
+            let admission = self.shared.lock().admit(write, moment, low_disk)?;
+            match admission {
+                Admission::Retry(answer) => return Ok(Appended::Retry(answer)),
+                Admission::Queued(outcome) => {
+                    self.shared.arrived.notify_one();
+                    return outcome.await.unwrap_or(Err(BufferError::Closed));
+                }
+                Admission::Wait(outcome, again) => {
+                    // It resolves by being dropped, when the first request's outcome is known.
+                    outcome.await.ok();
+                    write = again;
+                }
+            }
+        }
     }
+
     /// Counts rows that were refused before they got here.
     pub fn count_rejected(&self, table: &TableName, rows: u64) {
-        unimplemented!()
+        self.shared.lock().tails.entry(table.clone()).or_default().rejected += rows;
     }
+
     /// Takes the tails of several tables at one moment. An unknown table has an empty tail.
+    #[must_use]
     pub fn snapshot(&self, tables: &[TableName]) -> Vec<TableTail> {
-        unimplemented!()
+        let state = self.shared.lock();
+        let tails: Vec<_> = tables
+            .iter()
+            .map(|table| state.tails.get(table).map(|tail| (tail.stored, tail.sealed, tail.head, tail.chunks())))
+            .collect();
+        drop(state);
+        let taken = tables.iter().zip(tails).map(|(table, tail)| {
+            let (stored, sealed, head, chunks) = tail.unwrap_or_default();
+            TableTail { table: table.clone(), stored, head, in_flight: sealed > stored, chunks: chunks.into_vec() }
+        });
+        taken.collect()
     }
+
     /// Returns the status of every table that ever had a row.
+    #[must_use]
     pub fn status(&self) -> Vec<TailStatus> {
-        unimplemented!()
+        let now = self.shared.clock.monotonic();
+        let age_ms = |received: Duration| u64::try_from(now.saturating_sub(received).as_millis()).unwrap_or(u64::MAX);
+        let state = self.shared.lock();
+        let mut all: Vec<_> = state
+            .tails
+            .iter()
+            .map(|(table, tail)| TailStatus {
+                table: table.clone(),
+                stored: tail.stored,
+                sealed: tail.sealed,
+                head: tail.head,
+                unsealed_bytes: tail.unsealed_bytes,
+                oldest_unsealed_ms: tail.oldest_unsealed().map(age_ms),
+                rejected: tail.rejected,
+                duplicate: tail.duplicate,
+            })
+            .collect();
+        drop(state);
+        all.sort_unstable_by(|a, b| a.table.cmp(&b.table));
+        all
     }
+
     /// Closes the next cut of a table: whole requests, at least one, up to these limits; `None` when nothing is unsealed.
+    #[must_use]
     pub fn seal(&self, table: &TableName, rows_max: u64, bytes_max: u64) -> Option<Cut> {
-        unimplemented!()
+        let (range, chunks) = self.shared.lock().tails.get_mut(table)?.seal(rows_max, bytes_max)?;
+        Some(Cut { table: table.clone(), range, chunks })
     }
+
     /// Repeats a cut that the catalog knows from before a crash. `None`: its rows are stored already.
     pub fn reseal(&self, table: &TableName, range: SeqRange) -> Result<Option<Cut>, BufferError> {
-        unimplemented!()
+        let mut state = self.shared.lock();
+        let tail = state.tails.entry(table.clone()).or_default();
+        if range.last <= tail.stored {
+            return Ok(None);
+        }
+        let (stored, head) = (tail.stored, tail.head);
+        if range.first <= stored || range.last > head || range.first > tail.sealed.next() {
+            return Err(BufferError::Corrupt(format!(
+                "the catalog knows a batch of rows {range} of table {table}, the log has rows {} to {head}: restore both from one backup",
+                stored.next()
+            )));
+        }
+        let chunks = tail.reseal(range);
+        Ok(Some(Cut { table: table.clone(), range, chunks }))
     }
+
     /// Declares rows up to `stored` visible and synced in the store; they leave the hot tail.
     pub fn advance(&self, table: &TableName, stored: Seq) {
-        unimplemented!()
+        let mut state = self.shared.lock();
+        let Some(tail) = state.tails.get_mut(table) else { return };
+        let gone = tail.advance(stored);
+        state.hot_bytes -= gone.iter().map(Chunk::hot_bytes).sum::<u64>();
+        drop(state);
+        // Freeing the rows takes longer than forgetting them: not under the lock.
+        drop(gone);
     }
+
     /// Returns the retry keys that the next trim would lose, for the catalog.
+    #[must_use]
     pub fn retries_to_keep(&self) -> Vec<StoredRetry> {
-        unimplemented!()
+        self.shared.lock().retries_to_keep(self.shared.clock.now())
     }
+
     /// Frees the segments whose rows are all stored, given that `kept` (from `retries_to_keep`) is safe elsewhere.
     pub async fn trim(&self, kept: &[StoredRetry]) -> Result<u64, BufferError> {
-        unimplemented!()
+        let (shared, kept) = (Arc::clone(&self.shared), kept.to_vec());
+        let trimmed = tokio::task::spawn_blocking(move || shared.trim(&kept)).await;
+        trimmed.unwrap_or(Err(BufferError::Closed))
     }
+
     /// Waits until rows came in since the last call, for the batch mover.
     pub async fn grown(&self) {
-        unimplemented!()
+        self.shared.grown.notified().await;
     }
+
     /// Says why writes are refused now, if they are.
+    #[must_use]
     pub fn refusal(&self) -> Option<BufferError> {
-        unimplemented!()
+        let low_disk = self.shared.low_disk();
+        let state = self.shared.lock();
+        state.refuse_unless_open().and_then(|()| state.refuse_when_full(0, low_disk)).err()
     }
+
     /// Bytes of the WAL on disk.
+    #[must_use]
     pub fn wal_bytes(&self) -> u64 {
-        unimplemented!()
+        self.shared.lock().allocated_bytes() + self.shared.folder.spare_bytes()
     }
+
     /// Bytes of hot rows in memory.
+    #[must_use]
     pub fn hot_bytes(&self) -> u64 {
-        unimplemented!()
+        self.shared.lock().hot_bytes
     }
+
+    /// Retry keys that were forgotten within their window, for want of room.
+    #[must_use]
+    pub fn retries_evicted(&self) -> u64 {
+        self.shared.lock().retries.evicted
+    }
+
     /// Refuses further appends, syncs, and ends the commit thread.
     pub async fn close(&self) -> Result<(), BufferError> {
-        unimplemented!()
+        self.shared.begin_close();
+        let mut ended = self.shared.ended.subscribe();
+        ended.wait_for(|ended| *ended).await.ok();
+        match &self.shared.lock().phase {
+            Phase::Poisoned(cause) => Err(BufferError::Poisoned { cause: cause.clone() }),
+            Phase::Open | Phase::Closing => Ok(()),
+        }
+    }
+}
+
+/// Ends the commit thread with the last handle, so that the folder is free when they are gone.
+#[derive(Debug)]
+struct CommitThread {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for CommitThread {
+    fn drop(&mut self) {
+        self.shared.begin_close();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was told already, by poisoning.
+            thread.join().ok();
+        }
     }
 }

@@ -1,6 +1,12 @@
+//! The real forms of the doors to the outside: the machine's clocks and its disks.
+
+mod disk;
+
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tidegate_model::{Clock, UnixNanos};
+
+pub use disk::SystemDisk;
 
 /// The machine's clocks.
 #[derive(Debug)]

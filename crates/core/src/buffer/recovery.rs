@@ -1,0 +1,333 @@
+//! Opening: what the segments hold becomes tails, retry keys, and the place to write on.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_buffer::Buffer as Bytes;
+use arrow_schema::SchemaRef;
+use std::io::IoSlice;
+use tidegate_model::{BufferId, Seq, StoredRetry, TableName, UnixNanos};
+
+use super::error::BufferError;
+use super::frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, SEGMENT_HEADER_BYTES, SectionHead, SegmentHeader};
+use super::reader::{self, Cursor, Next, ReadFrame};
+use super::retries::Retries;
+use super::segment::{FileError, Folder, Segment};
+use super::state::SegmentUse;
+use super::tail::{Chunk, Tail, WalRows};
+use super::write;
+
+/// Bytes that the search behind the last good frame looks at in one read.
+const SEARCH_BYTES: usize = 1 << 20;
+
+/// What other states remember for the buffer across a restart.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    /// The stored watermark per table.
+    pub stored: HashMap<TableName, Seq>,
+    /// Retry keys whose segments are gone.
+    pub retries: Vec<StoredRetry>,
+    /// Rejected and duplicate rows per table, as last saved.
+    pub counts: Vec<(TableName, u64, u64)>,
+}
+
+/// What was found at opening.
+#[derive(Debug, Clone, Default)]
+pub struct Recovery {
+    /// Rows read back into the hot tail.
+    pub rows: u64,
+    /// Frames read back.
+    pub frames: u64,
+    /// Bytes cut off behind the last good frame.
+    pub torn_bytes: u64,
+}
+
+/// Everything that the buffer begins with.
+pub(super) struct Recovered {
+    pub(super) found: Recovery,
+    pub(super) cursor: Cursor,
+    pub(super) segments: VecDeque<SegmentUse>,
+    pub(super) tails: HashMap<TableName, Tail>,
+    pub(super) retries: Retries,
+    pub(super) hot_bytes: u64,
+    schemas: HashMap<TableName, SchemaRef>,
+    limits: Limits,
+}
+
+/// What recovery is told from outside.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) fresh_id: BufferId,
+    pub(super) hot_bytes_max: u64,
+    pub(super) dedup_window_seconds: u64,
+    pub(super) now: UnixNanos,
+    pub(super) monotonic: Duration,
+}
+
+/// Reads all segments of the folder, or makes the first one.
+pub(super) fn recover(
+    folder: &Folder,
+    numbers: &[u64],
+    remembered: Remembered,
+    limits: Limits,
+) -> Result<Recovered, BufferError> {
+    let mut recovered = Recovered::begin(remembered, limits);
+    for (index, number) in numbers.iter().enumerate() {
+        let is_last = index + 1 == numbers.len();
+        let segment = folder.open_segment(*number)?;
+        recovered.read(folder, segment, is_last)?;
+    }
+    if numbers.is_empty() {
+        recovered.make_first(folder)?;
+    }
+    for tail in recovered.tails.values_mut() {
+        tail.synced = tail.head;
+    }
+    Ok(recovered)
+}
+
+impl Recovered {
+    fn begin(remembered: Remembered, limits: Limits) -> Self {
+        let mut tails: HashMap<_, _> =
+            remembered.stored.into_iter().map(|(table, stored)| (table, Tail::behind(stored))).collect();
+        for (table, rejected, duplicate) in remembered.counts {
+            let tail = tails.entry(table).or_default();
+            (tail.rejected, tail.duplicate) = (rejected, duplicate);
+        }
+        let mut retries = Retries::new(limits.dedup_window_seconds);
+        let mut kept = remembered.retries;
+        kept.sort_unstable_by_key(|retry| retry.at);
+        for retry in kept {
+            retries.remember(retry.retry, retry.at, &retry.answer, limits.now);
+        }
+        let cursor = Cursor { buffer: limits.fresh_id, number: 1, chain: 0, offset: SEGMENT_HEADER_BYTES as u64 };
+        Self {
+            found: Recovery::default(),
+            cursor,
+            segments: VecDeque::new(),
+            tails,
+            retries,
+            hot_bytes: 0,
+            schemas: HashMap::new(),
+            limits,
+        }
+    }
+
+    fn make_first(&mut self, folder: &Folder) -> Result<(), BufferError> {
+        let header = SegmentHeader {
+            buffer: self.cursor.buffer,
+            segment: 1,
+            first_frame: self.cursor.number,
+            chain: self.cursor.chain,
+        };
+        let made = folder.create_segment(&header, 0).map_err(|error| match error {
+            FileError::Unchanged(error) | FileError::Unsynced(error) => {
+                BufferError::io(format!("make the first segment in {}", folder.dir().display()), error)
+            }
+        })?;
+        self.segments.push_back(SegmentUse::of(made, self.cursor.offset));
+        Ok(())
+    }
+
+    fn read(&mut self, folder: &Folder, segment: Segment, is_last: bool) -> Result<(), BufferError> {
+        let failed = |error| BufferError::io(format!("read {}", segment.path.display()), error);
+        if is_last {
+            segment.settle().map_err(failed)?;
+        }
+        self.enter(folder, &segment)?;
+        let segment = Arc::new(segment);
+        let mut holds = SegmentUse::of_shared(Arc::clone(&segment), self.cursor.offset);
+        let mut read = |offset, length| segment.read(offset, length);
+        loop {
+            match reader::next_frame(&mut read, &self.cursor)
+                .map_err(|error| BufferError::io(format!("read {}", segment.path.display()), error))?
+            {
+                Next::Frame(frame) => self.take(frame, &mut holds)?,
+                Next::Torn { damage, frame_bytes } => {
+                    tracing::warn!(segment = %segment.path.display(), offset = self.cursor.offset, frame_bytes, damage, "found a torn frame");
+                    break;
+                }
+                Next::End => break,
+            }
+        }
+        if is_last {
+            self.found.torn_bytes = cut_off(&segment, &self.cursor, folder)?;
+        }
+        holds.used = self.cursor.offset;
+        self.segments.push_back(holds);
+        Ok(())
+    }
+
+    /// Checks that a segment goes on where the one before it ended.
+    fn enter(&mut self, folder: &Folder, segment: &Segment) -> Result<(), BufferError> {
+        let name = segment.path.display().to_string();
+        let header = segment
+            .read(0, SEGMENT_HEADER_BYTES)
+            .map_err(|error| BufferError::io(format!("read {name}"), error))?
+            .unwrap_or_else(|| Bytes::from(&[0_u8; 0][..]));
+        let header = SegmentHeader::decode(&header).map_err(|bad| reader::bad_segment(&name, bad))?;
+        let begin = Cursor::at_start_of(&header);
+        if let Some(before) = self.segments.back() {
+            if header.buffer != self.cursor.buffer || header.segment != before.segment.number + 1 {
+                return Err(damaged(folder, &format!("a segment is missing before {name}")));
+            }
+            if (begin.number, begin.chain) != (self.cursor.number, self.cursor.chain) {
+                let (frame, offset, file) = (self.cursor.number, self.cursor.offset, before.segment.path.display());
+                return Err(damaged(
+                    folder,
+                    &format!(
+                        "frame {frame}, at byte {offset} of {file}, is not what was written, and frames after it were acknowledged"
+                    ),
+                ));
+            }
+        }
+        if header.segment != segment.number {
+            return Err(damaged(folder, &format!("{name} holds segment {}", header.segment)));
+        }
+        self.cursor = begin;
+        Ok(())
+    }
+
+    fn take(&mut self, frame: ReadFrame, holds: &mut SegmentUse) -> Result<(), BufferError> {
+        let ReadFrame { header, head, ipc } = frame;
+        self.cursor.step_over(&header);
+        self.found.frames += 1;
+        for (section, (offset, ipc)) in head.sections.iter().zip(ipc) {
+            holds.lasts.insert(section.table.clone(), section.range.last);
+            self.take_section(section, offset, ipc, &holds.segment)?;
+        }
+        if let Some(retry) = head.retry {
+            holds.keys.push(retry.key);
+            self.retries.remember(retry, head.received_at, &head.answer, self.limits.now);
+        }
+        Ok(())
+    }
+
+    fn take_section(
+        &mut self,
+        section: &SectionHead,
+        offset: u64,
+        ipc: Bytes,
+        segment: &Arc<Segment>,
+    ) -> Result<(), BufferError> {
+        let tail = self.tails.entry(section.table.clone()).or_default();
+        let range = section.range;
+        if range.last <= tail.stored {
+            return Ok(());
+        }
+        if range.first.max(tail.stored.next()) != tail.head.next() {
+            return Err(BufferError::Corrupt(format!(
+                "rows {} to {} of table {} are missing before byte {offset} of {}: the catalog and the log are not of one time; restore both from one backup, or move the log's folder aside to go on without its rows",
+                tail.head.next(),
+                Seq(range.first.0 - 1),
+                section.table,
+                segment.path.display()
+            )));
+        }
+        let received = self.limits.monotonic;
+        let room = self.limits.hot_bytes_max.saturating_sub(self.hot_bytes);
+        let chunk = if section.ipc_bytes <= room {
+            let rows = reader::decode(ipc, range.rows()).map_err(|damage| {
+                BufferError::Corrupt(format!("byte {offset} of {}: {damage}", segment.path.display()))
+            })?;
+            let schema = self.schemas.entry(section.table.clone()).or_insert_with(|| rows.schema());
+            let rows = if *schema == rows.schema() {
+                rows.with_schema(Arc::clone(schema)).expect("it is the same schema")
+            } else {
+                rows
+            };
+            let bytes = write::memory_bytes(&rows);
+            Chunk::in_memory(range, rows, bytes, received)
+        } else {
+            let rows = WalRows {
+                segment: Arc::clone(segment),
+                offset,
+                ipc_bytes: section.ipc_bytes,
+                ipc_crc: section.ipc_crc,
+                rows: range.rows(),
+            };
+            Chunk::in_wal(range, rows, received)
+        };
+        let chunk = chunk.above(tail.stored);
+        self.found.rows += chunk.range.rows();
+        self.hot_bytes += chunk.hot_bytes();
+        tail.push(chunk);
+        Ok(())
+    }
+}
+
+/// Wipes what is behind the last good frame, so that it is never taken for a frame again; returns its bytes.
+///
+/// A power cut tears only what was not synced. A whole frame found behind a damaged one tells which
+/// frames were synced when it was written: if the damaged one was, this is no torn tail, it is damage.
+fn cut_off(segment: &Segment, cursor: &Cursor, folder: &Folder) -> Result<u64, BufferError> {
+    let step = || format!("search the end of {}", segment.path.display());
+    let leftovers = find_leftovers(segment, cursor).map_err(|error| BufferError::io(step(), error))?;
+    if let Some(acknowledged) = leftovers.iter().find(|left| left.header.synced >= cursor.number) {
+        return Err(damaged(
+            folder,
+            &format!(
+                "frame {}, at byte {} of {}, is not what was written, and frame {} after it says that it was synced",
+                cursor.number,
+                cursor.offset,
+                segment.path.display(),
+                acknowledged.header.number
+            ),
+        ));
+    }
+    let end = leftovers.iter().map(|left| left.offset + left.header.frame_bytes).max().unwrap_or(cursor.offset);
+    for left in &leftovers {
+        segment
+            .write_all(&mut [IoSlice::new(&[0; FRAME_HEADER_BYTES])], left.offset)
+            .map_err(|error| BufferError::io(step(), error))?;
+    }
+    if !leftovers.is_empty() {
+        segment.sync().map_err(|error| BufferError::io(step(), error))?;
+    }
+    Ok(end.min(segment.bytes) - cursor.offset)
+}
+
+struct Leftover {
+    offset: u64,
+    header: FrameHeader,
+}
+
+/// Finds what claims to be this frame or a later one: the torn one itself, and whole ones behind it.
+fn find_leftovers(segment: &Segment, cursor: &Cursor) -> std::io::Result<Vec<Leftover>> {
+    let mut found = Vec::new();
+    let mut at = cursor.offset;
+    while at < segment.bytes {
+        let length = SEARCH_BYTES.min(usize::try_from(segment.bytes - at).unwrap_or(SEARCH_BYTES));
+        let Some(window) = segment.read(at, length)? else { break };
+        for start in (0..length).step_by(ALIGNMENT) {
+            let offset = at + start as u64;
+            let Some(header) = window.get(start..).and_then(FrameHeader::decode) else { continue };
+            if header.buffer != cursor.buffer || header.number < cursor.number {
+                continue;
+            }
+            if offset == cursor.offset || is_whole_head(segment, offset, &header)? {
+                found.push(Leftover { offset, header });
+            }
+        }
+        if length < SEARCH_BYTES {
+            break;
+        }
+        at += (length - FRAME_HEADER_BYTES) as u64;
+    }
+    Ok(found)
+}
+
+fn is_whole_head(segment: &Segment, offset: u64, header: &FrameHeader) -> std::io::Result<bool> {
+    let head_bytes = usize::try_from(header.head_bytes).unwrap_or(usize::MAX);
+    let Some(bytes) = segment.read(offset, FRAME_HEADER_BYTES.saturating_add(head_bytes))? else { return Ok(false) };
+    let (fixed, head) = bytes.split_at(FRAME_HEADER_BYTES);
+    Ok(header.matches(fixed, head))
+}
+
+fn damaged(folder: &Folder, what: &str) -> BufferError {
+    BufferError::Corrupt(format!(
+        "{what}; restore {dir} from a backup, or move it aside to go on without those of its rows that are not in ClickHouse yet",
+        dir = folder.dir().display()
+    ))
+}

@@ -1,0 +1,2 @@
+mod appends;
+mod world;
