@@ -86,3 +86,10 @@ pub const QUERY_RESULT_BYTES: u64 = 4 << 30;
 
 /// How long a caller waits for the catalog before it is told (milliseconds): a commit takes one sync, far less.
 pub const CATALOG_WAIT_MS: u64 = 30_000;
+
+/// A user's SQL: ClickHouse's own default of `max_query_size`.
+pub const QUERY_SQL_BYTES_MAX: usize = 256 << 10;
+
+/// Hot rows that travel with one query, encoded; twice the hot tail's memory. A larger tail means that ClickHouse has
+/// been away for long, and then the query fails with that reason instead of leaving rows out.
+pub const QUERY_HOT_BYTES_MAX: u64 = 2 * HOT_TAIL_BYTES;

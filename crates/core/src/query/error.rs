@@ -1,0 +1,104 @@
+use std::time::Duration;
+
+use tidegate_model::{ErrorKind, Seq, TableName};
+
+use crate::buffer::BufferError;
+use crate::catalog::CatalogError;
+use crate::store::StoreError;
+
+/// Why a query got no answer, or not a whole one.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The SQL is not one that may run here; found before it was sent.
+    #[error("{message} (at byte {position} of the query)")]
+    Refused {
+        /// What is wrong, and how to mend it.
+        message: String,
+        /// Where in the SQL.
+        position: usize,
+    },
+    /// A parameter of the request is wrong.
+    #[error("{0}")]
+    Parameter(String),
+    /// The engine refused the SQL or gave it up.
+    #[error("ClickHouse error {code}: {text}")]
+    Engine {
+        /// ClickHouse's number for the error.
+        code: i32,
+        /// Its text, with positions as in the SQL that the user wrote.
+        text: String,
+        /// What the caller does next.
+        kind: ErrorKind,
+    },
+    /// Rows that the reader insists on were never acknowledged, or not yet.
+    #[error(
+        "`min_watermark` asks for row {wanted} of `{table}`, the newest acknowledged one is {head}; \
+         waited {waited_ms} ms; read again later, or ask for `{table}={head}`"
+    )]
+    NotYet {
+        /// The table.
+        table: TableName,
+        /// The row asked for.
+        wanted: Seq,
+        /// The newest row.
+        head: Seq,
+        /// How long the query waited.
+        waited_ms: u64,
+    },
+    /// More rows wait for ClickHouse than can travel with a query.
+    #[error(
+        "{bytes} bytes of rows are not in ClickHouse yet, more than the {bytes_max} that travel with a query; \
+         name fewer columns or tables, or wait until ClickHouse has caught up"
+    )]
+    TailTooLarge {
+        /// What would travel, as encoded so far.
+        bytes: u64,
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// The engine did not answer within the time.
+    #[error("no answer within {0:?}; narrow the query, or allow it more time")]
+    Timeout(Duration),
+    /// The engine cannot be reached.
+    #[error("ClickHouse cannot be reached; it may be restarting: read again in a moment")]
+    Unreachable(#[source] StoreError),
+    /// The engine failed otherwise, or the answer was cut off.
+    #[error("the answer was not completed")]
+    Store(#[source] StoreError),
+    /// Hot rows could not be read.
+    #[error("read the hot tail")]
+    Buffer(#[from] BufferError),
+    /// The datasets could not be read.
+    #[error("look up the tables that the query names")]
+    Catalog(#[from] CatalogError),
+    /// Hot rows could not be put into the form in which they travel.
+    #[error("encode the hot rows of `{table}`")]
+    Encode {
+        /// The table.
+        table: TableName,
+        /// Why it failed.
+        source: arrow_schema::ArrowError,
+    },
+    /// The task that encodes hot rows ended early.
+    #[error("encode the hot rows: the task ended early")]
+    Task(#[source] tokio::task::JoinError),
+}
+
+impl QueryError {
+    /// Says what the caller does next.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Refused { .. } | Self::Parameter(_) => ErrorKind::Invalid,
+            Self::Engine { kind, .. } => *kind,
+            Self::NotYet { .. } => ErrorKind::Conflict,
+            Self::TailTooLarge { .. } => ErrorKind::Overloaded,
+            Self::Timeout(_) => ErrorKind::Timeout,
+            Self::Unreachable(_) => ErrorKind::Unavailable,
+            Self::Store(source) => source.kind(),
+            Self::Buffer(source) => source.kind(),
+            Self::Catalog(source) => source.kind(),
+            Self::Encode { .. } | Self::Task(_) => ErrorKind::Internal,
+        }
+    }
+}

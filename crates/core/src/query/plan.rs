@@ -1,0 +1,384 @@
+//! Decides what one text of SQL is, which of our tables it names, and which columns of theirs it can reach.
+//!
+//! Pure and total: any text gives a plan or a refusal. It works on tokens, not on a syntax tree, so it never has to
+//! follow ClickHouse's grammar; where tokens leave a doubt, it takes the side that is slower and right.
+
+use tidegate_model::TableSpec;
+use tidegate_model::limits::QUERY_SQL_BYTES_MAX;
+
+use super::error::QueryError;
+use super::format::Format;
+use super::gate::{self, refuse};
+use super::tokens::{Token, TokenKind, tokens};
+
+/// What a read's SQL asks for.
+#[derive(Debug)]
+pub struct Plan<'t> {
+    /// The statement as written, without its FORMAT clause and semicolons.
+    pub sql: String,
+    /// The same, with `database.table` rewritten so that the names of common table expressions shadow it.
+    pub shadowed: String,
+    /// What the FORMAT clause asks for.
+    pub format: Option<Format>,
+    /// The tables that it names.
+    pub tables: Vec<TableUse<'t>>,
+}
+
+/// How a statement uses one table.
+#[derive(Debug)]
+pub struct TableUse<'t> {
+    /// The table.
+    pub spec: &'t TableSpec,
+    /// How often its name occurs.
+    pub times: usize,
+    /// The columns that the statement can reach, as positions in the spec; `_seq` is always among those that travel.
+    pub columns: Vec<usize>,
+    /// Whether the user's own WITH takes the table's name, so that `database.table` needs another.
+    pub renamed: bool,
+}
+
+impl TableUse<'_> {
+    /// Returns the name by which `database.table` is read where the user's own WITH has taken the table's name.
+    #[must_use]
+    pub fn second_name(&self) -> String {
+        format!("_all_{}", self.spec.name)
+    }
+}
+
+/// Plans one read. `params` are the texts of `{name:Type}`, `tables` all tables that may have hot rows.
+pub fn plan<'t>(
+    sql: &str,
+    params: &[(String, String)],
+    database: &str,
+    tables: &[&'t TableSpec],
+) -> Result<Plan<'t>, QueryError> {
+    if sql.len() > QUERY_SQL_BYTES_MAX {
+        return Err(QueryError::Parameter(format!(
+            "the SQL has {} bytes, {QUERY_SQL_BYTES_MAX} are allowed",
+            sql.len()
+        )));
+    }
+    let sql = put_identifiers(sql, params)?;
+    let mut tokens = significant(&sql)?;
+    cut_at_semicolon(&mut tokens)?;
+    check_brackets(&tokens)?;
+    let is_select = is_select(&tokens)?;
+    let format = cut_format(&mut tokens)?;
+    gate::check_any(&tokens)?;
+
+    let body = body(&sql, &tokens);
+    if !is_select {
+        return Ok(Plan { sql: body.clone(), shadowed: body, format, tables: Vec::new() });
+    }
+    let uses = uses(&tokens, tables);
+    if !uses.is_empty() {
+        gate::check_union(&tokens, |token| {
+            token.name().is_some_and(|name| uses.iter().any(|used| used.is_named(name)))
+        })?;
+    }
+    let shadowed = shadow(&sql, &tokens, database, &uses);
+    Ok(Plan { sql: body, shadowed, format, tables: uses })
+}
+
+/// Lists the distinct names in a text that could be tables'.
+#[must_use]
+pub fn names(sql: &str, params: &[(String, String)]) -> Vec<String> {
+    let in_text = tokens(sql).filter_map(|token| token.name().map(str::to_owned));
+    let mut names: Vec<_> = in_text.chain(params.iter().map(|(_, value)| value.clone())).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Writes the names of `{name:Identifier}` into the text: which table is meant decides which rows travel.
+fn put_identifiers(sql: &str, params: &[(String, String)]) -> Result<String, QueryError> {
+    let all = significant(sql)?;
+    let mut put = String::with_capacity(sql.len());
+    let mut copied = 0;
+    for group in all.windows(5) {
+        let [open, name, colon, kind, close] = group else { continue };
+        let is_param = open.is_mark('{') && colon.is_mark(':') && kind.is_word("Identifier") && close.is_mark('}');
+        let Some(name) = name.name().filter(|_| is_param) else { continue };
+        let value = params.iter().find(|(param, _)| param == name).map(|(_, value)| value.as_str());
+        let Some(value) = value else {
+            return Err(refuse(open, format!("the parameter `{name}` has no value: send `param_{name}`")));
+        };
+        let is_plain = value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if value.is_empty() || !is_plain {
+            return Err(refuse(open, format!("`{name}` must be one name of letters, digits and _, it is `{value}`")));
+        }
+        put.push_str(&sql[copied..open.start]);
+        put.extend(["`", value, "`"]);
+        copied = close.end();
+    }
+    put.push_str(&sql[copied..]);
+    Ok(put)
+}
+
+/// Returns the tokens that are neither space nor comment.
+fn significant(sql: &str) -> Result<Vec<Token<'_>>, QueryError> {
+    let mut found = Vec::new();
+    for token in tokens(sql) {
+        match token.kind {
+            TokenKind::Trivia => {}
+            TokenKind::Open => {
+                return Err(refuse(&token, "what begins here is not closed: a string, a quoted name or a comment"));
+            }
+            TokenKind::Quoted if token.text.contains('\\') => {
+                return Err(refuse(&token, "a quoted name holds a backslash: double the quote instead of escaping it"));
+            }
+            TokenKind::Mark if token.is_mark('\0') => return Err(refuse(&token, "the SQL holds a zero byte")),
+            _ => found.push(token),
+        }
+    }
+    Ok(found)
+}
+
+fn cut_at_semicolon(tokens: &mut Vec<Token<'_>>) -> Result<(), QueryError> {
+    let Some(end) = tokens.iter().position(|token| token.is_mark(';')) else { return Ok(()) };
+    if let Some(second) = tokens[end..].iter().find(|token| !token.is_mark(';')) {
+        return Err(refuse(second, "a second statement begins here: send one at a time"));
+    }
+    tokens.truncate(end);
+    Ok(())
+}
+
+/// The statement is put in parentheses later; it must not close them.
+fn check_brackets(tokens: &[Token<'_>]) -> Result<(), QueryError> {
+    let mut open = Vec::new();
+    for token in tokens.iter().filter(|token| token.kind == TokenKind::Mark) {
+        let opener = match token.text {
+            "(" | "[" | "{" => {
+                open.push(token);
+                continue;
+            }
+            ")" => '(',
+            "]" => '[',
+            "}" => '{',
+            _ => continue,
+        };
+        if open.pop().is_none_or(|last| !last.is_mark(opener)) {
+            return Err(refuse(token, format!("`{}` closes nothing", token.text)));
+        }
+    }
+    open.pop().map_or(Ok(()), |last| Err(refuse(last, format!("`{}` is not closed", last.text))))
+}
+
+/// Tells statements that read tables from those that ask about the schema; refuses all others.
+fn is_select(tokens: &[Token<'_>]) -> Result<bool, QueryError> {
+    let Some(first) = tokens.first() else {
+        return Err(QueryError::Refused { message: "the SQL is empty".into(), position: 0 });
+    };
+    if ["SELECT", "WITH", "FROM"].iter().any(|word| first.is_word(word)) || first.is_mark('(') {
+        return Ok(true);
+    }
+    if ["SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN"].iter().any(|word| first.is_word(word)) {
+        return Ok(false);
+    }
+    Err(refuse(first, gate::WRITES))
+}
+
+/// Cuts the trailing `FORMAT name` off. A column or alias may be called `format`, so the word counts only behind
+/// something complete and before the last name.
+fn cut_format(tokens: &mut Vec<Token<'_>>) -> Result<Option<Format>, QueryError> {
+    let [.., before, clause, name] = tokens.as_slice() else { return Ok(None) };
+    let is_name = matches!(name.kind, TokenKind::Word);
+    if !clause.is_word("FORMAT") || !is_name || expects_operand(before) {
+        return Ok(None);
+    }
+    let Some(format) = Format::of_clause(name.text) else {
+        return Err(refuse(name, format!("the format `{}` is not known; known are: {}", name.text, Format::known())));
+    };
+    let first = *clause;
+    tokens.truncate(tokens.len() - 2);
+    match cut_format(tokens)? {
+        Some(_) => Err(refuse(&first, "the FORMAT clause is given twice")),
+        None => Ok(Some(format)),
+    }
+}
+
+/// Says whether an expression must follow the token.
+fn expects_operand(token: &Token<'_>) -> bool {
+    const WORDS: &[&str] = &[
+        "SELECT",
+        "DISTINCT",
+        "ALL",
+        "BY",
+        "WHERE",
+        "HAVING",
+        "QUALIFY",
+        "ON",
+        "AND",
+        "OR",
+        "NOT",
+        "AS",
+        "LIKE",
+        "ILIKE",
+        "IN",
+        "BETWEEN",
+        "IS",
+        "LIMIT",
+        "OFFSET",
+        "FROM",
+        "JOIN",
+        "USING",
+        "WITH",
+        "CASE",
+        "WHEN",
+        "THEN",
+        "ELSE",
+        "INTERVAL",
+        "DIV",
+        "MOD",
+        "GLOBAL",
+        "EXCEPT",
+        "REPLACE",
+        "APPLY",
+        "UNION",
+        "INTERSECT",
+    ];
+    match token.kind {
+        TokenKind::Mark => !matches!(token.text, ")" | "]" | "}" | "*"),
+        TokenKind::Word => WORDS.iter().any(|word| token.is_word(word)),
+        _ => false,
+    }
+}
+
+fn body(sql: &str, tokens: &[Token<'_>]) -> String {
+    match (tokens.first(), tokens.last()) {
+        (Some(first), Some(last)) => sql[first.start..last.end()].to_owned(),
+        _ => String::new(),
+    }
+}
+
+impl TableUse<'_> {
+    fn is_named(&self, name: &str) -> bool {
+        self.spec.name.as_str() == name
+    }
+}
+
+fn uses<'t>(tokens: &[Token<'_>], tables: &[&'t TableSpec]) -> Vec<TableUse<'t>> {
+    let mut uses = Vec::new();
+    for &spec in tables {
+        let at: Vec<usize> = (0..tokens.len()).filter(|&at| tokens[at].name() == Some(spec.name.as_str())).collect();
+        if at.is_empty() {
+            continue;
+        }
+        let renamed = at.iter().any(|&at| {
+            tokens.get(at + 1).is_some_and(|next| next.is_word("AS"))
+                && tokens.get(at + 2).is_some_and(|next| next.is_mark('('))
+        });
+        let all = reaches_all(tokens) || at.iter().any(|&at| is_set(tokens, at));
+        let columns = (0..spec.columns.len()).filter(|&at| all || reaches(tokens, &spec.columns[at].name)).collect();
+        uses.push(TableUse { spec, times: at.len(), columns, renamed });
+    }
+    uses
+}
+
+/// Says whether a token names the column, alone or as the first part of a path written in one pair of quotes.
+fn reaches(tokens: &[Token<'_>], column: &str) -> bool {
+    tokens.iter().filter_map(Token::name).any(|name| name == column || name.split('.').any(|part| part == column))
+}
+
+/// Says whether the statement can reach columns that it does not name.
+fn reaches_all(tokens: &[Token<'_>]) -> bool {
+    (0..tokens.len()).any(|at| {
+        let token = &tokens[at];
+        let has_quote_inside =
+            token.kind == TokenKind::Quoted && token.name().is_some_and(|name| name.contains(['`', '"']));
+        token.is_word("COLUMNS") || token.is_word("NATURAL") || has_quote_inside || is_all_columns(tokens, at)
+    })
+}
+
+/// Tells `*` for all columns from the sign of multiplication and from `count(*)`; in doubt it is all columns.
+fn is_all_columns(tokens: &[Token<'_>], at: usize) -> bool {
+    if !tokens[at].is_mark('*') {
+        return false;
+    }
+    let back = |by: usize| at.checked_sub(by).map(|index| &tokens[index]);
+    let next = tokens.get(at + 1);
+    let counts = back(1).is_some_and(|token| token.is_mark('('))
+        && back(2).is_some_and(|token| token.is_word("count"))
+        && next.is_some_and(|token| token.is_mark(')'));
+    let follows_operand = back(1).is_some_and(|token| !token.is_mark('.') && !expects_operand(token));
+    let precedes_operand = next.is_some_and(|token| match token.kind {
+        TokenKind::Number | TokenKind::Quoted | TokenKind::Literal => true,
+        TokenKind::Mark => token.is_mark('('),
+        TokenKind::Word => !ends_all_columns(token),
+        TokenKind::Trivia | TokenKind::Open => false,
+    });
+    !counts && !(follows_operand && precedes_operand)
+}
+
+/// Says whether the word may follow a `*` that stands for all columns.
+fn ends_all_columns(token: &Token<'_>) -> bool {
+    const WORDS: &[&str] = &[
+        "FROM",
+        "EXCEPT",
+        "REPLACE",
+        "APPLY",
+        "LIKE",
+        "ILIKE",
+        "NOT",
+        "WHERE",
+        "PREWHERE",
+        "GROUP",
+        "HAVING",
+        "ORDER",
+        "LIMIT",
+        "OFFSET",
+        "UNION",
+        "INTERSECT",
+        "SETTINGS",
+        "FORMAT",
+        "INTO",
+        "WINDOW",
+        "QUALIFY",
+        "AS",
+        "FINAL",
+    ];
+    WORDS.iter().any(|word| token.is_word(word))
+}
+
+/// Says whether the name is the right side of `IN`: then all columns of the table are compared.
+fn is_set(tokens: &[Token<'_>], at: usize) -> bool {
+    let mut before = &tokens[..at];
+    if let [rest @ .., _qualifier, dot] = before
+        && dot.is_mark('.')
+    {
+        before = rest;
+    }
+    while let [rest @ .., open] = before
+        && open.is_mark('(')
+    {
+        before = rest;
+    }
+    before.last().is_some_and(|token| token.is_word("IN"))
+}
+
+/// Rewrites `database.table`: blanked to the bare name, so that byte positions stay, or replaced where the user's own
+/// WITH has taken that name.
+fn shadow(sql: &str, tokens: &[Token<'_>], database: &str, uses: &[TableUse<'_>]) -> String {
+    let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return String::new() };
+    let mut text = String::with_capacity(sql.len());
+    let mut copied = first.start;
+    for at in 0..tokens.len().saturating_sub(2) {
+        let (qualifier, dot, name) = (&tokens[at], &tokens[at + 1], &tokens[at + 2]);
+        let follows_dot = at.checked_sub(1).is_some_and(|before| tokens[before].is_mark('.'));
+        if follows_dot || qualifier.name() != Some(database) || !dot.is_mark('.') {
+            continue;
+        }
+        let Some(used) = name.name().and_then(|name| uses.iter().find(|used| used.is_named(name))) else { continue };
+        text.push_str(&sql[copied..qualifier.start]);
+        let is_column = tokens.get(at + 3).is_some_and(|next| next.is_mark('.'));
+        if used.renamed && !is_column {
+            text.push_str(&used.second_name());
+            copied = name.end();
+        } else {
+            text.extend(std::iter::repeat_n(' ', name.start - qualifier.start));
+            copied = name.start;
+        }
+    }
+    text.push_str(&sql[copied..last.end()]);
+    text
+}

@@ -1,0 +1,73 @@
+//! Writes the statement that reads stored and hot rows as one table.
+
+use std::fmt::Write as _;
+
+use tidegate_model::{Seq, TableName, TableSpec};
+
+use super::plan::{Plan, TableUse};
+
+/// The statement for the engine.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Union {
+    /// The text.
+    pub sql: String,
+    /// The byte at which the user's own text begins in it.
+    pub offset: usize,
+}
+
+/// Where one table's rows are at the moment of the snapshot.
+#[derive(Debug, Clone, Copy)]
+pub struct Split {
+    /// Rows up to here are read from the store.
+    pub stored: Seq,
+    /// Whether rows above travel with the query.
+    pub is_hot: bool,
+}
+
+/// Puts common table expressions that shadow the tables around the user's statement; `splits` has one for each table
+/// of the plan.
+///
+/// The user's statement goes into parentheses whole: its own WITH, UNION and ORDER BY keep their meaning, and a name
+/// that its WITH defines wins over ours. The parenthesis is closed on a line of its own, behind any comment.
+#[must_use]
+pub fn wrap(plan: &Plan<'_>, database: &str, splits: &[Split]) -> Union {
+    let mut sql = String::from("WITH ");
+    for (at, (used, split)) in plan.tables.iter().zip(splits).enumerate() {
+        let separator = if at == 0 { "" } else { ",\n" };
+        let name = &used.spec.name;
+        let second = used.renamed.then(|| format!(",\n`{}` AS (SELECT * FROM `{name}`)", used.second_name()));
+        let _ = write!(sql, "{separator}`{name}` AS ({}){}", rows(used, database, *split), second.unwrap_or_default());
+    }
+    sql.push_str("\nSELECT * FROM (\n");
+    let offset = sql.len();
+    sql.push_str(&plan.shadowed);
+    sql.push_str("\n)");
+    Union { sql, offset }
+}
+
+/// Returns the name under which a table's hot rows travel.
+#[must_use]
+pub fn hot_name(table: &TableName) -> String {
+    format!("_hot_{table}")
+}
+
+/// Returns `name Type, …` of the columns that travel, `_seq` last.
+#[must_use]
+pub fn structure(used: &TableUse<'_>) -> String {
+    let mut text = String::new();
+    for column in used.columns.iter().map(|&at| &used.spec.columns[at]) {
+        let _ = write!(text, "`{}` {}, ", column.name, column.kind.clickhouse());
+    }
+    let _ = write!(text, "`{}` UInt64", TableSpec::SEQ);
+    text
+}
+
+fn rows(used: &TableUse<'_>, database: &str, split: Split) -> String {
+    let (name, seq) = (&used.spec.name, TableSpec::SEQ);
+    let mut columns = String::new();
+    for column in used.columns.iter().map(|&at| &used.spec.columns[at]) {
+        let _ = write!(columns, "`{}`, ", column.name);
+    }
+    let stored = format!("SELECT {columns}`{seq}` FROM `{database}`.`{name}` WHERE `{seq}` <= {}", split.stored);
+    if split.is_hot { format!("{stored} UNION ALL SELECT {columns}`{seq}` FROM `{}`", hot_name(name)) } else { stored }
+}
