@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -22,6 +23,8 @@ pub struct StackOptions {
     pub data: PathBuf,
     /// Environment of the server: settings and the place of libchdb.
     pub env: Vec<(String, String)>,
+    /// A program and its arguments that end by running the server in their own place.
+    pub wrapper: Vec<String>,
 }
 
 /// The real `tidegate serve` with its engine, on ports that stay the same over restarts; killed when dropped.
@@ -44,15 +47,21 @@ impl Stack {
     /// Chooses free ports; starts nothing yet.
     pub fn new(options: StackOptions) -> io::Result<Self> {
         let [http, otlp_http, otlp_grpc, clickhouse] = free_addresses()?;
+        // Fails when it was called before, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(QUERY_TIMEOUT).build().map_err(io::Error::other)?;
         Ok(Self { options, serve: None, client, http, otlp_http, otlp_grpc, clickhouse })
     }
 
     /// Starts the server; its output is appended to `serve.log` beside the data folder.
     pub fn start(&mut self) -> io::Result<()> {
+        if let Some(parent) = self.options.data.parent() {
+            fs::create_dir_all(parent)?;
+        }
         let log = File::options().create(true).append(true).open(self.log_path())?;
-        let mut command = Command::new(&self.options.program);
-        command.arg("serve").arg("--data").arg(&self.options.data);
+        let mut words = self.options.wrapper.iter().map(OsStr::new).chain([self.options.program.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).arg("serve").arg("--data").arg(&self.options.data);
         command.args(["--http", &self.http.to_string(), "--otlp-http", &self.otlp_http.to_string()]);
         command.args(["--otlp-grpc", &self.otlp_grpc.to_string(), "--clickhouse-http", &self.clickhouse.to_string()]);
         command.envs(self.options.env.iter().map(|(name, value)| (name, value)));
@@ -160,6 +169,16 @@ impl Stack {
     /// Replaces the environment of the next start.
     pub fn set_env(&mut self, env: Vec<(String, String)>) {
         self.options.env = env;
+    }
+
+    /// Points the next start at another data folder.
+    pub fn set_data(&mut self, data: &Path) {
+        data.clone_into(&mut self.options.data);
+    }
+
+    /// Lets the next start run inside another program.
+    pub fn wrap<const N: usize>(&mut self, wrapper: [&str; N]) {
+        self.options.wrapper = wrapper.map(str::to_owned).to_vec();
     }
 
     /// Returns the data folder.

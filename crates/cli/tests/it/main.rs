@@ -1,0 +1,67 @@
+//! Black-box tests of the real `tidegate serve` and `tidegate-engine`: crashes, snapshots, spent budgets.
+//!
+//! | file | proves |
+//! |---|---|
+//! | `crash.rs` | acknowledged rows survive SIGKILL of server, engine, both; ingest goes on without an engine; stop flushes |
+//! | `snapshot.rs` | every answer is one moment, also while batches move and the engine restarts |
+//! | `full.rs` | a full log and a full disk are answered, and mend by themselves |
+//! | `fleet.rs` | producers that remember what was acknowledged |
+//! | `account.rs` | compares what was acknowledged with what is answered |
+#![expect(clippy::print_stderr, reason = "a failing round must be told with its seed and its times")]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+use tidegate_load::{Stack, StackOptions};
+
+mod account;
+mod crash;
+mod fleet;
+mod full;
+mod snapshot;
+
+/// A debug build beside other builds may be slow; a test that waits this long has failed.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// Batches so small that they move all the time.
+const SMALL_BATCHES: &[(&str, &str)] = &[("TIDEGATE_BATCH__ROWS", "500"), ("TIDEGATE_BATCH__AGE_MS", "150")];
+
+/// Prepares a stack on a folder that goes with the test.
+fn stack(settings: &[(&str, &str)]) -> Result<(TempDir, Stack)> {
+    let folder = tempfile::tempdir()?;
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_tidegate"));
+    let engine = program.with_file_name("tidegate-engine");
+    ensure!(engine.exists(), "{} is missing: build the whole workspace first (`make test` does)", engine.display());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("the repository's folder")?;
+    let library = root.join("lib/libchdb.so");
+    ensure!(library.exists(), "{} is missing: `make libchdb` fetches it", library.display());
+    let mut env = vec![("TIDEGATE_LIBCHDB".to_owned(), library.display().to_string())];
+    env.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    let options = StackOptions { program, data: folder.path().join("data"), env, wrapper: Vec::new() };
+    Ok((folder, Stack::new(options)?))
+}
+
+/// Starts a stack and waits until it is ready.
+async fn started(settings: &[(&str, &str)]) -> Result<(TempDir, Stack)> {
+    let (folder, mut stack) = stack(settings)?;
+    stack.start()?;
+    stack.ready(READY_WITHIN).await?;
+    Ok((folder, stack))
+}
+
+/// Polls until the condition holds; fails after [`READY_WITHIN`].
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+    let attempts = async {
+        loop {
+            if holds().await? {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(READY_WITHIN, attempts)
+        .await
+        .with_context(|| format!("{what}: not within {READY_WITHIN:?}"))?
+}
