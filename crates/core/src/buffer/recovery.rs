@@ -73,13 +73,18 @@ pub(super) fn recover(
     limits: Limits,
 ) -> Result<Recovered, BufferError> {
     let mut recovered = Recovered::begin(remembered, limits);
-    for (index, number) in numbers.iter().enumerate() {
-        let is_last = index + 1 == numbers.len();
-        let segment = folder.open_segment(*number)?;
-        recovered.read(folder, segment, is_last)?;
-    }
-    if numbers.is_empty() {
-        recovered.make_first(folder)?;
+    let mut next = match numbers.first() {
+        Some(number) => Some(open_segment(folder, *number)?),
+        None => {
+            recovered.make_first(folder)?;
+            None
+        }
+    };
+    for number in numbers.iter().skip(1).map(Some).chain([None]) {
+        let Some((segment, header)) = next else { break };
+        next = number.map(|number| open_segment(folder, *number)).transpose()?;
+        let end = next.as_ref().map(|(_, header)| header.first_frame);
+        recovered.read(folder, segment, &header, end)?;
     }
     for tail in recovered.tails.values_mut() {
         tail.synced = tail.head;
@@ -130,60 +135,61 @@ impl Recovered {
         Ok(())
     }
 
-    fn read(&mut self, folder: &Folder, segment: Segment, is_last: bool) -> Result<(), BufferError> {
-        let failed = |error| BufferError::io(format!("read {}", segment.path.display()), error);
-        if is_last {
+    /// Reads a segment up to the frame that the next one begins with; the last one up to its last good frame.
+    ///
+    /// Behind the end of a segment may be whole frames: of a write that failed, and whose place was then not needed.
+    fn read(
+        &mut self,
+        folder: &Folder,
+        segment: Segment,
+        header: &SegmentHeader,
+        end: Option<u64>,
+    ) -> Result<(), BufferError> {
+        let path = segment.path.display().to_string();
+        let failed = |error| BufferError::io(format!("read {path}"), error);
+        if end.is_none() {
             segment.settle().map_err(failed)?;
         }
-        self.enter(folder, &segment)?;
+        self.enter(folder, &path, header)?;
         let segment = Arc::new(segment);
         let mut holds = SegmentUse::of_shared(Arc::clone(&segment), self.cursor.offset);
         let mut read = |offset, length| segment.read(offset, length);
-        loop {
-            match reader::next_frame(&mut read, &self.cursor)
-                .map_err(|error| BufferError::io(format!("read {}", segment.path.display()), error))?
-            {
+        while end.is_none_or(|end| self.cursor.number < end) {
+            match reader::next_frame(&mut read, &self.cursor).map_err(failed)? {
                 Next::Frame(frame) => self.take(frame, &mut holds)?,
                 Next::Torn { damage, frame_bytes } => {
-                    tracing::warn!(segment = %segment.path.display(), offset = self.cursor.offset, frame_bytes, damage, "found a torn frame");
+                    tracing::warn!(
+                        segment = path,
+                        offset = self.cursor.offset,
+                        frame_bytes,
+                        damage,
+                        "found a torn frame"
+                    );
                     break;
                 }
                 Next::End => break,
             }
         }
-        if is_last {
+        if end.is_none() {
             self.found.torn_bytes = cut_off(&segment, &self.cursor, folder)?;
         }
-        holds.used = self.cursor.offset;
+        holds.used = if end.is_none() { self.cursor.offset } else { segment.bytes };
         self.segments.push_back(holds);
         Ok(())
     }
 
     /// Checks that a segment goes on where the one before it ended.
-    fn enter(&mut self, folder: &Folder, segment: &Segment) -> Result<(), BufferError> {
-        let name = segment.path.display().to_string();
-        let header = segment
-            .read(0, SEGMENT_HEADER_BYTES)
-            .map_err(|error| BufferError::io(format!("read {name}"), error))?
-            .unwrap_or_else(|| Bytes::from(&[0_u8; 0][..]));
-        let header = SegmentHeader::decode(&header).map_err(|bad| reader::bad_segment(&name, bad))?;
-        let begin = Cursor::at_start_of(&header);
+    fn enter(&mut self, folder: &Folder, path: &str, header: &SegmentHeader) -> Result<(), BufferError> {
+        let begin = Cursor::at_start_of(header);
         if let Some(before) = self.segments.back() {
             if header.buffer != self.cursor.buffer || header.segment != before.segment.number + 1 {
-                return Err(damaged(folder, &format!("a segment is missing before {name}")));
+                return Err(damaged(folder, &format!("a segment is missing before {path}")));
             }
             if (begin.number, begin.chain) != (self.cursor.number, self.cursor.chain) {
                 let (frame, offset, file) = (self.cursor.number, self.cursor.offset, before.segment.path.display());
-                return Err(damaged(
-                    folder,
-                    &format!(
-                        "frame {frame}, at byte {offset} of {file}, is not what was written, and frames after it were acknowledged"
-                    ),
-                ));
+                let what = format!("frame {frame}, at byte {offset} of {file}, is not what was written");
+                return Err(damaged(folder, &format!("{what}, and frames after it were acknowledged")));
             }
-        }
-        if header.segment != segment.number {
-            return Err(damaged(folder, &format!("{name} holds segment {}", header.segment)));
         }
         self.cursor = begin;
         Ok(())
@@ -286,6 +292,19 @@ fn cut_off(segment: &Segment, cursor: &Cursor, folder: &Folder) -> Result<u64, B
         segment.sync().map_err(|error| BufferError::io(step(), error))?;
     }
     Ok(end.min(segment.bytes) - cursor.offset)
+}
+
+fn open_segment(folder: &Folder, number: u64) -> Result<(Segment, SegmentHeader), BufferError> {
+    let segment = folder.open_segment(number)?;
+    let path = segment.path.display().to_string();
+    let bytes =
+        segment.read(0, SEGMENT_HEADER_BYTES).map_err(|error| BufferError::io(format!("read {path}"), error))?;
+    let header = SegmentHeader::decode(bytes.as_deref().unwrap_or_default());
+    let header = header.map_err(|bad| reader::bad_segment(&path, bad))?;
+    if header.segment != number {
+        return Err(damaged(folder, &format!("{path} holds segment {}", header.segment)));
+    }
+    Ok((segment, header))
 }
 
 struct Leftover {

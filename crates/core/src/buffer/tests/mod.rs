@@ -1,2 +1,3 @@
 mod appends;
+mod model;
 mod world;
