@@ -93,3 +93,9 @@ pub const QUERY_SQL_BYTES_MAX: usize = 256 << 10;
 /// Hot rows that travel with one query, encoded; twice the hot tail's memory. A larger tail means that ClickHouse has
 /// been away for long, and then the query fails with that reason instead of leaving rows out.
 pub const QUERY_HOT_BYTES_MAX: u64 = 2 * HOT_TAIL_BYTES;
+
+/// How often a read that waits for rows looks again (milliseconds).
+pub const QUERY_WAIT_POLL_MS: u64 = 10;
+
+/// The first pause before a read asks an engine again that does not answer (milliseconds); an engine restarts in 300.
+pub const QUERY_RETRY_MS: u64 = 50;

@@ -219,9 +219,12 @@ impl Buffer {
             .map(|table| state.tails.get(table).map(|tail| (tail.stored, tail.sealed, tail.head, tail.chunks())))
             .collect();
         drop(state);
+        let now = self.shared.clock.monotonic();
         let taken = tables.iter().zip(tails).map(|(table, tail)| {
             let (stored, sealed, head, chunks) = tail.unwrap_or_default();
-            TableTail { table: table.clone(), stored, head, in_flight: sealed > stored, chunks: chunks.into_vec() }
+            let chunks = chunks.into_vec();
+            let oldest_ms = chunks.first().map(|chunk| age_ms(now, chunk.received()));
+            TableTail { table: table.clone(), stored, head, in_flight: sealed > stored, oldest_ms, chunks }
         });
         taken.collect()
     }
@@ -230,7 +233,6 @@ impl Buffer {
     #[must_use]
     pub fn status(&self) -> Vec<TailStatus> {
         let now = self.shared.clock.monotonic();
-        let age_ms = |received: Duration| u64::try_from(now.saturating_sub(received).as_millis()).unwrap_or(u64::MAX);
         let state = self.shared.lock();
         let mut all: Vec<_> = state
             .tails
@@ -241,7 +243,7 @@ impl Buffer {
                 sealed: tail.sealed,
                 head: tail.head,
                 unsealed_bytes: tail.unsealed_bytes,
-                oldest_unsealed_ms: tail.oldest_unsealed().map(age_ms),
+                oldest_unsealed_ms: tail.oldest_unsealed().map(|received| age_ms(now, received)),
                 rejected: tail.rejected,
                 duplicate: tail.duplicate,
             })
@@ -341,6 +343,10 @@ impl Buffer {
             Phase::Open | Phase::Closing => Ok(()),
         }
     }
+}
+
+fn age_ms(now: Duration, received: Duration) -> u64 {
+    u64::try_from(now.saturating_sub(received).as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Ends the commit thread with the last handle, so that the folder is free when they are gone.

@@ -66,6 +66,11 @@ impl Chunk {
         Ok(whole.slice(skipped, wanted))
     }
 
+    /// Returns when the rows came, by the monotonic clock.
+    pub(super) const fn received(&self) -> Duration {
+        self.received
+    }
+
     /// Returns the part of the chunk above `stored`.
     pub(super) fn above(self, stored: Seq) -> Self {
         let range = SeqRange { first: stored.next(), last: self.range.last };
@@ -108,6 +113,8 @@ pub struct TableTail {
     pub head: Seq,
     /// A cut is open: some rows above `stored` may be visible in the store already.
     pub in_flight: bool,
+    /// How long the oldest row above `stored` has waited.
+    pub oldest_ms: Option<u64>,
     /// Rows above `stored`, in order.
     pub chunks: Vec<Chunk>,
 }

@@ -307,7 +307,7 @@ fn is_all_columns(tokens: &[Token<'_>], at: usize) -> bool {
         TokenKind::Word => !ends_all_columns(token),
         TokenKind::Trivia | TokenKind::Open => false,
     });
-    !counts && !(follows_operand && precedes_operand)
+    !(counts || follows_operand && precedes_operand)
 }
 
 /// Says whether the word may follow a `*` that stands for all columns.

@@ -255,6 +255,10 @@ fn refusals_say_what_and_where() {
         "select 'a",
         expect!["what begins here is not closed: a string, a quoted name or a comment (at byte 7 of the query)"],
     );
+}
+
+#[test]
+fn what_reaches_beyond_the_tables_is_refused() {
     check(
         "select 1 into outfile '/tmp/x'",
         expect!["INTO OUTFILE writes a file on the server: save the answer on your side (at byte 9 of the query)"],

@@ -1,0 +1,255 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use tidegate_model::limits::{QUERY_RETRY_MS, QUERY_SQL_BYTES_MAX, QUERY_WAIT_POLL_MS};
+use tidegate_model::{ErrorKind, Seq, TableName, TableSpec, tables};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::error::QueryError;
+use super::format::Format;
+use super::hot::{HotRows, encode_all};
+use super::plan::{self, Plan};
+use super::union::{self, Split};
+use super::watermark::min_watermarks;
+use super::{Freshness, FreshnessMode, Query, ReadAnswer, ReadRequest};
+use crate::buffer::TableTail;
+use crate::catalog::Dataset;
+use crate::store::{External, Select, StoreError};
+
+type Body = BoxStream<'static, Result<Bytes, StoreError>>;
+
+impl Query {
+    /// Answers one read from one snapshot of stored and hot rows; its first bytes are there when this returns.
+    pub async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, QueryError> {
+        let limit = request.timeout.map_or(self.options.timeout, |asked| asked.min(self.options.timeout));
+        let deadline = Instant::now() + limit;
+        let datasets = self.datasets_named(&request).await?;
+        let specs: Vec<&TableSpec> =
+            tables::all().into_iter().chain(datasets.iter().map(|dataset| &dataset.spec)).collect();
+        let plan = plan::plan(&request.sql, &request.params, self.store.database(), &specs)?;
+        let named: Vec<TableName> = plan.tables.iter().map(|used| used.spec.name.clone()).collect();
+        if let Some(text) = &request.min_watermark {
+            let wanted = min_watermarks(text, &named)?;
+            self.wait_for(&wanted, deadline).await?;
+        }
+        let run = Run { query: self, request: &request, plan: &plan, named: &named, limit, deadline };
+        run.until_it_answers().await
+    }
+
+    /// Looks the datasets up whose tables the SQL may name; most reads name none and ask nothing.
+    async fn datasets_named(&self, request: &ReadRequest) -> Result<Vec<Dataset>, QueryError> {
+        let names = plan::names(&request.sql, &request.params);
+        let is_own = |table: &TableName| {
+            let is_built_in = tables::all().iter().any(|spec| spec.name == *table);
+            !is_built_in && names.iter().any(|name| name == table.as_str())
+        };
+        if !self.buffer.status().iter().any(|status| is_own(&status.table)) {
+            return Ok(Vec::new());
+        }
+        let mut datasets = self.catalog.datasets().await?;
+        datasets.retain(|dataset| is_own(&dataset.spec.name));
+        Ok(datasets)
+    }
+
+    /// Waits until the buffer has acknowledged the wanted rows, or says which are not there.
+    async fn wait_for(&self, wanted: &[(TableName, Seq)], deadline: Instant) -> Result<(), QueryError> {
+        let started = Instant::now();
+        let until = deadline.min(started + self.options.fresh_wait);
+        let names: Vec<_> = wanted.iter().map(|(table, _)| table.clone()).collect();
+        loop {
+            let tails = self.buffer.snapshot(&names);
+            let lacking = wanted.iter().zip(&tails).find(|((_, seq), tail)| tail.head < *seq);
+            let Some(((table, wanted), tail)) = lacking else { return Ok(()) };
+            if Instant::now() >= until {
+                let waited_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                return Err(QueryError::NotYet { table: table.clone(), wanted: *wanted, head: tail.head, waited_ms });
+            }
+            sleep(Duration::from_millis(QUERY_WAIT_POLL_MS)).await;
+        }
+    }
+}
+
+/// One read on its way.
+struct Run<'r> {
+    query: &'r Query,
+    request: &'r ReadRequest,
+    plan: &'r Plan<'r>,
+    named: &'r [TableName],
+    limit: Duration,
+    deadline: Instant,
+}
+
+/// What one attempt came to.
+enum Attempt {
+    Answer(ReadAnswer),
+    /// A batch moved under a query that went through untouched: ask again, with the filter.
+    Moved,
+}
+
+impl Run<'_> {
+    /// Tries again while the engine does not answer: a read may be repeated until its first byte is sent.
+    async fn until_it_answers(&self) -> Result<ReadAnswer, QueryError> {
+        let mut untouched_allowed = true;
+        let mut attempts = 0_u32;
+        loop {
+            attempts += 1;
+            let pause = Duration::from_millis(QUERY_RETRY_MS) * attempts.min(10);
+            match self.attempt(attempts, untouched_allowed).await {
+                Ok(Attempt::Answer(answer)) => return Ok(answer),
+                Ok(Attempt::Moved) => untouched_allowed = false,
+                Err(QueryError::Unreachable(source)) if Instant::now() + pause < self.deadline => {
+                    tracing::debug!(query_id = self.request.query_id, %source, "the engine does not answer, trying again");
+                    sleep(pause).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn attempt(&self, attempts: u32, untouched_allowed: bool) -> Result<Attempt, QueryError> {
+        let tails = self.query.buffer.snapshot(self.named);
+        let is_at_rest = |tail: &TableTail| tail.chunks.is_empty() && !tail.in_flight;
+        let named_once = self.plan.tables.iter().all(|used| used.times == 1);
+        let untouched = tails.is_empty() || (untouched_allowed && named_once && tails.iter().all(is_at_rest));
+
+        let freshness = freshness(&tails);
+        let (select, offset) = if untouched {
+            (self.select(self.plan.sql.clone(), Vec::new(), attempts), 0)
+        } else {
+            self.union(tails.clone(), attempts).await?
+        };
+        let place = |error| self.failed(error, offset);
+        let answer = self.query.store.select(select).await.map_err(place)?;
+        let (first, rest) = self.first_piece(answer.body).await.map_err(place)?;
+        if untouched && !self.still_at_rest(&tails) {
+            return Ok(Attempt::Moved);
+        }
+        let limit = self.limit;
+        let body =
+            stream::iter(first).chain(rest).map(move |piece| piece.map_err(|error| placed(error, offset, limit)));
+        let format = self.format();
+        Ok(Attempt::Answer(ReadAnswer {
+            freshness,
+            content_type: format.content_type,
+            format,
+            body: body.boxed(),
+            query_id: self.request.query_id.clone(),
+        }))
+    }
+
+    /// Waits for the first bytes: until they are sent on, a failure can still be told by the answer's status.
+    async fn first_piece(&self, mut body: Body) -> Result<(Option<Result<Bytes, StoreError>>, Body), StoreError> {
+        match timeout_at(self.deadline, body.next()).await {
+            Err(_) => Err(StoreError::Timeout(self.limit)),
+            Ok(Some(Err(error))) => Err(error),
+            Ok(first) => Ok((first, body)),
+        }
+    }
+
+    /// Says whether no row can have come into the store since the snapshot. ClickHouse chooses the parts it reads
+    /// before its first byte, so a cut that opens later is not in the answer.
+    fn still_at_rest(&self, tails: &[TableTail]) -> bool {
+        let now = self.query.buffer.snapshot(self.named);
+        now.iter().zip(tails).all(|(now, then)| now.stored == then.stored && !now.in_flight)
+    }
+
+    async fn union(&self, tails: Vec<TableTail>, attempts: u32) -> Result<(Select, usize), QueryError> {
+        let splits: Vec<Split> =
+            tails.iter().map(|tail| Split { stored: tail.stored, is_hot: !tail.chunks.is_empty() }).collect();
+        let union = union::wrap(self.plan, self.query.store.database(), &splits);
+        let (hot, external): (Vec<_>, Vec<_>) = self
+            .plan
+            .tables
+            .iter()
+            .zip(tails)
+            .filter(|(_, tail)| !tail.chunks.is_empty())
+            .map(|(used, tail)| {
+                let columns = used.columns.iter().map(|&at| used.spec.columns[at].clone()).collect();
+                let name = union::hot_name(&tail.table);
+                let external = External { name, structure: union::structure(used), arrow_stream: Vec::new() };
+                (HotRows { table: tail.table, columns, chunks: tail.chunks }, external)
+            })
+            .unzip();
+        let encoded = tokio::task::spawn_blocking(move || encode_all(&hot)).await.map_err(QueryError::Task)??;
+        let external =
+            external.into_iter().zip(encoded).map(|(external, arrow_stream)| External { arrow_stream, ..external });
+        Ok((self.select(union.sql, external.collect(), attempts), union.offset))
+    }
+
+    fn select(&self, sql: String, external: Vec<External>, attempts: u32) -> Select {
+        let id = &self.request.query_id;
+        Select {
+            sql,
+            format: self.format().clickhouse,
+            params: self.request.params.clone(),
+            settings: self.settings(),
+            external,
+            // A second attempt may meet the first one still ending.
+            query_id: if attempts == 1 { id.clone() } else { format!("{id}-{attempts}") },
+            timeout: self.deadline.saturating_duration_since(Instant::now()),
+        }
+    }
+
+    fn settings(&self) -> Vec<(String, String)> {
+        let options = &self.query.options;
+        let rows = self.request.max_rows.map_or(options.result_rows, |asked| asked.min(options.result_rows));
+        let settings = [
+            ("max_memory_usage", options.memory_bytes.to_string()),
+            ("max_result_rows", rows.to_string()),
+            ("max_result_bytes", options.result_bytes.to_string()),
+            ("result_overflow_mode", "throw".into()),
+            ("timeout_overflow_mode", "throw".into()),
+            // Our tables stand before the user's text.
+            ("max_query_size", (4 * QUERY_SQL_BYTES_MAX).to_string()),
+            // Without these two a common table expression does not shadow the table everywhere in the statement.
+            ("enable_global_with_statement", "1".into()),
+            ("allow_experimental_analyzer", "1".into()),
+        ];
+        settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    fn format(&self) -> Format {
+        self.plan.format.unwrap_or(self.request.format)
+    }
+
+    /// A failure before the first byte: whatever cut the connection, the read may be tried again.
+    fn failed(&self, error: StoreError, offset: usize) -> QueryError {
+        match error {
+            error @ (StoreError::Unreachable { .. } | StoreError::CutOff(_)) => QueryError::Unreachable(error),
+            error => placed(error, offset, self.limit),
+        }
+    }
+}
+
+fn freshness(tails: &[TableTail]) -> Freshness {
+    let is_hot = tails.iter().any(|tail| !tail.chunks.is_empty());
+    Freshness {
+        mode: if is_hot { FreshnessMode::ReplicaAndHotBuffer } else { FreshnessMode::ReplicaOnly },
+        replica_age_ms: tails.iter().filter_map(|tail| tail.oldest_ms).max().unwrap_or(0),
+        watermarks: tails.iter().map(|tail| (tail.table.clone(), tail.head)).collect(),
+    }
+}
+
+/// Says a failure in the query's terms, with positions as in the user's own text.
+fn placed(error: StoreError, offset: usize, limit: Duration) -> QueryError {
+    let kind = error.kind();
+    match error {
+        StoreError::Timeout(_) => QueryError::Timeout(limit),
+        StoreError::Refused { .. } if kind == ErrorKind::Timeout => QueryError::Timeout(limit),
+        StoreError::Refused { code, text } => QueryError::Engine { code, text: shift_position(&text, offset), kind },
+        error => QueryError::Store(error),
+    }
+}
+
+/// ClickHouse counts from the beginning of the statement that it got: `failed at position 123 (…)`.
+fn shift_position(text: &str, offset: usize) -> String {
+    const BEFORE: &str = "failed at position ";
+    let Some((head, tail)) = text.split_once(BEFORE) else { return text.to_owned() };
+    let digits = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
+    match tail[..digits].parse::<usize>() {
+        Ok(position) if position > offset => format!("{head}{BEFORE}{}{}", position - offset, &tail[digits..]),
+        _ => text.to_owned(),
+    }
+}
