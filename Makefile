@@ -1,31 +1,34 @@
-# Two commands for a new user: `make run` and `make test`.
+# What a person types: `make run`, `make test`. Everything else is cargo's.
+.DEFAULT_GOAL := help
+SHELL := bash
+DATA ?= ./tidegate-data
 
-.PHONY: run build test lint bench libchdb fuzz clean-data
+.PHONY: help run build libchdb test lint clean
 
-run: build ## build, and serve from ./tidegate-data
-	./target/release/tidegate serve
+help: ## Lists what can be made.
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
 
-build: libchdb ## the release programs: target/release/tidegate and tidegate-engine
-	cargo build --release --locked --bin tidegate --bin tidegate-engine
+run: build ## Builds everything and starts the server on an empty or existing ./tidegate-data.
+	@target/release/tidegate serve --data $(DATA)
 
-test: libchdb ## every test, against the real engine
-	cargo build --locked --bin tidegate --bin tidegate-engine
-	cargo test --workspace --locked
+build: libchdb ## Builds tidegate and tidegate-engine in release mode.
+	cargo build --release --locked -p tidegate -p tidegate-chdb
+
+libchdb: ## Fetches the embedded ClickHouse into lib/ through npm, pinned and checked.
+	@scripts/get-libchdb.sh lib
+
+# The black-box tests start the engine that lies beside `tidegate`, so both are built first.
+test: libchdb ## Runs every test.
+	cargo build --workspace --locked
+	if cargo nextest --version >/dev/null 2>&1; \
+	  then cargo nextest run --workspace --locked && cargo test --workspace --locked --doc; \
+	  else cargo test --workspace --locked; fi
 	crates/chdb/tests/clients/run.sh
 
-lint: ## formatting, clippy with warnings denied, the rules of the tree
+lint: ## Checks format, lints and the rules of the tree.
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo xtask tidy
+	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-fuzz: ## a minute for each fuzz target
-	cargo xtask fuzz --seconds 60
-
-bench: libchdb ## the table of docs/performance.md
-	cargo xtask bench
-
-libchdb: ## the embedded ClickHouse, through npm, pinned by its hash
-	@scripts/get-libchdb.sh
-
-clean-data: ## forget every row that `make run` stored
-	rm -rf tidegate-data
+clean: ## Removes what was built; data folders and lib/ stay.
+	cargo clean
