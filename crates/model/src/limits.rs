@@ -99,3 +99,42 @@ pub const QUERY_WAIT_POLL_MS: u64 = 10;
 
 /// The first pause before a read asks an engine again that does not answer (milliseconds); an engine restarts in 300.
 pub const QUERY_RETRY_MS: u64 = 50;
+
+/// Opening a connection to ClickHouse (milliseconds): past it the machine is away, not slow.
+pub const STORE_CONNECT_MS: u64 = 5_000;
+
+/// An unused connection to ClickHouse is closed after this (milliseconds): below ClickHouse's own `keep_alive_timeout` of 10 s.
+pub const STORE_IDLE_MS: u64 = 8_000;
+
+/// ClickHouse's sign of life (milliseconds).
+pub const STORE_PING_MS: u64 = 5_000;
+
+/// One of our own statements, DDL on a busy cluster included (milliseconds).
+pub const STORE_STATEMENT_MS: u64 = 60_000;
+
+/// One insert (milliseconds): a batch takes about a second; past this it is tried again under its token.
+pub const STORE_INSERT_MS: u64 = 300_000;
+
+/// How often our own statement is tried again when ClickHouse could not be reached, and the first pause (milliseconds, doubled each time).
+pub const STORE_RETRIES: u32 = 3;
+
+/// See [`STORE_RETRIES`].
+pub const STORE_RETRY_MS: u64 = 50;
+
+/// An error's text from ClickHouse: it may quote the statement; 16 KiB is also ClickHouse's own limit in the middle of an answer.
+pub const STORE_ERROR_BYTES_MAX: usize = 16 << 10;
+
+/// How long the engine may take until it answers (milliseconds): 0.3 s when empty, longer when it loads many parts.
+pub const ENGINE_READY_MS: u64 = 120_000;
+
+/// The first pause before the engine is started again (milliseconds), doubled each time it dies young.
+pub const ENGINE_BACKOFF_MS_MIN: u64 = 100;
+
+/// The longest such pause (milliseconds): an engine whose fault was mended is back soon.
+pub const ENGINE_BACKOFF_MS_MAX: u64 = 10_000;
+
+/// An engine that lived so long did not die young (milliseconds).
+pub const ENGINE_STEADY_MS: u64 = 60_000;
+
+/// How long the engine may take to stop before it is killed (milliseconds): it ends its queries within 8 s.
+pub const ENGINE_STOP_MS: u64 = 10_000;

@@ -1,0 +1,219 @@
+//! The DDL of every table, from one template for both forms: `MergeTree` on one server, `ReplicatedMergeTree`
+//! behind `Distributed` on a cluster.
+//!
+//! What each index and codec costs and brings is measured in `docs/performance.md`, "Engine cost of the schema".
+
+use tidegate_model::{ColumnKind, TableSpec};
+
+use super::client::{identifier, literal};
+
+/// A span's trace and the time that it covers: a trace is read from a narrow range of `spans`.
+pub const TRACE_RANGES: &str = "trace_ranges";
+
+/// Renders DDL for one database.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ddl<'a> {
+    pub(super) database: &'a str,
+    /// The cluster's name; `None`: one server.
+    pub(super) cluster: Option<&'a str>,
+}
+
+/// What a table's template is filled with.
+struct Shape {
+    /// `name Type CODEC(…)` and `INDEX …` lines.
+    columns: Vec<String>,
+    /// The engine without its replicated form's prefix.
+    engine: &'static str,
+    partition: &'static str,
+    order: String,
+    /// Never random: a repeated insert must reach the same shard to be known there.
+    shard_key: &'static str,
+}
+
+impl Ddl<'_> {
+    pub(super) fn create_database(&self) -> String {
+        // On one server named, as the embedded engine's default is an overlay that cannot be relied on.
+        let engine = if self.cluster.is_some() { "" } else { " ENGINE = Atomic" };
+        format!("CREATE DATABASE IF NOT EXISTS {}{}{engine}", identifier(self.database), self.on_cluster())
+    }
+
+    /// Renders what makes a table when it is absent.
+    pub(super) fn create_table(&self, spec: &TableSpec) -> Vec<String> {
+        self.create(spec.name.as_str(), &shape(spec))
+    }
+
+    /// Renders what adds a column to a table that lacks it.
+    pub(super) fn add_column(&self, spec: &TableSpec, name: &str, kind: &ColumnKind) -> Vec<String> {
+        let column = column(name, kind);
+        let bare = format!("{} {}", identifier(name), kind.clickhouse());
+        let alter = |table: String, column: &str| {
+            format!("ALTER TABLE {table}{} ADD COLUMN IF NOT EXISTS {column}", self.on_cluster())
+        };
+        let table = spec.name.as_str();
+        match self.cluster {
+            None => vec![alter(self.qualified(table), &column)],
+            Some(_) => vec![alter(self.qualified(&local(table)), &column), alter(self.qualified(table), &bare)],
+        }
+    }
+
+    /// Renders the table of trace ranges and the view that fills it from `spans`.
+    pub(super) fn trace_ranges(&self) -> Vec<String> {
+        let mut statements = self.create(TRACE_RANGES, &trace_ranges_shape());
+        let stored = |name: &str| self.qualified(&self.stored_name(name));
+        statements.push(fill(
+            include_str!("ddl/trace_ranges_view.sql"),
+            &[
+                ("view", &self.qualified("trace_ranges_from_spans")),
+                ("on_cluster", &self.on_cluster()),
+                ("target", &stored(TRACE_RANGES)),
+                ("source", &stored("spans")),
+            ],
+        ));
+        statements
+    }
+
+    /// Quotes a table's name with its database.
+    pub(super) fn qualified(&self, table: &str) -> String {
+        format!("{}.{}", identifier(self.database), identifier(table))
+    }
+
+    /// Returns the name of the table that holds the rows on each server.
+    pub(super) fn stored_name(&self, table: &str) -> String {
+        if self.cluster.is_some() { local(table) } else { table.to_owned() }
+    }
+
+    fn create(&self, name: &str, shape: &Shape) -> Vec<String> {
+        let stored_name = self.stored_name(name);
+        let stored = self.qualified(&stored_name);
+        let replicated = if self.cluster.is_some() { "Replicated" } else { "" };
+        let table = fill(
+            include_str!("ddl/table.sql"),
+            &[
+                ("table", &stored),
+                ("on_cluster", &self.on_cluster()),
+                ("columns", &format!("    {}", shape.columns.join(",\n    "))),
+                ("engine", &format!("{replicated}{}", shape.engine)),
+                ("partition", shape.partition),
+                ("order", &shape.order),
+            ],
+        );
+        let Some(cluster) = self.cluster else { return vec![table] };
+        let distributed = fill(
+            include_str!("ddl/distributed.sql"),
+            &[
+                ("table", &self.qualified(name)),
+                ("on_cluster", &self.on_cluster()),
+                ("local", &stored),
+                ("cluster", &literal(cluster)),
+                ("database", &literal(self.database)),
+                ("local_name", &literal(&stored_name)),
+                ("shard_key", shape.shard_key),
+            ],
+        );
+        vec![table, distributed]
+    }
+
+    fn on_cluster(&self) -> String {
+        self.cluster.map(|name| format!(" ON CLUSTER {}", identifier(name))).unwrap_or_default()
+    }
+}
+
+fn shape(spec: &TableSpec) -> Shape {
+    let mut columns: Vec<_> = spec.columns.iter().map(|spec| column(&spec.name, &spec.kind)).collect();
+    columns.push(column(TableSpec::SEQ, &ColumnKind::U64));
+    columns.extend(indexes(spec));
+    Shape {
+        columns,
+        engine: "MergeTree",
+        partition: TableSpec::PARTITION,
+        order: order(spec),
+        shard_key: match spec.name.as_str() {
+            "spans" => "cityHash64(trace_id)",
+            name if name.starts_with("metric_") => "fingerprint",
+            _ => TableSpec::SEQ,
+        },
+    }
+}
+
+fn trace_ranges_shape() -> Shape {
+    let time = ColumnKind::Timestamp.clickhouse();
+    Shape {
+        columns: vec![
+            column(TableSpec::PARTITION, &ColumnKind::Day),
+            column("trace_id", &ColumnKind::Text),
+            format!("`first_timestamp` SimpleAggregateFunction(min, {time}) CODEC(ZSTD(1))"),
+            format!("`last_timestamp` SimpleAggregateFunction(max, {time}) CODEC(ZSTD(1))"),
+            "`span_count` SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1))".into(),
+        ],
+        engine: "AggregatingMergeTree",
+        partition: TableSpec::PARTITION,
+        order: "trace_id".into(),
+        shard_key: "cityHash64(trace_id)",
+    }
+}
+
+/// The order of a table's rows: what queries narrow down by, few values first.
+fn order(spec: &TableSpec) -> String {
+    match spec.name.as_str() {
+        "logs" => "toStartOfFiveMinutes(timestamp), service_name, timestamp".into(),
+        "spans" => "service_name, name, toStartOfSecond(timestamp)".into(),
+        "metric_series" => "metric_name, fingerprint".into(),
+        name if name.starts_with("metric_") => "metric_name, service_name, fingerprint, timestamp".into(),
+        _ => match spec.columns.iter().find(|column| column.kind == ColumnKind::Timestamp) {
+            Some(time) => format!("{}, {}", identifier(&time.name), TableSpec::SEQ),
+            None => TableSpec::SEQ.into(),
+        },
+    }
+}
+
+fn indexes(spec: &TableSpec) -> Vec<String> {
+    // Every query of ours asks for `_seq <= W`, `verify` for a batch's range.
+    let mut indexes = vec!["INDEX seq_range _seq TYPE minmax".to_owned()];
+    let built_in = spec.column("timestamp").is_some_and(|column| column.kind == ColumnKind::Timestamp);
+    if built_in {
+        indexes.push("INDEX time_range timestamp TYPE minmax".into());
+    }
+    if spec.name.as_str() == "spans" {
+        indexes.push("INDEX duration_range duration_ns TYPE minmax".into());
+    }
+    if matches!(spec.name.as_str(), "logs" | "spans") {
+        indexes.push("INDEX trace_ids trace_id TYPE bloom_filter(0.01)".into());
+    }
+    indexes
+}
+
+fn column(name: &str, kind: &ColumnKind) -> String {
+    format!("{} {} CODEC({})", identifier(name), kind.clickhouse(), codec(name, kind))
+}
+
+fn codec(name: &str, kind: &ColumnKind) -> &'static str {
+    match kind {
+        // Neighbours are near in time.
+        ColumnKind::Timestamp => "Delta(8), ZSTD(1)",
+        ColumnKind::U64 if name == TableSpec::SEQ => "Delta(8), ZSTD(1)",
+        // Drops the high bytes that no value of a block uses.
+        ColumnKind::I64 => "T64, ZSTD(1)",
+        // A sample is near the one before it in its series.
+        ColumnKind::F64 => "Gorilla, ZSTD(1)",
+        _ => "ZSTD(1)",
+    }
+}
+
+fn local(table: &str) -> String {
+    format!("{table}_local")
+}
+
+/// Replaces `{name}` by its value, in one pass over the template: a value is never searched.
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut text = String::with_capacity(template.len());
+    let mut rest = template.trim_end();
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, tail) = after.split_once('}').expect("the templates are ours: every test renders them");
+        let (_, value) = values.iter().find(|(known, _)| *known == name).expect("every name is given a value");
+        text.push_str(before);
+        text.push_str(value);
+        rest = tail;
+    }
+    text.push_str(rest);
+    text
+}
