@@ -1,6 +1,6 @@
 //! One connection to the engine: safe to hold, one statement at a time.
 //!
-//! Invariants: a streaming query or an open insert borrows its connection mutably, so a second
+//! Invariants: an open insert borrows its connection mutably, so a second
 //! statement cannot start on it; whatever the library returns is freed on drop; a text that
 //! the library lends is copied before the next call.
 
@@ -99,24 +99,13 @@ impl Connection {
     ///
     /// After an error the connection hands what the statement had produced to its next one (trap 1): throw it away, or
     /// [`Connection::drain`] it.
-    pub fn query(&mut self, sql: &str, format: &str, parameters: &[Parameter]) -> Result<Piece, Exception> {
+    pub fn query(&mut self, sql: &str, format: &str, parameters: &[Parameter]) -> Result<Answer, Exception> {
         let query = self.library.functions.chdb_query_with_params_n;
         // SAFETY: `start` hands over an open connection and texts that outlive the call.
-        let answer = Piece { library: self.library, raw: unsafe { self.start(query, sql, format, parameters) } };
+        let answer = Answer { library: self.library, raw: unsafe { self.start(query, sql, format, parameters) } };
         match answer.error() {
             Some(exception) => Err(exception),
             None => Ok(answer),
-        }
-    }
-
-    /// Starts one `SELECT`; its answer is fetched in pieces.
-    pub fn stream(&mut self, sql: &str, format: &str, parameters: &[Parameter]) -> Result<ResultStream<'_>, Exception> {
-        let query = self.library.functions.chdb_stream_query_with_params_n;
-        // SAFETY: as in `query`.
-        let head = Piece { library: self.library, raw: unsafe { self.start(query, sql, format, parameters) } };
-        match head.error() {
-            Some(exception) => Err(exception),
-            None => Ok(ResultStream { connection: self, head, finished: false }),
         }
     }
 
@@ -179,54 +168,14 @@ impl Drop for Connection {
     }
 }
 
-/// The answer of a running statement, piece by piece. Dropped early, the statement is cancelled.
+/// A statement's answer.
 #[derive(Debug)]
-pub struct ResultStream<'c> {
-    connection: &'c mut Connection,
-    head: Piece,
-    finished: bool,
-}
-
-impl ResultStream<'_> {
-    /// Waits for the next piece; `None` after the last.
-    pub fn fetch(&mut self) -> Result<Option<Piece>, Exception> {
-        if self.finished {
-            return Ok(None);
-        }
-        let fetch = self.connection.library.functions.chdb_stream_fetch_result;
-        // SAFETY: connection and stream are open, and this is the only thread that uses them.
-        let raw = unsafe { fetch(self.connection.raw(), self.head.raw) };
-        let piece = Piece { library: self.connection.library, raw };
-        if let Some(exception) = piece.error() {
-            self.finished = true;
-            return Err(exception);
-        }
-        if piece.data().is_empty() {
-            self.finished = true;
-            return Ok(None);
-        }
-        Ok(Some(piece))
-    }
-}
-
-impl Drop for ResultStream<'_> {
-    fn drop(&mut self) {
-        if !self.finished {
-            let cancel = self.connection.library.functions.chdb_stream_cancel_query;
-            // SAFETY: no fetch is running, since it would borrow this stream (trap 3).
-            unsafe { cancel(self.connection.raw(), self.head.raw) };
-        }
-    }
-}
-
-/// One piece of an answer.
-#[derive(Debug)]
-pub struct Piece {
+pub struct Answer {
     library: Library,
     raw: RawResult,
 }
 
-impl Piece {
+impl Answer {
     /// The bytes, in the statement's format.
     #[must_use]
     pub fn data(&self) -> &[u8] {
@@ -244,7 +193,7 @@ impl Piece {
         unsafe { std::slice::from_raw_parts(start.cast(), length) }
     }
 
-    /// What the statement read and wrote for this piece.
+    /// What the statement read and wrote.
     #[must_use]
     pub fn progress(&self) -> Progress {
         if self.raw.is_null() {
@@ -272,7 +221,7 @@ impl Piece {
     }
 }
 
-impl Drop for Piece {
+impl Drop for Answer {
     fn drop(&mut self) {
         if !self.raw.is_null() {
             // SAFETY: returned by the library, freed once.
@@ -294,17 +243,6 @@ pub struct Progress {
     pub written_bytes: u64,
     /// Rows in the answer.
     pub result_rows: u64,
-}
-
-impl Progress {
-    /// Adds what a further piece took.
-    pub fn add(&mut self, other: Self) {
-        self.read_rows += other.read_rows;
-        self.read_bytes += other.read_bytes;
-        self.written_rows += other.written_rows;
-        self.written_bytes += other.written_bytes;
-        self.result_rows += other.result_rows;
-    }
 }
 
 /// An open insert. Dropped before [`InsertStream::finish`], it is cancelled and commits nothing more.
@@ -331,7 +269,7 @@ impl InsertStream<'_> {
     pub fn finish(&mut self) -> Result<Progress, Exception> {
         // SAFETY: the insert is open; finishing twice is an error result, not a fault.
         let raw = unsafe { (self.connection.library.functions.chdb_stream_done)(self.raw) };
-        let result = Piece { library: self.connection.library, raw };
+        let result = Answer { library: self.connection.library, raw };
         match result.error() {
             Some(exception) => Err(exception),
             None => Ok(result.progress()),

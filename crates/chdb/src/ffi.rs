@@ -96,9 +96,6 @@ functions! {
     chdb_connect: fn(c_int, *mut *mut c_char) -> RawConnectionBox;
     chdb_close_conn: fn(RawConnectionBox);
     chdb_query_with_params_n: fn(RawConnection, Text, usize, Text, usize, *const Text, *const usize, *const Text, *const usize, usize) -> RawResult;
-    chdb_stream_query_with_params_n: fn(RawConnection, Text, usize, Text, usize, *const Text, *const usize, *const Text, *const usize, usize) -> RawResult;
-    chdb_stream_fetch_result: fn(RawConnection, RawResult) -> RawResult;
-    chdb_stream_cancel_query: fn(RawConnection, RawResult);
     chdb_destroy_query_result: fn(RawResult);
     chdb_stream_insert_with_params_n: fn(RawConnection, Text, usize, Text, usize, *const Text, *const usize, *const Text, *const usize, usize) -> RawInsert;
     chdb_stream_append: fn(RawInsert, *const c_void, usize) -> c_int;

@@ -58,9 +58,7 @@ mod http;
 pub use access::{Access, User, Users};
 pub use admission::Admission;
 pub use config::{ConfigError, EngineConfig};
-pub use connection::{
-    Analysis, ConnectError, Connection, InsertStream, Parameter, Progress, ResultStream, StatementClass,
-};
+pub use connection::{Analysis, Answer, ConnectError, Connection, InsertStream, Parameter, Progress, StatementClass};
 pub use engine::{Engine, StartError};
 pub use exception::Exception;
 pub use ffi::{Library, LoadError};

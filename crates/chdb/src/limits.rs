@@ -26,6 +26,9 @@ pub(crate) const PIECES_IN_FLIGHT: usize = 4;
 /// Bytes handed to an insert at once: few calls, little memory.
 pub(crate) const APPEND_BYTES: usize = 256 << 10;
 
+/// Bytes read from a query's pipe at once: a pipe's own capacity.
+pub(crate) const PIPE_READ_BYTES: usize = 64 << 10;
+
 /// Connections that are held ready: opening one costs 0.8 ms.
 pub(crate) const CONNECTIONS_READY: usize = 8;
 

@@ -88,24 +88,53 @@ pub(crate) fn is_select(sql: &str) -> bool {
     first.is_some_and(|word| ["SELECT", "WITH", "FROM"].iter().any(|name| word.is_word(name)))
 }
 
-/// Returns the format that a query's own `FORMAT` clause names.
-pub(crate) fn output_format(sql: &str) -> Option<&str> {
+/// Where a query's own `FORMAT` clause stands, and what it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FormatClause<'t> {
+    start: usize,
+    end: usize,
+    format: &'t str,
+}
+
+/// Finds the clause: outside of parentheses, and at the statement's end or before `SETTINGS`.
+fn format_clause(sql: &str) -> Option<FormatClause<'_>> {
     let mut depth = 0_usize;
-    let mut format = None;
+    let mut clause = None;
     let mut tokens = tokens(sql).peekable();
     while let Some(token) = tokens.next() {
-        match token.text {
-            "(" | "[" if token.kind == TokenKind::Mark => depth += 1,
-            ")" | "]" if token.kind == TokenKind::Mark => depth = depth.saturating_sub(1),
-            _ if depth == 0 && token.is_word("FORMAT") => {
-                if let Some(name) = tokens.next_if(|next| next.kind == TokenKind::Word) {
-                    format = Some(name.text);
-                }
-            }
-            _ => {}
+        if token.is_mark('(') || token.is_mark('[') {
+            depth += 1;
+        } else if token.is_mark(')') || token.is_mark(']') {
+            depth = depth.saturating_sub(1);
+        } else if depth == 0
+            && token.is_word("FORMAT")
+            && let Some(name) = tokens.next_if(|next| next.kind == TokenKind::Word)
+            && tokens.peek().is_none_or(|next| next.is_mark(';') || next.is_word("SETTINGS"))
+        {
+            clause = Some(FormatClause { start: token.start, end: name.end(), format: name.text });
         }
     }
-    format
+    clause
+}
+
+/// Returns the format that a query's own `FORMAT` clause names.
+pub(crate) fn output_format(sql: &str) -> Option<&str> {
+    format_clause(sql).map(|clause| clause.format)
+}
+
+/// Has a `SELECT` write its answer to a file, which is one end of a pipe of ours.
+///
+/// libchdb's own streaming makes a whole document of every block, which only formats without head
+/// and tail survive; what it writes `INTO OUTFILE` is one document, in constant memory.
+pub(crate) fn into_file(sql: &str, format: &str, path: &str) -> String {
+    let (start, end) = match format_clause(sql) {
+        Some(clause) => (clause.start, clause.end),
+        None => {
+            let end = tokens(sql).filter(|token| !token.is_mark(';')).last().map_or(0, |last| last.end());
+            (end, end)
+        }
+    };
+    format!("{}\nINTO OUTFILE '{path}' TRUNCATE FORMAT {format}{}", &sql[..start], &sql[end..])
 }
 
 /// Says whether a statement carries a clause `SETTINGS name = …`.

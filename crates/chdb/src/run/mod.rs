@@ -10,10 +10,12 @@
 //! | `text.rs` | the statement's text, out of the URL and the body |
 //! | `gate.rs` | what is refused before it runs |
 //! | `prepare.rs` | settings, database, parameters, tables that travel along |
+//! | `pipe.rs` | a `SELECT`'s answer, streamed through a pipe |
 //! | `output.rs` | the answer's way to the socket |
 
 mod gate;
 mod output;
+mod pipe;
 mod prepare;
 mod text;
 
@@ -152,17 +154,12 @@ fn select(
     let format = statement::output_format(&statement.sql).unwrap_or(default_format).to_owned();
     output.begin(&format)?;
     if class == StatementClass::ReadOnly && statement::is_select(&statement.sql) {
-        let mut stream = connection.stream(&statement.sql, default_format, &task.head.parameters)?;
-        while let Some(piece) = stream.fetch()? {
-            output.piece(piece.data(), piece.progress())?;
-            if task.registration.is_cancelled() {
-                return Err(crate::engine::cancelled());
-            }
-        }
+        pipe::select(task, connection, &statement.sql, &format, output)?;
     } else {
-        // libchdb streams nothing but SELECT; what the others answer is small.
+        // What other statements answer is small.
         let answer = connection.query(&statement.sql, default_format, &task.head.parameters)?;
-        output.piece(answer.data(), answer.progress())?;
+        output.piece(answer.data())?;
+        output.add(answer.progress());
     }
     output.finish()?;
     let plain = class == StatementClass::ReadOnly

@@ -53,14 +53,13 @@ impl Output {
         Ok(())
     }
 
-    /// Adds to what the summary tells.
-    pub(super) fn add(&mut self, progress: Progress) {
-        self.facts.progress.add(progress);
+    /// Says what the summary tells.
+    pub(super) const fn add(&mut self, progress: Progress) {
+        self.facts.progress = progress;
     }
 
     /// Takes one piece of the answer.
-    pub(super) fn piece(&mut self, data: &[u8], progress: Progress) -> Result<(), Exception> {
-        self.add(progress);
+    pub(super) fn piece(&mut self, data: &[u8]) -> Result<(), Exception> {
         if self.reply.is_none() {
             return self.send(data);
         }
