@@ -4,8 +4,10 @@ use crate::exception::{Exception, codes};
 const FAMILIES: [&str; 6] = ["output_format_", "input_format_", "format_", "date_time_", "http_", "join_"];
 
 /// Single settings of the same kind, and limits that can only make a query end earlier.
-const SINGLE: [&str; 24] = [
+const SINGLE: [&str; 28] = [
     "max_execution_time",
+    "max_memory_usage",
+    "max_query_size",
     "max_result_rows",
     "max_result_bytes",
     "result_overflow_mode",
@@ -29,6 +31,8 @@ const SINGLE: [&str; 24] = [
     "group_by_use_nulls",
     "use_uncompressed_cache",
     "prefer_column_name_to_alias",
+    "enable_global_with_statement",
+    "allow_experimental_analyzer",
 ];
 
 /// Refuses what a reader may not set. `readonly` itself is taken as said: a reader is always under it.
