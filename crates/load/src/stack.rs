@@ -166,9 +166,10 @@ impl Stack {
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
-    /// Replaces the environment of the next start.
-    pub fn set_env(&mut self, env: Vec<(String, String)>) {
-        self.options.env = env;
+    /// Adds settings to the environment of the next start.
+    pub fn add_env(&mut self, settings: &[(&str, &str)]) {
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.options.env.extend(settings);
     }
 
     /// Points the next start at another data folder.

@@ -1,0 +1,106 @@
+//! The lines of the bench. Each starts its own stack on an empty folder, unless it measures a stage in this process.
+//!
+//! | file | measures |
+//! |---|---|
+//! | `throughput.rs` | CPU a million rows of server and engine, rows/s, bytes stored, per signal, way in and size of request |
+//! | `paced.rs` | latency of the ack at 10 k rows/s, memory at 100 k rows/s |
+//! | `reading.rs` | ack to visible, what the hot tail costs a query |
+//! | `stages.rs` | receive, decode, WAL, batch encode, by themselves |
+//! | `lab.rs` | starting, pre-encoding, waiting until merges have settled |
+//! | `report.rs` | tables and JSON |
+
+mod lab;
+mod paced;
+mod reading;
+mod report;
+mod throughput;
+
+use tidegate_load::{Encoding, Wire};
+use tidegate_model::Signal;
+
+pub(crate) use lab::Lab;
+use report::Line;
+pub(crate) use report::Report;
+
+/// What one line of the bench sends.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    signal: Signal,
+    wire: Wire,
+    rows: u64,
+    encoding: Encoding,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Measurement {
+    Throughput(Shape),
+    Latency(Shape),
+    Memory,
+    Visible,
+    HotTail,
+}
+
+/// Returns the names of all lines, in order.
+pub(crate) fn names() -> Vec<String> {
+    all().into_iter().map(|(name, _)| name).collect()
+}
+
+/// Runs the lines whose name contains one of `only`; a line that fails is told and the next one runs.
+pub(crate) async fn run(lab: &Lab, only: &[String]) -> Report {
+    let mut report = Report::default();
+    let chosen = |name: &str| only.is_empty() || only.iter().any(|part| name.contains(part.as_str()));
+    for (name, measurement) in all().into_iter().filter(|(name, _)| chosen(name)) {
+        eprintln!("» {name}");
+        match measure(lab, &name, measurement).await {
+            Ok(lines) => report.extend(lines),
+            Err(error) => report.fail(&name, &error),
+        }
+    }
+    report
+}
+
+async fn measure(lab: &Lab, name: &str, measurement: Measurement) -> anyhow::Result<Vec<Line>> {
+    match measurement {
+        Measurement::Throughput(shape) => throughput::run(lab, name, shape).await.map(|line| vec![line]),
+        Measurement::Latency(shape) => paced::latency(lab, name, shape).await.map(|line| vec![line]),
+        Measurement::Memory => paced::memory(lab, name).await.map(|line| vec![line]),
+        Measurement::Visible => reading::visible(lab, name).await.map(|line| vec![line]),
+        Measurement::HotTail => reading::hot_tail(lab, name).await,
+    }
+}
+
+fn all() -> Vec<(String, Measurement)> {
+    let mut all = Vec::new();
+    for signal in Signal::ALL {
+        for wire in [Wire::Http, Wire::Grpc] {
+            for rows in [100, 1_000, 8_000] {
+                let shape = Shape { signal, wire, rows, encoding: Encoding::Plain };
+                all.push((shape.name(), Measurement::Throughput(shape)));
+            }
+        }
+    }
+    for wire in [Wire::Http, Wire::Grpc] {
+        for encoding in [Encoding::Gzip, Encoding::Zstd] {
+            let shape = Shape { signal: Signal::Logs, wire, rows: 1_000, encoding };
+            all.push((shape.name(), Measurement::Throughput(shape)));
+        }
+    }
+    for wire in [Wire::Http, Wire::Grpc] {
+        for rows in [100, 1_000] {
+            let shape = Shape { signal: Signal::Logs, wire, rows, encoding: Encoding::Plain };
+            all.push((format!("latency-{}", shape.name()), Measurement::Latency(shape)));
+        }
+    }
+    all.push(("memory-100k".into(), Measurement::Memory));
+    all.push(("visible".into(), Measurement::Visible));
+    all.push(("hot-tail".into(), Measurement::HotTail));
+    all
+}
+
+impl Shape {
+    fn name(self) -> String {
+        let wire = if self.wire == Wire::Http { "http" } else { "grpc" };
+        let name = format!("{}-{wire}-{}", self.signal, self.rows);
+        if self.encoding == Encoding::Plain { name } else { format!("{name}-{}", self.encoding.name()) }
+    }
+}
