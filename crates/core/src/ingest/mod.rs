@@ -1,1 +1,14 @@
-//! To be written.
+//! ingest: requests become checked rows, and are acknowledged once the buffer has them.
+//!
+//! Invariant: a bad row never sinks its request; it is refused with its index and a reason, and counted.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `rejection.rs` | [`Rejection`], [`Reason`]: refused rows as a value |
+//! | `wire/` | the protobuf wire format: reader and writer |
+
+pub mod wire;
+
+mod rejection;
+
+pub use rejection::{Reason, Rejection, Rejections};
