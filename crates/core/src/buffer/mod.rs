@@ -28,6 +28,7 @@
 //! | `writer.rs` | the commit thread |
 //! | `reader.rs` | frames from bytes: [`read_segment`], rows read back |
 //! | `recovery.rs` | opening: segments become tails |
+//! | `leftovers.rs` | what is behind the last good frame: a torn tail, or damage |
 //! | `tail.rs` | [`Chunk`], one table's hot rows and watermarks |
 //! | `retries.rs` | the dedup window |
 //! | `state.rs` | what is under the one lock |
@@ -36,6 +37,7 @@
 
 mod error;
 mod frame;
+mod leftovers;
 mod paths;
 mod reader;
 mod recovery;
@@ -51,6 +53,7 @@ mod writer;
 mod tests;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -107,7 +110,7 @@ pub struct Site {
 }
 
 /// The buffer; clones share it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Buffer {
     id: BufferId,
     shared: Arc<Shared>,
@@ -347,6 +350,12 @@ impl Buffer {
 
 fn age_ms(now: Duration, received: Duration) -> u64 {
     u64::try_from(now.saturating_sub(received).as_millis()).unwrap_or(u64::MAX)
+}
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffer").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// Ends the commit thread with the last handle, so that the folder is free when they are gone.

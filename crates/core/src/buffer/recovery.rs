@@ -6,20 +6,17 @@ use std::time::Duration;
 
 use arrow_buffer::Buffer as Bytes;
 use arrow_schema::SchemaRef;
-use std::io::IoSlice;
 use tidegate_model::{BufferId, Seq, StoredRetry, TableName, UnixNanos};
 
 use super::error::BufferError;
-use super::frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, SEGMENT_HEADER_BYTES, SectionHead, SegmentHeader};
+use super::frame::{SEGMENT_HEADER_BYTES, SectionHead, SegmentHeader};
+use super::leftovers::cut_off;
 use super::reader::{self, Cursor, Next, ReadFrame};
 use super::retries::Retries;
 use super::segment::{FileError, Folder, Segment};
 use super::state::SegmentUse;
 use super::tail::{Chunk, Tail, WalRows};
 use super::write;
-
-/// Bytes that the search behind the last good frame looks at in one read.
-const SEARCH_BYTES: usize = 1 << 20;
 
 /// What other states remember for the buffer across a restart.
 #[derive(Debug, Default)]
@@ -231,67 +228,41 @@ impl Recovered {
                 segment.path.display()
             )));
         }
-        let received = self.limits.monotonic;
-        let room = self.limits.hot_bytes_max.saturating_sub(self.hot_bytes);
-        let chunk = if section.ipc_bytes <= room {
-            let rows = reader::decode(ipc, range.rows()).map_err(|damage| {
-                BufferError::Corrupt(format!("byte {offset} of {}: {damage}", segment.path.display()))
-            })?;
-            let schema = self.schemas.entry(section.table.clone()).or_insert_with(|| rows.schema());
-            let rows = if *schema == rows.schema() {
-                rows.with_schema(Arc::clone(schema)).expect("it is the same schema")
-            } else {
-                rows
-            };
-            let bytes = write::memory_bytes(&rows);
-            Chunk::in_memory(range, rows, bytes, received)
-        } else {
-            let rows = WalRows {
-                segment: Arc::clone(segment),
-                offset,
-                ipc_bytes: section.ipc_bytes,
-                ipc_crc: section.ipc_crc,
-                rows: range.rows(),
-            };
-            Chunk::in_wal(range, rows, received)
+        let stored = tail.stored;
+        let place = WalRows {
+            segment: Arc::clone(segment),
+            offset,
+            ipc_bytes: section.ipc_bytes,
+            ipc_crc: section.ipc_crc,
+            rows: range.rows(),
         };
-        let chunk = chunk.above(tail.stored);
+        let chunk = self.load(section, ipc, place)?.above(stored);
         self.found.rows += chunk.range.rows();
         self.hot_bytes += chunk.hot_bytes();
-        tail.push(chunk);
+        self.tails.entry(section.table.clone()).or_default().push(chunk);
         Ok(())
     }
-}
 
-/// Wipes what is behind the last good frame, so that it is never taken for a frame again; returns its bytes.
-///
-/// A power cut tears only what was not synced. A whole frame found behind a damaged one tells which
-/// frames were synced when it was written: if the damaged one was, this is no torn tail, it is damage.
-fn cut_off(segment: &Segment, cursor: &Cursor, folder: &Folder) -> Result<u64, BufferError> {
-    let step = || format!("search the end of {}", segment.path.display());
-    let leftovers = find_leftovers(segment, cursor).map_err(|error| BufferError::io(step(), error))?;
-    if let Some(acknowledged) = leftovers.iter().find(|left| left.header.synced >= cursor.number) {
-        return Err(damaged(
-            folder,
-            &format!(
-                "frame {}, at byte {} of {}, is not what was written, and frame {} after it says that it was synced",
-                cursor.number,
-                cursor.offset,
-                segment.path.display(),
-                acknowledged.header.number
-            ),
-        ));
+    /// Loads rows into memory while there is room; the rest stays in the log.
+    fn load(&mut self, section: &SectionHead, ipc: Bytes, place: WalRows) -> Result<Chunk, BufferError> {
+        let received = self.limits.monotonic;
+        let room = self.limits.hot_bytes_max.saturating_sub(self.hot_bytes);
+        if section.ipc_bytes > room {
+            return Ok(Chunk::in_wal(section.range, place, received));
+        }
+        let rows = reader::decode(ipc, section.range.rows()).map_err(|damage| {
+            BufferError::Corrupt(format!("byte {} of {}: {damage}", place.offset, place.segment.path.display()))
+        })?;
+        // A schema of forty columns is larger than a small request's rows: frames share it.
+        let schema = self.schemas.entry(section.table.clone()).or_insert_with(|| rows.schema());
+        let is_same = *schema == rows.schema();
+        let rows = if is_same { rows.with_schema(Arc::clone(schema)).expect("it is the same schema") } else { rows };
+        let bytes = write::memory_bytes(&rows);
+        if bytes > room {
+            return Ok(Chunk::in_wal(section.range, place, received));
+        }
+        Ok(Chunk::in_memory(section.range, rows, bytes, received))
     }
-    let end = leftovers.iter().map(|left| left.offset + left.header.frame_bytes).max().unwrap_or(cursor.offset);
-    for left in &leftovers {
-        segment
-            .write_all(&mut [IoSlice::new(&[0; FRAME_HEADER_BYTES])], left.offset)
-            .map_err(|error| BufferError::io(step(), error))?;
-    }
-    if !leftovers.is_empty() {
-        segment.sync().map_err(|error| BufferError::io(step(), error))?;
-    }
-    Ok(end.min(segment.bytes) - cursor.offset)
 }
 
 fn open_segment(folder: &Folder, number: u64) -> Result<(Segment, SegmentHeader), BufferError> {
@@ -307,44 +278,7 @@ fn open_segment(folder: &Folder, number: u64) -> Result<(Segment, SegmentHeader)
     Ok((segment, header))
 }
 
-struct Leftover {
-    offset: u64,
-    header: FrameHeader,
-}
-
-/// Finds what claims to be this frame or a later one: the torn one itself, and whole ones behind it.
-fn find_leftovers(segment: &Segment, cursor: &Cursor) -> std::io::Result<Vec<Leftover>> {
-    let mut found = Vec::new();
-    let mut at = cursor.offset;
-    while at < segment.bytes {
-        let length = SEARCH_BYTES.min(usize::try_from(segment.bytes - at).unwrap_or(SEARCH_BYTES));
-        let Some(window) = segment.read(at, length)? else { break };
-        for start in (0..length).step_by(ALIGNMENT) {
-            let offset = at + start as u64;
-            let Some(header) = window.get(start..).and_then(FrameHeader::decode) else { continue };
-            if header.buffer != cursor.buffer || header.number < cursor.number {
-                continue;
-            }
-            if offset == cursor.offset || is_whole_head(segment, offset, &header)? {
-                found.push(Leftover { offset, header });
-            }
-        }
-        if length < SEARCH_BYTES {
-            break;
-        }
-        at += (length - FRAME_HEADER_BYTES) as u64;
-    }
-    Ok(found)
-}
-
-fn is_whole_head(segment: &Segment, offset: u64, header: &FrameHeader) -> std::io::Result<bool> {
-    let head_bytes = usize::try_from(header.head_bytes).unwrap_or(usize::MAX);
-    let Some(bytes) = segment.read(offset, FRAME_HEADER_BYTES.saturating_add(head_bytes))? else { return Ok(false) };
-    let (fixed, head) = bytes.split_at(FRAME_HEADER_BYTES);
-    Ok(header.matches(fixed, head))
-}
-
-fn damaged(folder: &Folder, what: &str) -> BufferError {
+pub(super) fn damaged(folder: &Folder, what: &str) -> BufferError {
     BufferError::Corrupt(format!(
         "{what}; restore {dir} from a backup, or move it aside to go on without those of its rows that are not in ClickHouse yet",
         dir = folder.dir().display()
