@@ -60,7 +60,9 @@ async fn a_damaged_frame_before_a_synced_one_is_refused() {
     check_refused(
         &world,
         Remembered::default(),
-        expect!["Corrupt: the write-ahead log is damaged: frame 2, at byte 1632 of /wal/segment-00000000000000000001.wal, is not what was written, and frame 3 after it says that it was synced; restore /wal from a backup, or move it aside to go on without those of its rows that are not in ClickHouse yet"],
+        expect![
+            "Corrupt: the write-ahead log is damaged: frame 2, at byte 1632 of /wal/segment-00000000000000000001.wal, is not what was written, and frame 3 after it says that it was synced; restore /wal from a backup, or move it aside to go on without those of its rows that are not in ClickHouse yet"
+        ],
     );
 }
 
@@ -71,7 +73,9 @@ async fn a_damaged_frame_in_an_earlier_segment_is_refused() {
     check_refused(
         &world,
         Remembered::default(),
-        expect!["Corrupt: the write-ahead log is damaged: frame 3, at byte 3200 of /wal/segment-00000000000000000001.wal, is not what was written, and frames after it were acknowledged; restore /wal from a backup, or move it aside to go on without those of its rows that are not in ClickHouse yet"],
+        expect![
+            "Corrupt: the write-ahead log is damaged: frame 3, at byte 3200 of /wal/segment-00000000000000000001.wal, is not what was written, and frames after it were acknowledged; restore /wal from a backup, or move it aside to go on without those of its rows that are not in ClickHouse yet"
+        ],
     );
 }
 
@@ -111,7 +115,9 @@ async fn a_log_that_begins_after_the_watermark_is_refused() {
     check_refused(
         &world,
         Remembered::default(),
-        expect!["Corrupt: the write-ahead log is damaged: rows 1 to 10 of table logs are missing before byte 168 of /wal/segment-00000000000000000002.wal: the catalog and the log are not of one time; restore both from one backup, or move the log's folder aside to go on without its rows"],
+        expect![
+            "Corrupt: the write-ahead log is damaged: rows 1 to 10 of table logs are missing before byte 168 of /wal/segment-00000000000000000002.wal: the catalog and the log are not of one time; restore both from one backup, or move the log's folder aside to go on without its rows"
+        ],
     );
 }
 
