@@ -142,10 +142,3 @@ pub(crate) async fn settled(stack: &Stack) -> Result<()> {
     }
     bail!("the engine still works {SETTLED_WITHIN:?} after the last row")
 }
-
-/// Returns the bytes of all active parts of the tables that begin with `prefix`.
-pub(crate) async fn stored_bytes(stack: &Stack, prefix: &str) -> Result<f64> {
-    let sql = format!("SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND startsWith(table, '{prefix}')");
-    let text = stack.clickhouse(&sql).await?;
-    text.trim().parse().with_context(|| format!("bytes on disk: {text}"))
-}

@@ -7,10 +7,12 @@
 //! | `reading.rs` | ack to visible, what the hot tail costs a query |
 //! | `stages.rs` | receive, decode, WAL, batch encode, by themselves |
 //! | `lab.rs` | starting, pre-encoding, waiting until merges have settled |
+//! | `parts.rs` | bytes of a table's active parts on disk |
 //! | `report.rs` | tables and JSON |
 
 mod lab;
 mod paced;
+mod parts;
 mod reading;
 mod report;
 mod throughput;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use tidegate_model::Signal;
 
 use super::lab::{self, Lab};
-use super::{Line, Shape};
+use super::{Line, Shape, parts};
 
 const ROWS: u64 = 600_000;
 /// Small requests cost more each; fewer rows take as long.
@@ -30,7 +30,7 @@ pub(super) async fn run(lab: &Lab, name: &str, shape: Shape) -> Result<Line> {
     let millions = rows as f64 / 1e6;
     let a_million = |cpu: Duration| cpu.as_secs_f64() / millions;
     let wire = wire_bytes(&bodies) / rows as f64;
-    let stored = lab::stored_bytes(&stack, prefix(shape.signal)).await? / rows as f64;
+    let stored = parts::stored_bytes(stack.data(), prefix(shape.signal))? / rows as f64;
     let numbers = vec![
         ("k rows", rows as f64 / 1e3),
         ("serve CPU s/M", a_million(serve)),
