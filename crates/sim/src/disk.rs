@@ -93,6 +93,19 @@ impl SimDisk {
         self.restart(false)
     }
 
+    /// Puts a file there, durable.
+    pub fn put(&self, path: &Path, content: &[u8]) {
+        let mut state = self.lock();
+        let number = state.next_file;
+        state.next_file += 1;
+        let mut file = FileBytes::default();
+        file.write(content, 0);
+        file.sync();
+        state.files.insert(number, file);
+        state.names.insert(path.to_owned(), number);
+        state.durable_names.insert(path.to_owned(), number);
+    }
+
     /// Turns bits over in a file.
     pub fn flip(&self, path: &Path, offset: usize, mask: u8) {
         let mut state = self.lock();

@@ -1,5 +1,6 @@
 mod appends;
 mod crash;
+mod fixture;
 mod known_errors;
 mod limits;
 mod model;
