@@ -138,3 +138,24 @@ pub const ENGINE_STEADY_MS: u64 = 60_000;
 
 /// How long the engine may take to stop before it is killed (milliseconds): it ends its queries within 8 s.
 pub const ENGINE_STOP_MS: u64 = 10_000;
+
+/// Batches of different tables in flight at once: the engine gains nothing from more on two cores, and each holds its encoded rows.
+pub const BATCH_TABLES_AT_ONCE: usize = 2;
+
+/// An Arrow stream goes to ClickHouse in pieces of about this many bytes: few calls, and memory is freed as they are sent.
+pub const BATCH_PIECE_BYTES: usize = 1 << 20;
+
+/// The first pause before a batch is tried again (milliseconds), doubled each time.
+pub const BATCH_RETRY_MS_MIN: u64 = 100;
+
+/// The longest such pause (milliseconds): a ClickHouse that came back is used soon.
+pub const BATCH_RETRY_MS_MAX: u64 = 10_000;
+
+/// The pause after a refusal that only a person can mend (milliseconds).
+pub const BATCH_STUCK_RETRY_MS: u64 = 30_000;
+
+/// How often the mover looks whether a batch is due, while rows wait (milliseconds).
+pub const BATCH_LOOK_MS: u64 = 25;
+
+/// How often the ledger's counts are saved (milliseconds); a crash loses the counts, never the rows, of this time.
+pub const BATCH_SAVE_MS: u64 = 1_000;

@@ -1,0 +1,104 @@
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng;
+use tidegate_model::ErrorKind;
+use tidegate_model::limits::{BATCH_RETRY_MS_MAX, BATCH_RETRY_MS_MIN, BATCH_STUCK_RETRY_MS};
+use tokio::time::Instant;
+
+use super::encode::{Encoded, encode};
+use super::mover::Shared;
+use super::seal::Sealed;
+use super::{BatchError, BatchReport};
+
+/// Takes one batch from its cut to its watermark; ends only when that is done.
+pub(super) async fn store(shared: Arc<Shared>, sealed: Sealed) {
+    let mut attempt = Attempt { shared: &shared, sealed: &sealed, inserted: HashSet::new() };
+    let mut pause = Duration::from_millis(BATCH_RETRY_MS_MIN);
+    while let Err(error) = attempt.run().await {
+        let wait = if may_pass(&error) { pause } else { Duration::from_millis(BATCH_STUCK_RETRY_MS) };
+        tell(&shared, &sealed, &error, wait);
+        shared.targets.doubt(&error).await;
+        let jitter = rand::rng().random_range(0.5..1.5);
+        tokio::time::sleep(wait.mul_f64(jitter)).await;
+        pause = (pause * 2).min(Duration::from_millis(BATCH_RETRY_MS_MAX));
+    }
+    shared.states.buffer.advance(&sealed.cut.table, sealed.cut.range.last);
+    shared.reports.update(&sealed.cut.table, |report| {
+        report.batches += 1;
+        report.rows += sealed.cut.range.rows();
+        report.bytes += sealed.row.bytes;
+        report.stuck = None;
+    });
+}
+
+struct Attempt<'a> {
+    shared: &'a Shared,
+    sealed: &'a Sealed,
+    /// Tokens that ClickHouse has taken; a repeat would add nothing, but cost the time.
+    inserted: HashSet<String>,
+}
+
+impl Attempt<'_> {
+    /// Does what is left to be done; every step may be repeated.
+    async fn run(&mut self) -> Result<(), BatchError> {
+        let (states, row) = (&self.shared.states, &self.sealed.row);
+        states.catalog.add_batch(row).await?;
+        let spec = self.shared.targets.ready(&row.table, &states.catalog, &states.store).await?;
+
+        let started = Instant::now();
+        let (cut, id) = (self.sealed.cut.clone(), row.id.clone());
+        let encoding = tokio::task::spawn_blocking(move || encode(&cut, &id, &spec));
+        let encoded = encoding.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        self.report(|report| report.encoding += started.elapsed());
+
+        let Encoded { parts, partitions, unique_keys } = encoded;
+        for part in parts {
+            if self.inserted.contains(&part.token) {
+                continue;
+            }
+            let started = Instant::now();
+            let outcome = states.store.insert(&part.spec, &part.token, part.arrow_stream).await;
+            self.report(|report| report.inserting += started.elapsed());
+            outcome?;
+            self.report(|report| report.inserts += 1);
+            self.inserted.insert(part.token);
+        }
+        states.catalog.store_batch(&row.id, states.clock.now(), partitions, &unique_keys).await?;
+        Ok(())
+    }
+
+    fn report(&self, change: impl FnOnce(&mut BatchReport)) {
+        self.shared.reports.update(&self.sealed.row.table, change);
+    }
+}
+
+/// Says whether the same batch may pass later without anybody's help.
+fn may_pass(error: &BatchError) -> bool {
+    error.kind().is_retryable() || error.kind() == ErrorKind::NotFound
+}
+
+fn tell(shared: &Shared, sealed: &Sealed, error: &BatchError, wait: Duration) {
+    let (batch, rows) = (&sealed.row.id, sealed.cut.range.rows());
+    let (cause, wait_ms) = (chain(error), wait.as_millis());
+    if may_pass(error) {
+        tracing::warn!(%batch, rows, cause, wait_ms, "a batch could not be stored, trying again");
+    } else {
+        tracing::error!(%batch, rows, cause, wait_ms, "a batch is refused and waits in the buffer; mend the cause in ClickHouse, it is tried again until it passes");
+    }
+    shared.reports.update(&sealed.cut.table, |report| {
+        report.failures += 1;
+        report.stuck = Some(cause);
+    });
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}
