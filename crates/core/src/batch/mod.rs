@@ -40,9 +40,6 @@ mod trim;
 pub use mover::{Batcher, States};
 pub use report::{BatchReport, Left};
 
-#[cfg(test)]
-mod tests;
-
 /// Settings of the batch mover.
 #[derive(Debug, Clone)]
 pub struct BatchOptions {

@@ -106,11 +106,14 @@ pub struct EngineStatus {
     pub restarts: u64,
     /// Its version, once it said so.
     pub version: Option<String>,
+    /// Where it listens, `127.0.0.1:PORT`, while it answers.
+    pub address: Option<String>,
 }
 
 /// The supervised engine process; clones share it.
 #[derive(Debug, Clone)]
 pub struct Engine {
+    access: Arc<StoreOptions>,
     status: watch::Receiver<EngineStatus>,
     stop: watch::Sender<bool>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
@@ -121,22 +124,27 @@ impl Engine {
     pub fn start(options: EngineOptions) -> Result<(Self, Store), EngineError> {
         let binary = find_binary(options.binary.as_deref())?;
         let passwords = Passwords { writer: random_password(), reader: random_password() };
-        let store = Store::new(StoreOptions {
+        let access = StoreOptions {
             user: WRITER.into(),
             password: passwords.writer.clone(),
             database: options.database.clone(),
             reader: Some((READER.into(), passwords.reader.clone())),
-            compression: Some(super::Compression::None),
             ..StoreOptions::default()
-        })
-        .map_err(EngineError::Client)?;
-        let first = EngineStatus { state: EngineState::Starting, pid: None, restarts: 0, version: None };
+        };
+        let store = Store::new(access.clone()).map_err(EngineError::Client)?;
+        let first = EngineStatus { state: EngineState::Starting, pid: None, restarts: 0, version: None, address: None };
         let (status_sender, status) = watch::channel(first);
         let (stop, stop_receiver) = watch::channel(false);
         let supervisor =
             Supervisor { binary, options, passwords, store: store.clone(), status: status_sender, stop: stop_receiver };
         let task = Arc::new(Mutex::new(Some(tokio::spawn(supervisor.run()))));
-        Ok((Self { status, stop, task }, store))
+        Ok((Self { access: Arc::new(access), status, stop, task }, store))
+    }
+
+    /// Returns who may use it and how; with the address in its status, a further client can be made.
+    #[must_use]
+    pub fn access(&self) -> &StoreOptions {
+        &self.access
     }
 
     /// Returns a channel that always holds the engine's status.
@@ -191,6 +199,7 @@ impl Supervisor {
             self.status.send_modify(|status| {
                 status.state = EngineState::Down { reason };
                 status.pid = None;
+                status.address = None;
                 status.restarts += 1;
             });
             if started.elapsed() > Duration::from_millis(ENGINE_STEADY_MS) {
@@ -206,6 +215,7 @@ impl Supervisor {
         self.status.send_modify(|status| {
             status.state = EngineState::Stopped;
             status.pid = None;
+            status.address = None;
         });
     }
 
@@ -280,6 +290,7 @@ async fn watch_over(child: &mut Child, store: &Store, status: &watch::Sender<Eng
             status.send_modify(|status| {
                 status.state = EngineState::Ready;
                 status.version = version;
+                status.address = Some(address);
             });
         }
     }

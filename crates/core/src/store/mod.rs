@@ -44,6 +44,3 @@ pub use migrations::MigrationStep;
 pub use options::{Compression, StoreOptions};
 pub use schema::TRACE_RANGES;
 pub use select::{External, Select};
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,7 @@
+//! The stages together, on the real engine process: stored once, whatever breaks on the way.
+
+mod batch;
+mod proxy;
+mod rows;
+mod store;
+mod world;
