@@ -47,15 +47,10 @@ pub enum QueryError {
     },
     /// More rows wait for ClickHouse than can travel with a query.
     #[error(
-        "{bytes} bytes of rows are not in ClickHouse yet, more than the {bytes_max} that travel with a query; \
+        "more than {0} bytes of rows wait for ClickHouse, too many to travel with a query; \
          name fewer columns or tables, or wait until ClickHouse has caught up"
     )]
-    TailTooLarge {
-        /// What would travel, as encoded so far.
-        bytes: u64,
-        /// The limit.
-        bytes_max: u64,
-    },
+    TailTooLarge(u64),
     /// The engine did not answer within the time.
     #[error("no answer within {0:?}; narrow the query, or allow it more time")]
     Timeout(Duration),
@@ -92,7 +87,7 @@ impl QueryError {
             Self::Refused { .. } | Self::Parameter(_) => ErrorKind::Invalid,
             Self::Engine { kind, .. } => *kind,
             Self::NotYet { .. } => ErrorKind::Conflict,
-            Self::TailTooLarge { .. } => ErrorKind::Overloaded,
+            Self::TailTooLarge(_) => ErrorKind::Overloaded,
             Self::Timeout(_) => ErrorKind::Timeout,
             Self::Unreachable(_) => ErrorKind::Unavailable,
             Self::Store(source) => source.kind(),

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array};
-use arrow_ipc::writer::StreamWriter;
+use arrow_buffer::Buffer;
+use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use tidegate_model::limits::QUERY_HOT_BYTES_MAX;
@@ -15,6 +16,9 @@ use tidegate_model::{ColumnSpec, SeqRange, TableName, TableSpec};
 
 use super::error::QueryError;
 use crate::buffer::Chunk;
+
+/// Buffers below this are copied together: a piece of its own in a request costs more than copying so many bytes.
+const COPIED_BYTES_MAX: usize = 16 << 10;
 
 /// The rows of one table that travel, and how.
 #[derive(Debug)]
@@ -33,23 +37,49 @@ pub(super) fn encode_all(tables: &[HotRows]) -> Result<Vec<Vec<Bytes>>, QueryErr
 fn encode(hot: &HotRows, budget: &mut u64) -> Result<Vec<Bytes>, QueryError> {
     let failed = |source| QueryError::Encode { table: hot.table.clone(), source };
     let schema = schema(&hot.columns);
-    let mut writer = StreamWriter::try_new(Vec::new(), &schema).map_err(failed)?;
-    let mut pieces = Vec::with_capacity(hot.chunks.len() + 1);
+    let mut encoder = StreamEncoder::try_new(&schema).map_err(failed)?;
+    let mut stream = Pieces::default();
     for chunk in &hot.chunks {
         let rows = chunk.rows()?;
         let batch = travelling(&rows, chunk.range, &schema).map_err(failed)?;
-        writer.write(&batch).map_err(failed)?;
-        let piece = Bytes::from(std::mem::take(writer.get_mut()));
-        let bytes = u64::try_from(piece.len()).unwrap_or(u64::MAX);
-        *budget = budget.checked_sub(bytes).ok_or(QueryError::TailTooLarge {
-            bytes: QUERY_HOT_BYTES_MAX - *budget + bytes,
-            bytes_max: QUERY_HOT_BYTES_MAX,
-        })?;
-        pieces.push(piece);
+        for buffer in encoder.encode(&batch).map_err(failed)? {
+            *budget = budget.checked_sub(buffer.len() as u64).ok_or(QueryError::TailTooLarge(QUERY_HOT_BYTES_MAX))?;
+            stream.push(buffer);
+        }
     }
-    writer.finish().map_err(failed)?;
-    pieces.push(Bytes::from(std::mem::take(writer.get_mut())));
-    Ok(pieces)
+    for buffer in encoder.finish().map_err(failed)? {
+        stream.push(buffer);
+    }
+    Ok(stream.finish())
+}
+
+/// A stream in pieces: large buffers stay where they are, small ones are copied together.
+#[derive(Default)]
+struct Pieces {
+    done: Vec<Bytes>,
+    small: Vec<u8>,
+}
+
+impl Pieces {
+    fn push(&mut self, buffer: Buffer) {
+        if buffer.len() < COPIED_BYTES_MAX {
+            self.small.extend_from_slice(&buffer);
+            return;
+        }
+        self.end_small();
+        self.done.push(Bytes::from_owner(buffer));
+    }
+
+    fn end_small(&mut self) {
+        if !self.small.is_empty() {
+            self.done.push(Bytes::from(std::mem::take(&mut self.small)));
+        }
+    }
+
+    fn finish(mut self) -> Vec<Bytes> {
+        self.end_small();
+        self.done
+    }
 }
 
 /// All columns may hold nothing here: rows from before a column was added to their table have none of it, and the

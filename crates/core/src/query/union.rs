@@ -34,9 +34,12 @@ pub fn wrap(plan: &Plan<'_>, database: &str, splits: &[Split]) -> Union {
     let mut sql = String::from("WITH ");
     for (at, (used, split)) in plan.tables.iter().zip(splits).enumerate() {
         let separator = if at == 0 { "" } else { ",\n" };
-        let name = &used.spec.name;
-        let second = used.renamed.then(|| format!(",\n`{}` AS (SELECT * FROM `{name}`)", used.second_name()));
-        let _ = write!(sql, "{separator}`{name}` AS ({}){}", rows(used, database, *split), second.unwrap_or_default());
+        let (name, rows) = (&used.spec.name, rows(used, database, *split));
+        let _ = write!(sql, "{separator}`{name}` AS ({rows})");
+        if used.renamed {
+            // It cannot read ours by its first name: the engine looks names up where an expression is used.
+            let _ = write!(sql, ",\n`{}` AS ({rows})", used.second_name());
+        }
     }
     sql.push_str("\nSELECT * FROM (\n");
     let offset = sql.len();

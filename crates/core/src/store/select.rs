@@ -87,6 +87,9 @@ impl Store {
         for external in &select.external {
             form.field(&format!("{}_structure", external.name), &external.structure);
             form.field(&format!("{}_format", external.name), "ArrowStream");
+        }
+        // All fields come before the first file: rows are read while they arrive, and by then it is known what they are.
+        for external in &select.external {
             form.file(&external.name, &external.arrow_stream);
         }
         let (content_type, body) = form.finish();

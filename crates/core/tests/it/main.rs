@@ -2,6 +2,7 @@
 
 mod batch;
 mod proxy;
+mod query;
 mod rows;
 mod store;
 mod world;

@@ -311,6 +311,10 @@ fn what_reaches_beyond_the_tables_is_refused() {
         "select 1 from {bad:Identifier}",
         expect!["`bad` must be one name of letters, digits and _, it is `a b` (at byte 14 of the query)"],
     );
+}
+
+#[test]
+fn what_tells_stored_rows_from_hot_ones_is_refused() {
     check(
         "select count() from logs prewhere flags = 1",
         expect!["PREWHERE is not allowed: write WHERE, ClickHouse moves it by itself (at byte 25 of the query)"],
@@ -372,7 +376,7 @@ fn a_users_own_with_takes_the_name_and_the_table_keeps_another() {
     let union = wrap(&plan, "tidegate", &[Split { stored: Seq(7), is_hot: true }]);
     expect![[r#"
         WITH `logs` AS (SELECT `flags`, `_seq` FROM `tidegate`.`logs` WHERE `_seq` <= 7 UNION ALL SELECT `flags`, `_seq` FROM `_hot_logs`),
-        `_all_logs` AS (SELECT * FROM `logs`)
+        `_all_logs` AS (SELECT `flags`, `_seq` FROM `tidegate`.`logs` WHERE `_seq` <= 7 UNION ALL SELECT `flags`, `_seq` FROM `_hot_logs`)
         SELECT * FROM (
         with logs as (select flags from _all_logs) select flags from logs
         )"#]].assert_eq(&union.sql);
