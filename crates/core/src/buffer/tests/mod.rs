@@ -1,4 +1,5 @@
 mod appends;
+mod bytes;
 mod crash;
 mod fixture;
 mod known_errors;
