@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,6 +8,7 @@ use rand::{Rng, SeedableRng};
 use tidegate_model::{Disk, DiskFile};
 
 use crate::file::FileBytes;
+use crate::names::{Change, Names};
 
 /// How often things go wrong, each a probability.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,18 +39,8 @@ struct DiskState {
     next_file: u64,
     /// Handles per file: one without a name lives as long as they do.
     handles: HashMap<u64, usize>,
-    names: BTreeMap<PathBuf, u64>,
-    /// The names as they were at the last folder sync, and what was done to them since.
-    durable_names: BTreeMap<PathBuf, u64>,
-    renamings: Vec<Renaming>,
+    names: Names,
     locks: BTreeSet<PathBuf>,
-}
-
-#[derive(Debug, Clone)]
-enum Renaming {
-    Add(PathBuf, u64),
-    Remove(PathBuf),
-    Move(PathBuf, PathBuf),
 }
 
 impl SimDisk {
@@ -64,9 +55,7 @@ impl SimDisk {
             files: HashMap::new(),
             next_file: 1,
             handles: HashMap::new(),
-            names: BTreeMap::new(),
-            durable_names: BTreeMap::new(),
-            renamings: Vec::new(),
+            names: Names::default(),
             locks: BTreeSet::new(),
         })
     }
@@ -102,14 +91,14 @@ impl SimDisk {
         file.write(content, 0);
         file.sync();
         state.files.insert(number, file);
-        state.names.insert(path.to_owned(), number);
-        state.durable_names.insert(path.to_owned(), number);
+        state.names.change(Change::Add(path.to_owned(), number));
+        state.names.sync();
     }
 
     /// Turns bits over in a file.
     pub fn flip(&self, path: &Path, offset: usize, mask: u8) {
         let mut state = self.lock();
-        if let Some(file) = state.names.get(path).copied()
+        if let Some(file) = state.names.find(path)
             && let Some(bytes) = state.files.get_mut(&file)
         {
             bytes.flip(offset, mask);
@@ -120,7 +109,7 @@ impl SimDisk {
     #[must_use]
     pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
         let state = self.lock();
-        Some(state.files.get(state.names.get(path)?)?.cached().to_vec())
+        Some(state.files.get(&state.names.find(path)?)?.cached().to_vec())
     }
 
     /// Returns a draw from the disk's chance; two runs that did the same draw the same.
@@ -133,13 +122,9 @@ impl SimDisk {
         let mut old = self.lock();
         old.is_off = true;
         let mut files = std::mem::take(&mut old.files);
-        let (mut names, renamings) = (old.durable_names.clone(), std::mem::take(&mut old.renamings));
-        // A journal: of the unsynced changes of names some of the first survive.
-        let survive = if power_cut { old.chance.random_range(0..=renamings.len()) } else { renamings.len() };
-        for renaming in renamings.into_iter().take(survive) {
-            renaming.apply(&mut names);
-        }
+        let mut names = std::mem::take(&mut old.names);
         if power_cut {
+            names.cut_power(&mut old.chance);
             let kept = [0.0, 0.5, 0.9, 1.0][old.chance.random_range(0..4)];
             let mut numbers: Vec<_> = files.keys().copied().collect();
             numbers.sort_unstable();
@@ -149,7 +134,7 @@ impl SimDisk {
                 }
             }
         }
-        files.retain(|number, _| names.values().any(|named| named == number));
+        files.retain(|number, _| names.holds(*number));
         Self::with_state(DiskState {
             chance: StdRng::seed_from_u64(old.chance.random()),
             faults: Faults::default(),
@@ -158,9 +143,7 @@ impl SimDisk {
             files,
             next_file: old.next_file,
             handles: HashMap::new(),
-            durable_names: names.clone(),
             names,
-            renamings: Vec::new(),
             locks: BTreeSet::new(),
         })
     }
@@ -179,24 +162,6 @@ impl SimDisk {
     }
 }
 
-impl Renaming {
-    fn apply(self, names: &mut BTreeMap<PathBuf, u64>) {
-        match self {
-            Self::Add(path, file) => {
-                names.insert(path, file);
-            }
-            Self::Remove(path) => {
-                names.remove(&path);
-            }
-            Self::Move(from, to) => {
-                if let Some(file) = names.remove(&from) {
-                    names.insert(to, file);
-                }
-            }
-        }
-    }
-}
-
 impl DiskState {
     fn check_on(&self) -> io::Result<()> {
         if self.is_off { Err(io::Error::other("the simulated machine is off")) } else { Ok(()) }
@@ -210,23 +175,15 @@ impl DiskState {
         self.files.values().map(|file| file.len() as u64).sum()
     }
 
-    fn rename(&mut self, renaming: Renaming) {
-        renaming.clone().apply(&mut self.names);
-        self.renamings.push(renaming);
-    }
-
     fn find(&self, path: &Path) -> io::Result<u64> {
         self.check_on()?;
-        self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.names.find(path).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Frees the bytes of files that have no name and no handle.
     fn free_nameless(&mut self) {
-        let Self { files, names, durable_names, handles, .. } = self;
-        files.retain(|number, _| {
-            let is_open = handles.get(number).is_some_and(|open| *open > 0);
-            is_open || names.values().chain(durable_names.values()).any(|named| named == number)
-        });
+        let Self { files, names, handles, .. } = self;
+        files.retain(|number, _| names.holds(*number) || handles.get(number).is_some_and(|open| *open > 0));
     }
 }
 
@@ -238,19 +195,18 @@ impl Disk for SimDisk {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let state = self.lock();
         state.check_on()?;
-        let inside = state.names.keys().filter(|path| path.parent() == Some(dir));
-        Ok(inside.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
+        Ok(state.names.inside(dir))
     }
 
     fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.lock();
         state.check_on()?;
-        if state.names.contains_key(path) {
+        if state.names.find(path).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let number = state.next_file;
         state.next_file += 1;
-        state.rename(Renaming::Add(path.to_owned(), number));
+        state.names.change(Change::Add(path.to_owned(), number));
         let has_room = state.used() + bytes <= state.capacity;
         let length = usize::try_from(bytes).map_err(io::Error::other)?;
         state.files.insert(number, FileBytes::zeros(if has_room { length } else { 0 }));
@@ -279,14 +235,14 @@ impl Disk for SimDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = Self::lock(self);
         state.find(from)?;
-        state.rename(Renaming::Move(from.to_owned(), to.to_owned()));
+        state.names.change(Change::Move(from.to_owned(), to.to_owned()));
         Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = Self::lock(self);
         state.find(path)?;
-        state.rename(Renaming::Remove(path.to_owned()));
+        state.names.change(Change::Remove(path.to_owned()));
         Ok(())
     }
 
@@ -297,8 +253,7 @@ impl Disk for SimDisk {
         if state.fails(probability) {
             return Err(io::Error::other("simulated: the folder's sync failed"));
         }
-        state.durable_names = state.names.clone();
-        state.renamings.clear();
+        state.names.sync();
         state.free_nameless();
         Ok(())
     }

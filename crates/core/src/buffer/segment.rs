@@ -92,6 +92,8 @@ impl Folder {
             let removed = folder.disk.remove(&paths::unfinished(dir, number));
             removed.map_err(|error| failed("remove an unfinished file from", error))?;
         }
+        // A killed process may have named a segment and not synced its name: a power cut would take it back.
+        folder.disk.sync_dir(dir).map_err(|error| failed("sync the folder", error))?;
         Ok((folder, numbers))
     }
 

@@ -19,7 +19,8 @@ use super::world::{World, numbered, rows, table};
 const STEPS: usize = 60;
 const WINDOW: Duration = Duration::from_secs(600);
 const TABLES: [&str; 3] = ["logs", "spans", "team_7_events"];
-const SEEDS_THAT_FAILED: [u64; 0] = [];
+/// 76: a failed write's whole frame at the end of a segment; 363: a segment's name that a kill left unsynced.
+const SEEDS_THAT_FAILED: [u64; 2] = [76, 363];
 
 /// How many seeds a run tries: few for each change, many at night (`TIDEGATE_MODEL_SEEDS=5000 cargo test …`).
 fn seeds() -> impl Iterator<Item = u64> {
