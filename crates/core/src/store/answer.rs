@@ -27,13 +27,16 @@ pub(super) struct Watch {
     pub(super) deadline: Instant,
     pub(super) limit: Duration,
     pub(super) guard: KillGuard,
+    /// The answer may be compressed, in a form that knows its own end.
+    pub(super) has_frames: bool,
 }
 
 impl Answer {
     pub(super) fn over(response: Response, watch: Watch) -> Self {
         let summary = header(response.headers(), "x-clickhouse-summary").map(str::to_owned);
         let scanner = Scanner::new(header(response.headers(), "x-clickhouse-exception-tag"));
-        let has_end = has_end(&response);
+        // A decompressed body has lost its length, but the decoder refuses a frame without its end.
+        let has_end = watch.has_frames || has_end(&response);
         let state = Some(Body { response, watch, scanner, has_end });
         let body = stream::unfold(state, |state| async move {
             let (item, state) = state?.next().await;

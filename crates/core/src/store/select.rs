@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::answer::{Answer, Watch};
 use super::body::Form;
 use super::client::{As, Param, checked};
-use super::{Store, StoreError};
+use super::{Compression, Store, StoreError};
 
 /// Rows that travel with a query: `CREATE`d as an external table of that name.
 #[derive(Debug, Clone)]
@@ -44,6 +44,7 @@ impl Store {
     /// Runs a user's read; dropping the answer's body cancels it in ClickHouse.
     pub async fn select(&self, select: Select) -> Result<Answer, StoreError> {
         let (limit, deadline) = (select.timeout, Instant::now() + select.timeout);
+        let has_frames = self.compression()? == Compression::Zstd;
         let request = self.select_request(select.clone())?;
         // From here on the query may run: whoever drops this future, or the body, ends it.
         let guard = KillGuard { store: self.clone(), query_id: Some(select.query_id) };
@@ -52,7 +53,7 @@ impl Store {
             Err(_) => return Err(StoreError::Timeout(limit)),
         };
         match timeout_at(deadline, checked(sent)).await {
-            Ok(Ok(response)) => Ok(Answer::over(response, Watch { deadline, limit, guard })),
+            Ok(Ok(response)) => Ok(Answer::over(response, Watch { deadline, limit, guard, has_frames })),
             Ok(Err(refused)) => {
                 guard.disarm();
                 Err(refused)

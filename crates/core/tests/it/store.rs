@@ -6,7 +6,7 @@ use std::time::Duration;
 use arrow_array::{ArrayRef, StringArray, UInt64Array};
 use futures_util::StreamExt;
 use tidegate_core::store::{Compression, Engine, EngineData, EngineState, External, Select, Store, StoreError};
-use tidegate_model::{ColumnKind, ColumnSpec, ErrorKind, TableSpec, tables};
+use tidegate_model::{ColumnKind, ColumnSpec, ErrorKind, tables};
 
 use crate::proxy::{Fault, Proxy};
 use crate::rows::{DAY, arrow_stream, dataset_table, logs, rows, spans};
