@@ -6,8 +6,11 @@
 //! |---|---|
 //! | `rejection.rs` | [`Rejection`], [`Reason`]: refused rows as a value |
 //! | `wire/` | the protobuf wire format: reader and writer |
+//! | `json/` | OTLP JSON, turned into OTLP protobuf |
 
 pub mod wire;
+
+pub mod json;
 
 mod rejection;
 
