@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use crate::connection::Connection;
 
+/// Formatting on several threads holds many blocks of a wide answer at once: 600 MiB where one thread takes 60.
+const BOUNDED_OUTPUT: &str = "<output_format_parallel_formatting>0</output_format_parallel_formatting>";
+
 /// What the engine is booted with.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
@@ -55,12 +58,18 @@ impl EngineConfig {
         let users = folder.join("users.xml");
         let main = folder.join("config.xml");
         fs::create_dir_all(&folder).map_err(|source| failed(&folder, source))?;
-        if let Some(extra) = &self.extra {
-            // ClickHouse merges what it finds in `<name>.d` beside its configuration file.
-            let merged = folder.join("config.d");
-            fs::create_dir_all(&merged).map_err(|source| failed(&merged, source))?;
-            fs::copy(extra, merged.join("extra.xml")).map_err(|source| failed(extra, source))?;
+        // ClickHouse merges what it finds in `<name>.d` beside its configuration file.
+        let merged = folder.join("config.d");
+        fs::create_dir_all(&merged).map_err(|source| failed(&merged, source))?;
+        let copy = merged.join("extra.xml");
+        match &self.extra {
+            Some(extra) => fs::copy(extra, &copy).map(|_| ()),
+            None => fs::remove_file(&copy).or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            }),
         }
+        .map_err(|source| failed(&copy, source))?;
         fs::write(&users, self.users_xml()).map_err(|source| failed(&users, source))?;
         fs::write(&main, self.main_xml(&users)).map_err(|source| failed(&main, source))?;
         Ok(vec![format!("--config-file={}", main.display()), format!("--path={}", self.folder.join("db").display())])
@@ -91,7 +100,7 @@ impl EngineConfig {
     /// The one user that libchdb knows. Our own users are told apart before a statement gets here;
     /// what no one may do is taken from this one.
     fn users_xml(&self) -> String {
-        let sources = if self.network { "READ, WRITE ON FILE" } else { "SOURCES" };
+        let sources = if self.network { "FILE" } else { "SOURCES" };
         let revoked = [
             format!("{sources} ON *.*"),
             "SYSTEM SHUTDOWN ON *.*".to_owned(),
@@ -108,7 +117,7 @@ impl EngineConfig {
             .map_or_else(String::new, |bytes| format!("<max_memory_usage>{}</max_memory_usage>", bytes / 10 * 9));
         format!(
             "<clickhouse>
-    <profiles><default>{memory}</default></profiles>
+    <profiles><default>{memory}{BOUNDED_OUTPUT}</default></profiles>
     <quotas><default/></quotas>
     <users>
         <default>

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 use crate::config::{ConfigError, EngineConfig};
 use crate::connection::{ConnectError, Connection};
 use crate::exception::{Exception, codes};
@@ -61,6 +63,15 @@ struct Running {
     user: String,
     statement: String,
     cancelled: bool,
+    /// Wakes a statement that waits for its client's data.
+    wake: Arc<Notify>,
+}
+
+impl Running {
+    fn cancel(&mut self) {
+        self.cancelled = true;
+        self.wake.notify_one();
+    }
 }
 
 impl Engine {
@@ -134,16 +145,23 @@ impl Engine {
                 message,
             ));
         }
-        let entry = Running { mark: None, user: user.to_owned(), statement: statement.to_owned(), cancelled: false };
+        let wake = Arc::new(Notify::new());
+        let entry = Running {
+            mark: None,
+            user: user.to_owned(),
+            statement: statement.to_owned(),
+            cancelled: false,
+            wake: Arc::clone(&wake),
+        };
         running.insert(query_id.to_owned(), entry);
-        Ok(Registration { engine: self.clone(), query_id: query_id.to_owned() })
+        Ok(Registration { engine: self.clone(), query_id: query_id.to_owned(), wake })
     }
 
     /// Asks a running statement to end; returns its user and text when there is one.
     pub(crate) fn cancel(&self, query_id: &str) -> Option<(String, String)> {
         let mut running = lock(&self.0.running);
         let entry = running.get_mut(query_id)?;
-        entry.cancelled = true;
+        entry.cancel();
         self.0.changed.notify_all();
         Some((entry.user.clone(), entry.statement.clone()))
     }
@@ -152,7 +170,7 @@ impl Engine {
     pub fn stop(&self, wait: std::time::Duration) -> bool {
         let mut running = lock(&self.0.running);
         self.0.stopping.store(true, Ordering::Relaxed);
-        running.values_mut().for_each(|entry| entry.cancelled = true);
+        running.values_mut().for_each(Running::cancel);
         self.0.changed.notify_all();
         let (running, timeout) = self
             .0
@@ -213,6 +231,8 @@ impl Shared {
 pub(crate) struct Registration {
     engine: Engine,
     query_id: String,
+    /// Rings when the statement is cancelled.
+    pub(crate) wake: Arc<Notify>,
 }
 
 impl Registration {

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 /// The file whose lock says that an engine holds the folder.
 const LOCK_FILE: &str = "engine.lock";
 
+/// How the names of temporary folders begin.
+const TEMPORARY_PREFIX: &str = "tidegate-engine-";
+
 /// The data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
@@ -38,8 +41,10 @@ impl DataFolder {
 
     /// Makes a folder that is removed on drop.
     pub fn temporary() -> Result<Self, FolderError> {
-        let name = format!("tidegate-engine-{}-{:08x}", std::process::id(), rand::random::<u32>());
-        Self::take(&std::env::temp_dir().join(name), true)
+        let parent = std::env::temp_dir();
+        remove_abandoned(&parent);
+        let name = format!("{TEMPORARY_PREFIX}{}-{:08x}", std::process::id(), rand::random::<u32>());
+        Self::take(&parent.join(name), true)
     }
 
     /// Returns the folder's absolute path.
@@ -62,11 +67,24 @@ impl DataFolder {
 }
 
 impl Drop for DataFolder {
+    /// Empties a temporary folder. Under Landlock the folder itself stays, for the next engine to remove.
     fn drop(&mut self) {
         if self.temporary
             && let Err(error) = fs::remove_dir_all(&self.path)
         {
-            tracing::warn!(%error, path = %self.path.display(), "the temporary folder could not be removed");
+            tracing::debug!(%error, path = %self.path.display(), "the temporary folder could not be removed");
+        }
+    }
+}
+
+/// Removes the temporary folders of engines that are gone: empty ones, and those that a crash left locked by no one.
+fn remove_abandoned(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX)) {
+        let path = entry.path();
+        let held = File::open(path.join(LOCK_FILE)).is_ok_and(|lock| lock.try_lock().is_err());
+        if !held && let Err(error) = fs::remove_dir_all(&path) {
+            tracing::debug!(%error, path = %path.display(), "an abandoned folder could not be removed");
         }
     }
 }

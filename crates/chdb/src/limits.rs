@@ -51,8 +51,5 @@ pub(crate) const KILL_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a stop waits for killed queries; past it the process ends with them.
 pub const STOP_WAIT: Duration = Duration::from_secs(8);
 
-/// How long the socket gets to take an error's text before the connection is broken off.
-pub(crate) const BREAK_OFF_DELAY: Duration = Duration::from_millis(50);
-
 /// A request's headers: query ids, settings and tokens fit many times.
 pub(crate) const HEADER_BYTES_MAX: usize = 1 << 20;

@@ -39,6 +39,12 @@ fn main() -> ExitCode {
     }
 }
 
+/// Threads beside those of queries: the stop, look-ups.
+const SPARE_THREADS: usize = 16;
+
+/// How long the answers that a stop cut short have to leave.
+const LAST_ANSWERS: Duration = Duration::from_millis(100);
+
 /// Why the process ends, and its exit code.
 struct Failure {
     code: u8,
@@ -84,10 +90,8 @@ fn start(arguments: &Arguments) -> Result<(), Failure> {
     let admission = Admission::new(arguments.max_queries, Duration::from_millis(arguments.queue_ms));
     let service = Service::new(engine.clone(), users, admission);
     announce(&engine, &http, &publish, &landlock, began)?;
-    let served = serve(service, [http, publish].into_iter().flatten().collect(), arguments.exit_with_parent);
-    let stopped = engine.stop(STOP_WAIT);
+    let stopped = serve(arguments, service, engine, [http, publish].into_iter().flatten().collect())?;
     drop(folder);
-    served?;
     if !stopped {
         // A statement did not end when it was killed. Returning would free what it still uses (trap 4).
         tracing::warn!("a query did not end in time; leaving without it");
@@ -139,17 +143,22 @@ fn announce(
     writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| Failure::of(1)(&error))
 }
 
-/// Serves until a signal, or the parent's end, says otherwise.
-fn serve(service: Service, listeners: Vec<TcpListener>, exit_with_parent: bool) -> Result<(), Failure> {
+/// Serves until a signal, or the parent's end, says otherwise; then ends what runs. `false`: something did not end.
+fn serve(
+    arguments: &Arguments,
+    service: Service,
+    engine: Engine,
+    listeners: Vec<TcpListener>,
+) -> Result<bool, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(4_096)
+        .max_blocking_threads(arguments.max_queries.saturating_add(SPARE_THREADS))
         .enable_all()
         .build()
         .map_err(|error| Failure::of(1)(&error))?;
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
-    if exit_with_parent {
+    if arguments.exit_with_parent {
         watch_parent(Arc::clone(&stop));
     }
     let served = runtime.block_on(async {
@@ -168,7 +177,10 @@ fn serve(service: Service, listeners: Vec<TcpListener>, exit_with_parent: bool) 
         }
         stop.send_replace(true);
         let _ended = expiry.await;
-        Ok(())
+        let stopped = tokio::task::spawn_blocking(move || engine.stop(STOP_WAIT)).await;
+        // The errors of the queries that were ended are still on their way to the clients.
+        tokio::time::sleep(LAST_ANSWERS).await;
+        Ok(stopped.unwrap_or(false))
     });
     runtime.shutdown_background();
     served.map_err(|error: std::io::Error| Failure::of(1)(&error))

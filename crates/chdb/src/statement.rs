@@ -157,6 +157,8 @@ pub(crate) fn settings_clause(sql: &str) -> Option<String> {
 /// Says what in a statement reaches files whoever asks: grants do not guard these.
 pub(crate) fn reaches_files(sql: &str) -> Option<&'static str> {
     let all: Vec<Token<'_>> = tokens(sql).collect();
+    // `BACKUP … TO File('name')` names a target below the allowed path, not a function.
+    let is_backup = all.first().is_some_and(|first| first.is_word("BACKUP") || first.is_word("RESTORE"));
     for (at, token) in all.iter().enumerate() {
         let before = |back: usize| at.checked_sub(back).and_then(|index| all.get(index));
         if token.is_word("OUTFILE") && before(1).is_some_and(|word| word.is_word("INTO")) {
@@ -169,7 +171,7 @@ pub(crate) fn reaches_files(sql: &str) -> Option<&'static str> {
         let is_call = all.get(at + 1).is_some_and(|next| next.is_mark('('));
         let is_applied = before(1).is_some_and(|word| word.is_word("APPLY"))
             || (before(1).is_some_and(|mark| mark.is_mark('(')) && before(2).is_some_and(|word| word.is_word("APPLY")));
-        if names_file && (is_call || is_applied) {
+        if names_file && !is_backup && (is_call || is_applied) {
             return Some("the function file()");
         }
     }

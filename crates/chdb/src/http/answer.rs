@@ -10,14 +10,13 @@ use http::{HeaderValue, Response, StatusCode};
 use hyper::body::{Body, Frame};
 use rand::Rng;
 use tokio::sync::mpsc;
-use tokio::time::{Sleep, sleep};
 
 use crate::connection::Progress;
 use crate::engine::{CancelOnDrop, Engine};
 use crate::exception::Exception;
-use crate::limits::BREAK_OFF_DELAY;
 
 use super::request::RequestHead;
+use super::socket::Flushes;
 
 /// A piece of an answer on its way to the socket.
 #[derive(Debug)]
@@ -38,19 +37,20 @@ pub(crate) struct AnswerBody {
     first: Option<Bytes>,
     rest: Option<mpsc::Receiver<Piece>>,
     cancel: Option<CancelOnDrop>,
-    break_off: Option<Pin<Box<Sleep>>>,
+    flushes: Flushes,
+    broken: bool,
 }
 
 impl AnswerBody {
     /// A body that is known whole.
     pub(crate) fn whole(data: impl Into<Bytes>) -> Self {
         let first = Some(data.into()).filter(|data| !data.is_empty());
-        Self { first, rest: None, cancel: None, break_off: None }
+        Self { first, rest: None, cancel: None, flushes: Flushes::default(), broken: false }
     }
 
     /// A body whose pieces come from a query's thread; dropped early, it cancels the query.
-    pub(crate) fn streaming(first: Bytes, rest: mpsc::Receiver<Piece>, cancel: CancelOnDrop) -> Self {
-        Self { rest: Some(rest), cancel: Some(cancel), ..Self::whole(first) }
+    pub(super) fn streaming(first: Bytes, rest: mpsc::Receiver<Piece>, cancel: CancelOnDrop, flushes: Flushes) -> Self {
+        Self { rest: Some(rest), cancel: Some(cancel), flushes, ..Self::whole(first) }
     }
 }
 
@@ -65,8 +65,8 @@ impl Body for AnswerBody {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(Frame::data(first))));
         }
-        if let Some(delay) = &mut self.break_off {
-            return delay.as_mut().poll(context).map(|()| Some(Err(BrokenOff)));
+        if self.broken {
+            return self.flushes.poll_next(context).map(|()| Some(Err(BrokenOff)));
         }
         let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
         match rest.poll_recv(context) {
@@ -80,16 +80,14 @@ impl Body for AnswerBody {
             // Without an `End` the query failed. What it said goes out first, then the connection breaks.
             Poll::Ready(None) => {
                 self.disarm();
-                let mut delay = Box::pin(sleep(BREAK_OFF_DELAY));
-                let poll = delay.as_mut().poll(context).map(|()| Some(Err(BrokenOff)));
-                self.break_off = Some(delay);
-                poll
+                self.broken = true;
+                self.flushes.poll_next(context).map(|()| Some(Err(BrokenOff)))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.rest.is_none() && self.break_off.is_none()
+        self.first.is_none() && self.rest.is_none()
     }
 
     fn size_hint(&self) -> hyper::body::SizeHint {

@@ -1,13 +1,15 @@
 //! A request's body on its way from the socket to the query's thread.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use multer::{Constraints, Multipart, SizeLimit};
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc};
 
 use crate::exception::{Exception, codes};
 use crate::limits::{EXTERNAL_TABLES_MAX, FORM_FIELD_BYTES_MAX, PIECES_IN_FLIGHT};
@@ -120,15 +122,16 @@ fn malformed(reason: impl std::fmt::Display) -> Exception {
 /// Reads a feed's data as a blocking stream, up to its next table or its end. For query threads only.
 pub(crate) struct FeedReader<'f> {
     feed: &'f mut Feed,
+    wake: Arc<Notify>,
     data: Bytes,
     /// What stopped the data: the next table's name, or the end.
     stop: Option<Option<String>>,
 }
 
 impl<'f> FeedReader<'f> {
-    /// Reads from here on.
-    pub(crate) const fn new(feed: &'f mut Feed) -> Self {
-        Self { feed, data: Bytes::new(), stop: None }
+    /// Reads from here on; `wake` ends the reading.
+    pub(crate) const fn new(feed: &'f mut Feed, wake: Arc<Notify>) -> Self {
+        Self { feed, wake, data: Bytes::new(), stop: None }
     }
 
     /// Skips what is left of this table's data and returns the name of the next one; `None` at the end.
@@ -141,10 +144,22 @@ impl<'f> FeedReader<'f> {
     }
 }
 
+impl FeedReader<'_> {
+    fn next_step(&mut self) -> Option<Step> {
+        let (feed, wake) = (&mut *self.feed, &*self.wake);
+        Handle::current().block_on(async {
+            tokio::select! {
+                step = feed.recv() => step,
+                () = wake.notified() => None,
+            }
+        })
+    }
+}
+
 impl Read for FeedReader<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while self.data.is_empty() && self.stop.is_none() {
-            match self.feed.blocking_recv() {
+            match self.next_step() {
                 Some(Step::Data(data)) => self.data = data,
                 Some(Step::Table(name)) => self.stop = Some(Some(name)),
                 Some(Step::End) => self.stop = Some(None),

@@ -10,11 +10,13 @@
 //! | `reader_settings.rs` | what a reader may set |
 //! | `feed.rs` | a request's body on its way to the query's thread |
 //! | `answer.rs` | an answer's headers and body, errors |
+//! | `socket.rs` | a socket that tells when everything has left |
 
 mod answer;
 mod feed;
 mod reader_settings;
 mod request;
+mod socket;
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -39,6 +41,7 @@ use answer::{AnswerBody, answer, exception_tag, plain, refusal};
 pub(crate) use answer::{AnswerFacts, Piece, exception_tail};
 pub(crate) use feed::{Feed, FeedReader};
 pub(crate) use request::{ExternalShape, RequestHead, SessionAsked};
+use socket::{Flushes, WatchedSocket};
 
 /// How long a client may take to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -95,9 +98,11 @@ impl Service {
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "a socket refused TCP_NODELAY");
         }
+        let flushes = Flushes::default();
+        let socket = WatchedSocket { inner: socket, flushes: flushes.clone() };
         let handle = service_fn(move |request| {
-            let service = self.clone();
-            async move { Ok::<_, Infallible>(service.handle(request).await) }
+            let (service, flushes) = (self.clone(), flushes.clone());
+            async move { Ok::<_, Infallible>(service.handle(request, flushes).await) }
         });
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -110,14 +115,14 @@ impl Service {
         }
     }
 
-    async fn handle(&self, request: Request<Incoming>) -> Response<AnswerBody> {
+    async fn handle(&self, request: Request<Incoming>, flushes: Flushes) -> Response<AnswerBody> {
         match (request.method(), request.uri().path()) {
             (&Method::OPTIONS, _) => plain(StatusCode::NO_CONTENT, ""),
             (_, "/ping") => plain(StatusCode::OK, "Ok.\n"),
             (_, "/replicas_status") => plain(StatusCode::OK, "Ok."),
             (&Method::HEAD, _) => plain(StatusCode::OK, ""),
             (&Method::GET, "/") if request.uri().query().is_none_or(str::is_empty) => plain(StatusCode::OK, "Ok.\n"),
-            (&Method::GET | &Method::POST, "/" | "/query") => self.query(request).await,
+            (&Method::GET | &Method::POST, "/" | "/query") => self.query(request, flushes).await,
             _ => plain(
                 StatusCode::NOT_FOUND,
                 "There is no handle for this path. Use / or /ping for health checks, and GET or POST / for queries.\n",
@@ -125,15 +130,14 @@ impl Service {
         }
     }
 
-    async fn query(&self, request: Request<Incoming>) -> Response<AnswerBody> {
-        let started = Instant::now();
+    async fn query(&self, request: Request<Incoming>, flushes: Flushes) -> Response<AnswerBody> {
         let (parts, body) = request.into_parts();
         let mut head = match RequestHead::parse(&parts) {
             Ok(head) => head,
             Err(exception) => return refusal(&self.engine, None, &exception),
         };
         let query_id = head.query_id.take().filter(|id| !id.is_empty()).unwrap_or_else(random_id);
-        match self.run(head, body, query_id.clone(), started).await {
+        match self.run(head, body, query_id.clone(), flushes).await {
             Ok(response) => response,
             Err(exception) => refusal(&self.engine, Some(&query_id), &exception),
         }
@@ -144,20 +148,21 @@ impl Service {
         mut head: RequestHead,
         body: Incoming,
         query_id: String,
-        started: Instant,
+        flushes: Flushes,
     ) -> Result<Response<AnswerBody>, Exception> {
+        let started = Instant::now();
+        let name = if head.user.is_empty() { "default".to_owned() } else { head.user.clone() };
+        let user = self.users.authenticate(&name, &head.password)?;
         let feed = match head.boundary.clone() {
             Some(boundary) => feed::pump_multipart(body, boundary, &mut head).await?,
             None => feed::pump_plain(body),
         };
-        let name = if head.user.is_empty() { "default" } else { head.user.as_str() };
-        let user = self.users.authenticate(name, &head.password)?;
         if user.access == Access::Read {
             reader_settings::check(&head.settings)?;
         }
         let permit = self.admission.enter().await?;
-        let session = self.session(&head, user.access, name, started)?;
-        let registration = self.engine.register(&query_id, name, &head.query)?;
+        let session = self.session(&head, user.access, &name, started)?;
+        let registration = self.engine.register(&query_id, &name, &head.query)?;
         let cancel = CancelOnDrop { engine: self.engine.clone(), query_id: query_id.clone(), armed: true };
         let (reply, outcome) = oneshot::channel();
         let shown =
@@ -171,11 +176,11 @@ impl Service {
             registration,
             query_id,
             exception_tag: exception_tag(),
-            permit,
+            _permit: permit,
             started,
         };
         tokio::task::spawn_blocking(move || run(task, reply));
-        self.answer(&shown, outcome, cancel).await
+        self.answer(&shown, outcome, cancel, flushes).await
     }
 
     async fn answer(
@@ -183,11 +188,12 @@ impl Service {
         shown: &RequestHead,
         outcome: oneshot::Receiver<Outcome>,
         mut cancel: CancelOnDrop,
+        flushes: Flushes,
     ) -> Result<Response<AnswerBody>, Exception> {
         let outcome = outcome.await;
         match outcome {
             Ok(Outcome::Answer { facts, first, rest: Some(rest) }) => {
-                Ok(answer(&self.engine, shown, &facts, AnswerBody::streaming(first, rest, cancel)))
+                Ok(answer(&self.engine, shown, &facts, AnswerBody::streaming(first, rest, cancel, flushes)))
             }
             Ok(Outcome::Answer { facts, first, rest: None }) => {
                 cancel.armed = false;

@@ -27,7 +27,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::access::Access;
 use crate::codec::decode::decoder;
 use crate::connection::{Progress, StatementClass};
-use crate::engine::{Engine, MarkedConnection, Registration};
+use crate::engine::{Engine, MarkedConnection, Registration, cancelled};
 use crate::exception::{Exception, codes};
 use crate::http::{AnswerFacts, Feed, FeedReader, RequestHead};
 use crate::limits::APPEND_BYTES;
@@ -46,9 +46,10 @@ pub(crate) struct Task {
     pub(crate) feed: Feed,
     pub(crate) session: Option<Session>,
     pub(crate) registration: Registration,
+    /// The slot that the statement holds.
+    pub(crate) _permit: OwnedSemaphorePermit,
     pub(crate) query_id: String,
     pub(crate) exception_tag: String,
-    pub(crate) permit: OwnedSemaphorePermit,
     pub(crate) started: Instant,
 }
 
@@ -71,13 +72,14 @@ pub(crate) fn run(mut task: Task, reply: oneshot::Sender<Outcome>) {
         elapsed: std::time::Duration::ZERO,
     };
     let mut output = Output::new(task.engine.clone(), &task.head, facts, task.started, reply);
-    if let Err(exception) = run_to_end(&mut task, &mut output) {
-        output.fail(&exception);
-    }
-    // The connection is closed by now; the entry among the running ones and the slot go last.
-    drop(task.session.take());
-    drop(task.registration);
-    drop(task.permit);
+    let result = run_to_end(&mut task, &mut output).map_err(|exception| {
+        // What a cancelled statement stumbles over (a closed pipe, half a body) is not its reason to end.
+        let exception = if task.registration.is_cancelled() { cancelled() } else { exception };
+        tracing::debug!(query_id = task.query_id, %exception, "a statement failed");
+        exception
+    });
+    drop(task);
+    output.conclude(result);
 }
 
 fn run_to_end(task: &mut Task, output: &mut Output) -> Result<(), Exception> {
@@ -116,11 +118,12 @@ fn run_on(task: &mut Task, connection: &mut MarkedConnection, output: &mut Outpu
         let statement = Statement::of_text(std::mem::take(&mut head.query));
         let class = gate::check(connection, &statement, task.access, head)?;
         prepare::settings(connection, head)?;
-        prepare::external_tables(connection, head, &mut task.feed)?;
+        prepare::external_tables(connection, head, &mut task.feed, task.registration.wake.clone())?;
         return select(task, connection, &statement, class, output);
     }
     let mut feed = std::mem::replace(&mut task.feed, tokio::sync::mpsc::channel(1).1);
-    let mut body = decoder(FeedReader::new(&mut feed), encoding, blocks).map_err(|error| text::unreadable(&error))?;
+    let mut body = decoder(FeedReader::new(&mut feed, task.registration.wake.clone()), encoding, blocks)
+        .map_err(|error| text::unreadable(&error))?;
     let statement = text::read(&task.head.query, &mut body)?;
     if let Some(kill) = statement::kill(&statement.sql) {
         let answer = gate::kill(&task.engine, task.access, kill)?;
@@ -161,7 +164,6 @@ fn select(
         output.piece(answer.data())?;
         output.add(answer.progress());
     }
-    output.finish()?;
     let plain = class == StatementClass::ReadOnly
         && task.access == Access::Full
         && !task.head.readonly
@@ -194,13 +196,12 @@ fn insert(
         insert.append(&buffer[..count])?;
         if task.registration.is_cancelled() {
             insert.cancel();
-            return Err(crate::engine::cancelled());
+            return Err(cancelled());
         }
     }
     let progress = insert.finish()?;
     drop(insert);
     output.add(progress);
-    output.finish()?;
     Ok(if text::mentions(sql, "settings") { Left::Something } else { Left::Nothing })
 }
 

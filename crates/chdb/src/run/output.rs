@@ -74,38 +74,46 @@ impl Output {
         self.reply(Bytes::from(first), Some(rest))
     }
 
-    /// Ends the answer.
-    pub(super) fn finish(&mut self) -> Result<(), Exception> {
-        let held = std::mem::take(&mut self.held);
-        let mut last = self.encode(&held)?;
-        if let Some(encoder) = self.encoder.take() {
-            last.extend(encoder.finish().map_err(Exception::internal)?);
+    /// Sends the answer's end, or its error: as the status when nothing was sent, else as text before the connection breaks.
+    ///
+    /// Called when the statement has left its connection, session and slot: a client that has its
+    /// answer finds them free.
+    pub(super) fn conclude(mut self, result: Result<(), Exception>) {
+        match result.and_then(|()| self.end()) {
+            Ok(()) => {}
+            Err(exception) => self.fail(&exception),
         }
+    }
+
+    fn end(&mut self) -> Result<(), Exception> {
+        let held = std::mem::take(&mut self.held);
+        let last = self.last_bytes(&held)?;
         match self.pieces.take() {
-            None => self.reply(Bytes::from(last), None),
+            None => self.reply(last, None),
             Some(pieces) => {
-                let sent = if last.is_empty() { Ok(()) } else { pieces.blocking_send(Piece::Data(Bytes::from(last))) };
+                let sent = if last.is_empty() { Ok(()) } else { pieces.blocking_send(Piece::Data(last)) };
                 sent.and_then(|()| pieces.blocking_send(Piece::End)).map_err(|_| cancelled())
             }
         }
     }
 
-    /// Ends the answer with an error: as its status when nothing was sent, else as text before the connection breaks.
-    pub(super) fn fail(&mut self, exception: &Exception) {
+    fn fail(&mut self, exception: &Exception) {
         if let Some(reply) = self.reply.take() {
             let _gone = reply.send(Outcome::Refused(exception.clone()));
             return;
         }
         let tail = exception_tail(&self.engine, exception, &self.facts.exception_tag);
-        let last = self.encode(tail.as_bytes()).and_then(|mut last| {
-            if let Some(encoder) = self.encoder.take() {
-                last.extend(encoder.finish().map_err(Exception::internal)?);
-            }
-            Ok(last)
-        });
-        if let (Ok(last), Some(pieces)) = (last, self.pieces.take()) {
-            let _gone = pieces.blocking_send(Piece::Data(Bytes::from(last)));
+        if let (Ok(last), Some(pieces)) = (self.last_bytes(tail.as_bytes()), self.pieces.take()) {
+            let _gone = pieces.blocking_send(Piece::Data(last));
         }
+    }
+
+    fn last_bytes(&mut self, data: &[u8]) -> Result<Bytes, Exception> {
+        let mut last = self.encode(data)?;
+        if let Some(encoder) = self.encoder.take() {
+            last.extend(encoder.finish().map_err(Exception::internal)?);
+        }
+        Ok(Bytes::from(last))
     }
 
     fn send(&mut self, data: &[u8]) -> Result<(), Exception> {

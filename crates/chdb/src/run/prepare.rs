@@ -1,4 +1,7 @@
 use std::io::Read;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 use crate::access::Access;
 use crate::connection::Connection;
@@ -67,8 +70,9 @@ pub(super) fn external_tables(
     connection: &mut Connection,
     head: &RequestHead,
     feed: &mut Feed,
+    wake: Arc<Notify>,
 ) -> Result<(), Exception> {
-    let mut reader = FeedReader::new(feed);
+    let mut reader = FeedReader::new(feed, wake);
     while let Some(name) = reader.next_table().map_err(|error| unreadable(&error))? {
         let shape = head.external.get(&name).ok_or_else(|| {
             let message =

@@ -1,0 +1,9 @@
+//! The engine as its clients and its parent see it: a real process on its own folder and a free port.
+
+mod client;
+mod engine;
+mod http;
+mod official_client;
+mod process;
+mod reader;
+mod traps;
