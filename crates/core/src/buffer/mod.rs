@@ -31,6 +31,7 @@
 //! | `recovery.rs` | segments become tails, retry keys and the place to write on |
 //! | `leftovers.rs` | what is behind the last good frame: a torn tail, or damage |
 //! | `tail.rs` | [`Chunk`], one table's hot rows and watermarks |
+//! | `unify.rs` | [`unify`]: small batches become one, dictionaries included
 //! | `retries.rs` | the dedup window |
 //! | `state.rs` | what is under the one lock |
 //! | `shared.rs` | the lock, the world, trimming, free disk |
@@ -48,6 +49,7 @@ mod segment;
 mod shared;
 mod state;
 mod tail;
+mod unify;
 mod write;
 mod writer;
 
@@ -66,6 +68,7 @@ pub use reader::{FrameReading, SegmentReading, read_segment};
 pub use recovery::{Recovery, Remembered};
 pub use tail::{Chunk, Cut, TableTail, TailStatus};
 pub use tidegate_model::{RetryKey, StoredRetry};
+pub use unify::unify;
 pub use write::{Appended, Rows, Write};
 
 use open::CommitThread;

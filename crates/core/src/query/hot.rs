@@ -1,8 +1,8 @@
 //! Puts hot rows into the form in which they travel: one Arrow stream per table, with the columns that the query can
 //! reach and `_seq`.
 //!
-//! Each chunk becomes a record batch of its own with its own dictionaries. They are not concatenated: that would leave
-//! dictionaries with equal values in them, which the engine refuses.
+//! Order does not matter, rows are told by `_seq`: large chunks become a record batch each, without a copy; small
+//! ones are put together, because a batch costs the engine about as much as hundreds of rows.
 
 use std::sync::Arc;
 
@@ -15,10 +15,14 @@ use tidegate_model::limits::QUERY_HOT_BYTES_MAX;
 use tidegate_model::{ColumnSpec, SeqRange, TableName, TableSpec};
 
 use super::error::QueryError;
-use crate::buffer::Chunk;
+use crate::buffer::{Chunk, unify};
 
 /// Buffers below this are copied together: a piece of its own in a request costs more than copying so many bytes.
 const COPIED_BYTES_MAX: usize = 16 << 10;
+
+/// Chunks below this are put together up to this (5,000 chunks of 10 rows with 20 dictionaries take the engine 2.3 s
+/// as they are, 0.05 s put together).
+const BATCH_ROWS: usize = 8_192;
 
 /// The rows of one table that travel, and how.
 #[derive(Debug)]
@@ -39,13 +43,30 @@ fn encode(hot: &HotRows, budget: &mut u64) -> Result<Vec<Bytes>, QueryError> {
     let schema = schema(&hot.columns);
     let mut encoder = StreamEncoder::try_new(&schema).map_err(failed)?;
     let mut stream = Pieces::default();
-    for chunk in &hot.chunks {
-        let rows = chunk.rows()?;
-        let batch = travelling(&rows, chunk.range, &schema).map_err(failed)?;
+    let mut write = |batches: &[RecordBatch]| -> Result<(), QueryError> {
+        let batch = unify(batches).map_err(failed)?;
         for buffer in encoder.encode(&batch).map_err(failed)? {
             *budget = budget.checked_sub(buffer.len() as u64).ok_or(QueryError::TailTooLarge(QUERY_HOT_BYTES_MAX))?;
             stream.push(buffer);
         }
+        Ok(())
+    };
+    let (mut small, mut small_rows) = (Vec::new(), 0);
+    for chunk in &hot.chunks {
+        let batch = travelling(&chunk.rows()?, chunk.range, &schema).map_err(failed)?;
+        if batch.num_rows() >= BATCH_ROWS {
+            write(&[batch])?;
+            continue;
+        }
+        small_rows += batch.num_rows();
+        small.push(batch);
+        if small_rows >= BATCH_ROWS {
+            write(&small)?;
+            (small, small_rows) = (Vec::new(), 0);
+        }
+    }
+    if !small.is_empty() {
+        write(&small)?;
     }
     for buffer in encoder.finish().map_err(failed)? {
         stream.push(buffer);

@@ -16,7 +16,8 @@
 //! |---|---|
 //! | `tokens.rs` | ClickHouse's lexical rules |
 //! | `gate.rs` | what users' SQL may not say |
-//! | `plan.rs` | one text of SQL: tables, columns, format |
+//! | `plan.rs` | one text of SQL: tables, format |
+//! | `columns.rs` | which columns it can reach |
 //! | `union.rs` | the statement that reads stored and hot rows |
 //! | `hot.rs` | hot rows in the form in which they travel |
 //! | `watermark.rs` | `min_watermark` |
@@ -24,6 +25,7 @@
 //! | `format.rs` | [`Format`] |
 //! | `error.rs` | [`QueryError`] |
 
+mod columns;
 mod error;
 mod format;
 mod gate;

@@ -6,6 +6,7 @@
 use tidegate_model::TableSpec;
 use tidegate_model::limits::QUERY_SQL_BYTES_MAX;
 
+use super::columns;
 use super::error::QueryError;
 use super::format::Format;
 use super::gate::{self, refuse};
@@ -183,7 +184,7 @@ fn is_select(tokens: &[Token<'_>]) -> Result<bool, QueryError> {
 fn cut_format(tokens: &mut Vec<Token<'_>>) -> Result<Option<Format>, QueryError> {
     let [.., before, clause, name] = tokens.as_slice() else { return Ok(None) };
     let is_name = matches!(name.kind, TokenKind::Word);
-    if !clause.is_word("FORMAT") || !is_name || expects_operand(before) {
+    if !clause.is_word("FORMAT") || !is_name || before.expects_operand() {
         return Ok(None);
     }
     let Some(format) = Format::of_clause(name.text) else {
@@ -194,53 +195,6 @@ fn cut_format(tokens: &mut Vec<Token<'_>>) -> Result<Option<Format>, QueryError>
     match cut_format(tokens)? {
         Some(_) => Err(refuse(&first, "the FORMAT clause is given twice")),
         None => Ok(Some(format)),
-    }
-}
-
-/// Says whether an expression must follow the token.
-fn expects_operand(token: &Token<'_>) -> bool {
-    const WORDS: &[&str] = &[
-        "SELECT",
-        "DISTINCT",
-        "ALL",
-        "BY",
-        "WHERE",
-        "HAVING",
-        "QUALIFY",
-        "ON",
-        "AND",
-        "OR",
-        "NOT",
-        "AS",
-        "LIKE",
-        "ILIKE",
-        "IN",
-        "BETWEEN",
-        "IS",
-        "LIMIT",
-        "OFFSET",
-        "FROM",
-        "JOIN",
-        "USING",
-        "WITH",
-        "CASE",
-        "WHEN",
-        "THEN",
-        "ELSE",
-        "INTERVAL",
-        "DIV",
-        "MOD",
-        "GLOBAL",
-        "EXCEPT",
-        "REPLACE",
-        "APPLY",
-        "UNION",
-        "INTERSECT",
-    ];
-    match token.kind {
-        TokenKind::Mark => !matches!(token.text, ")" | "]" | "}" | "*"),
-        TokenKind::Word => WORDS.iter().any(|word| token.is_word(word)),
-        _ => false,
     }
 }
 
@@ -268,92 +222,10 @@ fn uses<'t>(tokens: &[Token<'_>], tables: &[&'t TableSpec]) -> Vec<TableUse<'t>>
             tokens.get(at + 1).is_some_and(|next| next.is_word("AS"))
                 && tokens.get(at + 2).is_some_and(|next| next.is_mark('('))
         });
-        let all = reaches_all(tokens) || at.iter().any(|&at| is_set(tokens, at));
-        let columns = (0..spec.columns.len()).filter(|&at| all || reaches(tokens, &spec.columns[at].name)).collect();
+        let columns = columns::reached(tokens, spec, &at);
         uses.push(TableUse { spec, times: at.len(), columns, renamed });
     }
     uses
-}
-
-/// Says whether a token names the column, alone or as the first part of a path written in one pair of quotes.
-fn reaches(tokens: &[Token<'_>], column: &str) -> bool {
-    tokens.iter().filter_map(Token::name).any(|name| name == column || name.split('.').any(|part| part == column))
-}
-
-/// Says whether the statement can reach columns that it does not name.
-fn reaches_all(tokens: &[Token<'_>]) -> bool {
-    (0..tokens.len()).any(|at| {
-        let token = &tokens[at];
-        let has_quote_inside =
-            token.kind == TokenKind::Quoted && token.name().is_some_and(|name| name.contains(['`', '"']));
-        token.is_word("COLUMNS") || token.is_word("NATURAL") || has_quote_inside || is_all_columns(tokens, at)
-    })
-}
-
-/// Tells `*` for all columns from the sign of multiplication and from `count(*)`; in doubt it is all columns.
-fn is_all_columns(tokens: &[Token<'_>], at: usize) -> bool {
-    if !tokens[at].is_mark('*') {
-        return false;
-    }
-    let back = |by: usize| at.checked_sub(by).map(|index| &tokens[index]);
-    let next = tokens.get(at + 1);
-    let counts = back(1).is_some_and(|token| token.is_mark('('))
-        && back(2).is_some_and(|token| token.is_word("count"))
-        && next.is_some_and(|token| token.is_mark(')'));
-    let follows_operand = back(1).is_some_and(|token| !token.is_mark('.') && !expects_operand(token));
-    let precedes_operand = next.is_some_and(|token| match token.kind {
-        TokenKind::Number | TokenKind::Quoted | TokenKind::Literal => true,
-        TokenKind::Mark => token.is_mark('('),
-        TokenKind::Word => !ends_all_columns(token),
-        TokenKind::Trivia | TokenKind::Open => false,
-    });
-    !(counts || follows_operand && precedes_operand)
-}
-
-/// Says whether the word may follow a `*` that stands for all columns.
-fn ends_all_columns(token: &Token<'_>) -> bool {
-    const WORDS: &[&str] = &[
-        "FROM",
-        "EXCEPT",
-        "REPLACE",
-        "APPLY",
-        "LIKE",
-        "ILIKE",
-        "NOT",
-        "WHERE",
-        "PREWHERE",
-        "GROUP",
-        "HAVING",
-        "ORDER",
-        "LIMIT",
-        "OFFSET",
-        "UNION",
-        "INTERSECT",
-        "SETTINGS",
-        "FORMAT",
-        "INTO",
-        "WINDOW",
-        "QUALIFY",
-        "AS",
-        "FINAL",
-    ];
-    WORDS.iter().any(|word| token.is_word(word))
-}
-
-/// Says whether the name is the right side of `IN`: then all columns of the table are compared.
-fn is_set(tokens: &[Token<'_>], at: usize) -> bool {
-    let mut before = &tokens[..at];
-    if let [rest @ .., _qualifier, dot] = before
-        && dot.is_mark('.')
-    {
-        before = rest;
-    }
-    while let [rest @ .., open] = before
-        && open.is_mark('(')
-    {
-        before = rest;
-    }
-    before.last().is_some_and(|token| token.is_word("IN"))
 }
 
 /// Rewrites `database.table`: blanked to the bare name, so that byte positions stay, or replaced where the user's own

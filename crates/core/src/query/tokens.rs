@@ -67,6 +67,54 @@ impl<'s> Token<'s> {
             TokenKind::Trivia | TokenKind::Literal | TokenKind::Mark | TokenKind::Open => None,
         }
     }
+
+    /// Says whether an expression must follow the token.
+    #[must_use]
+    pub fn expects_operand(&self) -> bool {
+        const WORDS: &[&str] = &[
+            "SELECT",
+            "DISTINCT",
+            "ALL",
+            "BY",
+            "WHERE",
+            "HAVING",
+            "QUALIFY",
+            "ON",
+            "AND",
+            "OR",
+            "NOT",
+            "AS",
+            "LIKE",
+            "ILIKE",
+            "IN",
+            "BETWEEN",
+            "IS",
+            "LIMIT",
+            "OFFSET",
+            "FROM",
+            "JOIN",
+            "USING",
+            "WITH",
+            "CASE",
+            "WHEN",
+            "THEN",
+            "ELSE",
+            "INTERVAL",
+            "DIV",
+            "MOD",
+            "GLOBAL",
+            "EXCEPT",
+            "REPLACE",
+            "APPLY",
+            "UNION",
+            "INTERSECT",
+        ];
+        match self.kind {
+            TokenKind::Mark => !matches!(self.text, ")" | "]" | "}" | "*"),
+            TokenKind::Word => WORDS.iter().any(|word| self.is_word(word)),
+            _ => false,
+        }
+    }
 }
 
 /// Splits a text into tokens.

@@ -14,7 +14,7 @@ use tidegate_core::store::Store;
 use tidegate_model::{ErrorKind, Seq, TableSpec, tables};
 
 use crate::rows::{DAY, append, arrow_stream, rows, words};
-use crate::world::World;
+use crate::world::{LIMIT, World};
 
 /// Rows of `logs`, and half as many of `spans`.
 const LOGS: u32 = 60;
@@ -358,6 +358,24 @@ async fn a_failure_is_never_a_short_answer() {
         Err(error) => error,
     };
     assert_eq!(late.kind(), ErrorKind::Timeout, "{late}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_that_nobody_waits_for_ends_in_the_engine() {
+    let reads = Reads::new().await;
+    append_logs(&reads.states.buffer, 0, 7).await;
+    let endless = request("select number, flags from numbers(100000000000) as n, logs");
+    let answer = reads.query.read(endless).await.expect("first bytes");
+    // Written so that it does not find itself.
+    let running = "select count() from system.processes where query like '%numbers(100000' || '000000)%'";
+    assert_eq!(reads.world.number(running).await, 1);
+    drop(answer);
+    let ended = async {
+        while reads.world.number(running).await > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, ended).await.expect("it is killed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

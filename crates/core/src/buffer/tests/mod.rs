@@ -5,4 +5,5 @@ mod fixture;
 mod known_errors;
 mod limits;
 mod model;
+mod unify;
 mod world;
