@@ -9,6 +9,18 @@ pub const REQUEST_BYTES_MAX: usize = 64 << 20;
 /// A request's body after decompression; past it the request is refused, so a bomb costs no more than this.
 pub const REQUEST_INFLATED_BYTES_MAX: usize = 64 << 20;
 
+/// Rows of one request, and items of the lists in them: an empty record takes two bytes on the wire and 250 as a row.
+pub const REQUEST_ROWS_MAX: usize = 1 << 20;
+
+/// What a request's resources and scopes may take when repeated in each row; past it the request is refused.
+pub const REQUEST_EXPANDED_BYTES_MAX: usize = 256 << 20;
+
+/// Requests that wait for a core to decode them; past it they are refused with a retry hint. At a millisecond each they wait a quarter of a second.
+pub const INGEST_WAITING_MAX: usize = 512;
+
+/// When a request that found too many waiting is worth another try (milliseconds).
+pub const INGEST_RETRY_AFTER_MS: u64 = 250;
+
 /// Nesting of attribute values (arrays and key-value lists): what protobuf libraries allow by default is 100; real data stays under 5.
 pub const VALUE_DEPTH_MAX: usize = 32;
 

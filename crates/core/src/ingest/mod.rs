@@ -5,13 +5,25 @@
 //! | file | holds |
 //! |---|---|
 //! | `rejection.rs` | [`Rejection`], [`Reason`]: refused rows as a value |
-//! | `wire/` | the protobuf wire format: reader and writer |
+//! | `service.rs` | [`Ingest`]: a request comes in, its rows are durable, an answer goes out |
+//! | `answer.rs` | what a request was told, for its retries |
+//! | `registry.rs` | which series have their row |
+//! | `inflate.rs` | gzip and zstd, with a cap |
+//! | `otlp/` | OTLP protobuf, walked into columns |
+//! | `columns/` | column vectors that become Arrow arrays |
 //! | `json/` | OTLP JSON, turned into OTLP protobuf |
+//! | `wire/` | the protobuf wire format: reader and writer |
 
+pub mod inflate;
+pub mod json;
+pub mod otlp;
 pub mod wire;
 
-pub mod json;
-
+mod answer;
+mod columns;
+mod registry;
 mod rejection;
+mod service;
 
 pub use rejection::{Reason, Rejection, Rejections};
+pub use service::{Admitted, Encoding, Ingest, IngestError, OtlpRequest};

@@ -60,6 +60,38 @@ impl Reason {
             Self::Malformed => "malformed",
         }
     }
+
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::InvalidUtf8 => "is not valid UTF-8",
+            Self::InvalidId => "is not an id of the right length",
+            Self::InvalidTimestamp => "is past the year 2262",
+            Self::InvalidType => "has a wrong type",
+            Self::OutOfRange => "is out of range",
+            Self::TooDeep => "is nested too deep",
+            Self::Missing => "is missing",
+            Self::Unknown => "is unknown",
+            Self::TooLarge => "is too large",
+            Self::Malformed => "is malformed",
+        }
+    }
+}
+
+/// Why the row in hand is refused: the reason and the field; it becomes a [`Rejection`] where the row's place is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) reason: Reason,
+    pub(crate) field: &'static str,
+}
+
+impl Fault {
+    pub(crate) const fn new(reason: Reason, field: &'static str) -> Self {
+        Self { reason, field }
+    }
+
+    pub(crate) fn at(self, index: u64) -> Rejection {
+        Rejection::new(index, self.reason, format!("{} {}", self.field, self.reason.sentence()))
+    }
 }
 
 /// One refused row.

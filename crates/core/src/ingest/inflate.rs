@@ -1,0 +1,177 @@
+//! Compressed bodies, inflated with a cap: a bomb costs no more than the limit.
+
+use libdeflater::{DecompressionError, Decompressor};
+
+/// The most that deflate expands: 258 bytes from two bits.
+const DEFLATE_RATIO_MAX: usize = 1_032;
+
+/// A gzip member without content: header, one empty block, trailer.
+const GZIP_BYTES_MIN: usize = 20;
+
+/// How a body is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// RFC 1952.
+    Gzip,
+    /// RFC 8878.
+    Zstd,
+}
+
+/// Why a body was not inflated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InflateError {
+    /// It holds more than is allowed.
+    #[error("the body is larger than {limit} bytes when it is inflated")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// It is not what it is said to be.
+    #[error("the body is not valid {format}: {problem}")]
+    Malformed {
+        /// The format that it should have.
+        format: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// Inflates a body into at most `limit` bytes.
+pub fn inflate(compression: Compression, body: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
+    match compression {
+        Compression::None if body.len() > limit => Err(InflateError::TooLarge { limit }),
+        Compression::None => Ok(body.to_vec()),
+        Compression::Gzip => gunzip(body, limit),
+        Compression::Zstd => unzstd(body, limit),
+    }
+}
+
+/// Inflates one gzip member.
+///
+/// The last four bytes of a member say its size, so there is one buffer and one pass. A body of several members is
+/// refused rather than cut after its first: the trailer at its end is then another one's.
+fn gunzip(body: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
+    let malformed = |problem: &str| InflateError::Malformed { format: "gzip", problem: problem.to_owned() };
+    let trailer = body.len().checked_sub(8).filter(|_| body.len() >= GZIP_BYTES_MIN).and_then(|at| body.get(at..));
+    let Some(&[c0, c1, c2, c3, s0, s1, s2, s3]) = trailer else { return Err(malformed("it is too short")) };
+    let size = usize::try_from(u32::from_le_bytes([s0, s1, s2, s3])).unwrap_or(usize::MAX);
+    if size > limit {
+        return Err(InflateError::TooLarge { limit });
+    }
+    if size > body.len().saturating_mul(DEFLATE_RATIO_MAX) {
+        return Err(malformed("its size is impossible"));
+    }
+    let mut out = vec![0; size];
+    match Decompressor::new().gzip_decompress(body, &mut out) {
+        Ok(written) if written == size && libdeflater::crc32(&out) == u32::from_le_bytes([c0, c1, c2, c3]) => Ok(out),
+        Ok(_) => Err(malformed("it has more than one member, or bytes behind its end")),
+        Err(DecompressionError::BadData) => Err(malformed("its data or checksum is wrong")),
+        Err(DecompressionError::InsufficientSpace) => Err(malformed("it holds more than its size says")),
+    }
+}
+
+/// Inflates one or more zstd frames.
+fn unzstd(body: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
+    let malformed = |problem: String| InflateError::Malformed { format: "zstd", problem };
+    let known = match zstd::zstd_safe::get_frame_content_size(body) {
+        Ok(size) => size.and_then(|size| usize::try_from(size).ok()),
+        Err(_) => return Err(malformed("it has no frame".to_owned())),
+    };
+    if known.is_some_and(|size| size > limit) {
+        return Err(InflateError::TooLarge { limit });
+    }
+    let first_frame = zstd::zstd_safe::find_frame_compressed_size(body);
+    if let (Some(size), Ok(frame_bytes)) = (known, first_frame)
+        && frame_bytes == body.len()
+    {
+        return zstd::bulk::decompress(body, size).map_err(|error| malformed(error.to_string()));
+    }
+    unzstd_stream(body, limit)
+}
+
+/// Inflates frames whose size is not said.
+fn unzstd_stream(body: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
+    use std::io::Read;
+
+    let malformed = |error: std::io::Error| InflateError::Malformed { format: "zstd", problem: error.to_string() };
+    let mut out = Vec::new();
+    let mut frames = zstd::stream::read::Decoder::with_buffer(body).map_err(malformed)?.take(limit as u64 + 1);
+    frames.read_to_end(&mut out).map_err(malformed)?;
+    if out.len() > limit { Err(InflateError::TooLarge { limit }) } else { Ok(out) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    const LIMIT: usize = 1 << 20;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut compressor = libdeflater::Compressor::new(libdeflater::CompressionLvl::default());
+        let mut out = vec![0; compressor.gzip_compress_bound(bytes.len())];
+        let length = compressor.gzip_compress(bytes, &mut out).expect("the bound holds");
+        out.truncate(length);
+        out
+    }
+
+    /// Frames that do not say their size, as a streaming producer makes them.
+    fn zstd_stream(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).expect("a level that exists");
+        encoder.write_all(bytes).expect("a Vec takes everything");
+        encoder.finish().expect("a Vec takes everything")
+    }
+
+    fn check(packed: &[u8], compression: Compression, expected: &[u8]) {
+        assert_eq!(inflate(compression, packed, LIMIT).as_deref(), Ok(expected));
+    }
+
+    #[test]
+    fn bodies_come_back_whole() {
+        for bytes in [&b""[..], b"a", &[7; LIMIT], b"many bytes, not all the same"] {
+            check(&gzip(bytes), Compression::Gzip, bytes);
+            check(&zstd::bulk::compress(bytes, 3).expect("compresses"), Compression::Zstd, bytes);
+            check(&zstd_stream(bytes), Compression::Zstd, bytes);
+            check(bytes, Compression::None, bytes);
+        }
+    }
+
+    #[test]
+    fn several_frames_are_read_and_several_members_refused() {
+        let (first, second) = (zstd::bulk::compress(b"one", 3).expect("compresses"), zstd_stream(b"two"));
+        check(&[first, second].concat(), Compression::Zstd, b"onetwo");
+        let members = [gzip(b"one"), gzip(b"four")].concat();
+        assert!(matches!(inflate(Compression::Gzip, &members, LIMIT), Err(InflateError::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_bomb_is_refused_at_the_limit() {
+        let bomb = vec![0; LIMIT + 1];
+        let packed = [
+            (Compression::Gzip, gzip(&bomb)),
+            (Compression::Zstd, zstd::bulk::compress(&bomb, 3).expect("compresses")),
+            (Compression::Zstd, zstd_stream(&bomb)),
+            (Compression::None, bomb),
+        ];
+        for (compression, body) in packed {
+            assert_eq!(inflate(compression, &body, LIMIT), Err(InflateError::TooLarge { limit: LIMIT }));
+        }
+    }
+
+    #[test]
+    fn damaged_bodies_are_refused_wherever_they_are_cut() {
+        let bytes: Vec<u8> = (0..2_000_u32).flat_map(u32::to_le_bytes).collect();
+        let packed = [
+            (Compression::Gzip, gzip(&bytes)),
+            (Compression::Zstd, zstd::bulk::compress(&bytes, 3).expect("compresses")),
+        ];
+        for (compression, body) in packed {
+            for length in 0..body.len() {
+                assert!(inflate(compression, &body[..length], LIMIT).is_err(), "{compression:?} cut at {length}");
+            }
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! The stage at work: a request comes in, its rows are durable, an answer goes out.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt64Type;
+use arrow_array::{BooleanArray, RecordBatch};
+use arrow_schema::ArrowError;
+use arrow_select::filter::filter_record_batch;
+use bytes::Bytes;
+use tidegate_model::limits::{INGEST_RETRY_AFTER_MS, INGEST_WAITING_MAX};
+use tidegate_model::tables::METRIC_SERIES;
+use tidegate_model::{Clock, ErrorKind, SeqRange, Signal, TableName, UnixNanos};
+use tokio::sync::Semaphore;
+use twox_hash::XxHash3_128;
+
+use super::answer;
+use super::json::{self, JsonError};
+use super::otlp::{DecodeError, Decoded, decode};
+use super::registry::{Reservation, SeriesRegistry};
+use super::{Rejection, Rejections};
+use crate::buffer::{Appended, Buffer, BufferError, RetryKey, Rows, Write};
+use crate::catalog::{Catalog, CatalogError};
+
+/// The form of an OTLP request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// `application/x-protobuf`, and gRPC.
+    Protobuf,
+    /// `application/json`.
+    Json,
+}
+
+/// One Export request, inflated.
+#[derive(Debug, Clone)]
+pub struct OtlpRequest {
+    /// What it carries.
+    pub signal: Signal,
+    /// How its body is written.
+    pub encoding: Encoding,
+    /// Its body.
+    pub body: Bytes,
+    /// The producer's key, by which a retry is known; without one the body itself is the key.
+    pub idempotency_key: Option<String>,
+}
+
+/// What became of a request whose rows are durable.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Admitted {
+    /// Rows taken: log records, spans, data points, or a dataset's rows.
+    pub accepted: u64,
+    /// Rows refused.
+    pub rejected: Rejections,
+    /// The request was seen before; this is what it was told then, and nothing was written.
+    pub is_retry: bool,
+    /// The numbers that the rows got; empty for a retry.
+    pub ranges: Vec<(TableName, SeqRange)>,
+}
+
+/// Why a request was refused as a whole; nothing of it was written.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The body is not an OTLP request in protobuf.
+    #[error("{error}{}", cause(error))]
+    Decode {
+        /// What is wrong.
+        error: DecodeError,
+    },
+    /// The body is not an OTLP request in JSON.
+    #[error("{error}")]
+    Json {
+        /// What is wrong.
+        error: JsonError,
+    },
+    /// The buffer refused.
+    #[error("{error}")]
+    Buffer {
+        /// Why.
+        error: BufferError,
+    },
+    /// Too many requests wait.
+    #[error(
+        "{INGEST_WAITING_MAX} requests wait to be decoded already; send the same again in {INGEST_RETRY_AFTER_MS} ms"
+    )]
+    Busy,
+    /// The catalog failed.
+    #[error("look into the catalog")]
+    Catalog(#[from] CatalogError),
+    /// Rows could not be selected.
+    #[error("select the rows of new series")]
+    Select(#[source] ArrowError),
+    /// The task that decodes ended early.
+    #[error("decode the request: the task ended early")]
+    Task(#[source] tokio::task::JoinError),
+}
+
+fn cause(error: &DecodeError) -> String {
+    std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default()
+}
+
+impl IngestError {
+    /// Says what the caller does next.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Decode { error } => error.kind(),
+            Self::Json { error } => error.kind(),
+            Self::Buffer { error } => error.kind(),
+            Self::Busy => ErrorKind::Overloaded,
+            Self::Catalog(_) => ErrorKind::Unavailable,
+            Self::Select(_) | Self::Task(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// Says after how many milliseconds the same request is worth another try, where that is known.
+    #[must_use]
+    pub const fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::Busy => Some(INGEST_RETRY_AFTER_MS),
+            Self::Buffer { error: BufferError::Full { retry_after_ms, .. } } => Some(*retry_after_ms),
+            _ => None,
+        }
+    }
+}
+
+impl From<BufferError> for IngestError {
+    fn from(error: BufferError) -> Self {
+        Self::Buffer { error }
+    }
+}
+
+/// Takes requests in; clones share it.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    pub(super) buffer: Buffer,
+    pub(super) catalog: Catalog,
+    pub(super) clock: Arc<dyn Clock>,
+    series: SeriesRegistry,
+    /// One permit a core that may decode, and one for each request that may wait.
+    cores: Arc<Semaphore>,
+    room: Arc<Semaphore>,
+}
+
+impl Ingest {
+    /// Learns which series have their row: from the catalog, and from the rows that are still hot.
+    pub async fn open(buffer: Buffer, catalog: Catalog, clock: Arc<dyn Clock>) -> Result<Self, IngestError> {
+        let table = &METRIC_SERIES.name;
+        // The tail first: a row that moves to the catalog in between is then found twice, not never.
+        let tail = buffer.snapshot(std::slice::from_ref(table));
+        let mut known: HashSet<u64> = catalog.unique_keys(table).await?.into_iter().collect();
+        for chunk in tail.iter().flat_map(|tail| &tail.chunks) {
+            known.extend(fingerprints(&chunk.rows()?));
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            buffer,
+            catalog,
+            clock,
+            series: SeriesRegistry::of(known),
+            cores: Arc::new(Semaphore::new(cores)),
+            room: Arc::new(Semaphore::new(cores + INGEST_WAITING_MAX)),
+        })
+    }
+
+    /// Takes one OTLP request: every row that can be taken is durable when this returns `Ok`.
+    pub async fn otlp(&self, request: OtlpRequest) -> Result<Admitted, IngestError> {
+        let received = self.clock.now();
+        let series = self.series.clone();
+        let prepared = self.on_a_core(move || prepare(&request, received, &series)).await?;
+        match prepared? {
+            Prepared::Ready(ready) => self.append(ready, None).await,
+            Prepared::BringsSeries(decoded, retry) => {
+                let found = decoded.series.as_ref().map(|series| fingerprints(&series.rows)).unwrap_or_default();
+                let reservation = self.series.reserve(&found).await;
+                let ready = self.on_a_core(move || with_series(decoded, retry, reservation)).await?;
+                let (ready, reservation) = ready?;
+                self.append(ready, Some(reservation)).await
+            }
+        }
+    }
+
+    /// Makes a request's rows durable, and counts what was refused.
+    pub(super) async fn append(&self, ready: Ready, series: Option<Reservation>) -> Result<Admitted, IngestError> {
+        let Ready { write, mut admitted, rejected } = ready;
+        if let Some(write) = write {
+            match self.buffer.append(write).await? {
+                Appended::Rows(ranges) => admitted.ranges = ranges,
+                Appended::Retry(told) => return Ok(answer::retold(&told, admitted)),
+            }
+        }
+        if let Some(series) = series {
+            series.commit();
+        }
+        for (table, rows) in rejected {
+            self.buffer.count_rejected(&table, rows);
+        }
+        Ok(admitted)
+    }
+
+    /// Runs work for the processor off the async workers, as many at once as there are cores.
+    pub(super) async fn on_a_core<T, F>(&self, work: F) -> Result<T, IngestError>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let Ok(_room) = self.room.try_acquire() else { return Err(IngestError::Busy) };
+        let core = Arc::clone(&self.cores).acquire_owned().await;
+        let done = tokio::task::spawn_blocking(move || {
+            // The permit goes with the work, which goes on when its requester has left.
+            let _core = core;
+            work()
+        });
+        done.await.map_err(IngestError::Task)
+    }
+}
+
+/// A request that is ready to be written; without rows and without a key there is nothing to write.
+pub(super) struct Ready {
+    pub(super) write: Option<Write>,
+    pub(super) admitted: Admitted,
+    pub(super) rejected: Vec<(TableName, u64)>,
+}
+
+enum Prepared {
+    Ready(Ready),
+    BringsSeries(Decoded, Retry),
+}
+
+/// How a request is known again.
+#[derive(Debug, Clone, Copy)]
+struct Retry {
+    key: RetryKey,
+    /// The producer chose the key, so it is remembered even when no row was taken.
+    is_chosen: bool,
+}
+
+fn prepare(request: &OtlpRequest, received: UnixNanos, series: &SeriesRegistry) -> Result<Prepared, IngestError> {
+    let retry = retry_of(request);
+    let decoded = decoded(request, received, series)?;
+    if decoded.series.is_some() {
+        return Ok(Prepared::BringsSeries(decoded, retry));
+    }
+    Ok(Prepared::Ready(ready(decoded, retry)))
+}
+
+fn decoded(request: &OtlpRequest, received: UnixNanos, series: &SeriesRegistry) -> Result<Decoded, IngestError> {
+    let is_known = |fingerprint| series.is_known(fingerprint);
+    let walk =
+        |body: &[u8]| decode(request.signal, body, received, &is_known).map_err(|error| IngestError::Decode { error });
+    if request.encoding == Encoding::Protobuf {
+        return walk(&request.body);
+    }
+    let transcoded = json::to_protobuf(request.signal, &request.body).map_err(|error| IngestError::Json { error })?;
+    let mut decoded = walk(&transcoded.protobuf)?;
+    let mut rejections = transcoded.rejections;
+    for rejection in decoded.rejections.listed.drain(..) {
+        let index = transcoded.dropped.request_index(rejection.index);
+        rejections.listed.push(Rejection { index, ..rejection });
+    }
+    rejections.listed.sort_by_key(|rejection| rejection.index);
+    rejections.listed.truncate(tidegate_model::limits::REJECTIONS_LISTED_MAX);
+    for (count, more) in rejections.counts.iter_mut().zip(decoded.rejections.counts) {
+        *count += more;
+    }
+    decoded.rejections = rejections;
+    count_left_out(&mut decoded, request.signal, transcoded.dropped.count());
+    Ok(decoded)
+}
+
+/// Counts the records that the JSON reader left out, under the table that they were for.
+fn count_left_out(decoded: &mut Decoded, signal: Signal, records: u64) {
+    if records == 0 {
+        return;
+    }
+    let table = match signal {
+        Signal::Logs => &tidegate_model::tables::LOGS,
+        Signal::Traces => &tidegate_model::tables::SPANS,
+        Signal::Metrics => &tidegate_model::tables::METRIC_SAMPLES,
+    };
+    decoded.rejected.push((table.name.clone(), records));
+}
+
+/// Puts the rows of those series into the request that this request must bring.
+fn with_series(
+    mut decoded: Decoded,
+    retry: Retry,
+    reservation: Reservation,
+) -> Result<(Ready, Reservation), IngestError> {
+    if let Some(Rows { table, rows }) = decoded.series.take() {
+        let wanted: BooleanArray =
+            fingerprints(&rows).into_iter().map(|fingerprint| Some(reservation.has(fingerprint))).collect();
+        let rows = filter_record_batch(&rows, &wanted).map_err(IngestError::Select)?;
+        if rows.num_rows() > 0 {
+            decoded.rows.push(Rows { table, rows });
+        }
+    }
+    Ok((ready(decoded, retry), reservation))
+}
+
+fn ready(decoded: Decoded, retry: Retry) -> Ready {
+    let Decoded { rows, accepted, rejections, rejected, .. } = decoded;
+    let admitted = Admitted { accepted, rejected: rejections, ..Admitted::default() };
+    let has_something = !rows.is_empty() || retry.is_chosen;
+    let write = has_something.then(|| Write::new(rows, Some(retry.key), answer::told(&admitted)));
+    Ready { write, admitted, rejected }
+}
+
+/// Hashes what makes the request recognisable.
+///
+/// The seed keeps the same bytes sent as another signal, or as another form, apart.
+fn retry_of(request: &OtlpRequest) -> Retry {
+    let form = match request.encoding {
+        Encoding::Protobuf => 0,
+        Encoding::Json => 1,
+    };
+    let seed = 2 * (request.signal as u64) + form;
+    let content = XxHash3_128::oneshot_with_seed(seed, &request.body);
+    match &request.idempotency_key {
+        None => Retry { key: RetryKey { key: content, content }, is_chosen: false },
+        Some(key) => {
+            let key = XxHash3_128::oneshot_with_seed(!(request.signal as u64), key.as_bytes());
+            Retry { key: RetryKey { key, content }, is_chosen: true }
+        }
+    }
+}
+
+fn fingerprints(series: &RecordBatch) -> Vec<u64> {
+    let column = METRIC_SERIES.unique_key.and_then(|name| series.column_by_name(name));
+    column.map(|column| column.as_primitive::<UInt64Type>().values().to_vec()).unwrap_or_default()
+}
