@@ -238,14 +238,16 @@ fn placed(error: StoreError, offset: usize, limit: Duration) -> QueryError {
     match error {
         StoreError::Timeout(_) => QueryError::Timeout(limit),
         StoreError::Refused { .. } if kind == ErrorKind::Timeout => QueryError::Timeout(limit),
-        StoreError::Refused { code, text } => QueryError::Engine { code, text: shift_position(&text, offset), kind },
+        StoreError::Refused { code, text } => QueryError::Engine { code, text: as_written(&text, offset), kind },
         error => QueryError::Store(error),
     }
 }
 
-/// ClickHouse counts from the beginning of the statement that it got: `failed at position 123 (…)`.
-fn shift_position(text: &str, offset: usize) -> String {
+/// Says ClickHouse's text with positions as in the user's own: it counts from the beginning of the statement that it
+/// got (`failed at position 123 (…)`). The engine's own check of the statement is left out of it.
+fn as_written(text: &str, offset: usize) -> String {
     const BEFORE: &str = "failed at position ";
+    let text = text.split_once(": In scope SELECT formatQuery(").map_or(text, |(said, _)| said);
     let Some((head, tail)) = text.split_once(BEFORE) else { return text.to_owned() };
     let digits = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
     match tail[..digits].parse::<usize>() {

@@ -1,2 +1,3 @@
 mod plan;
 mod tokens;
+mod watermark;
