@@ -32,9 +32,7 @@ pub(crate) async fn gap_free(stack: &Stack, table: &str) -> Result<u64> {
 }
 
 async fn counts_by_id(stack: &Stack, table: &str) -> Result<HashMap<String, u64>> {
-    // Rows without an id are the server's own: it stores its logs and metrics beside those of others.
-    let id = format!("attributes['{ID_ATTRIBUTE}']");
-    let sql = format!("SELECT {id} AS id, count() AS copies FROM {table} WHERE id != '' GROUP BY id");
+    let sql = format!("SELECT attributes['{ID_ATTRIBUTE}'] AS id, count() AS copies FROM {table} GROUP BY id");
     let rows = stack.query(&sql).await?;
     let pair = |row: &Value| Some((row.get("id")?.as_str()?.to_owned(), number(row, "copies")?));
     rows.iter().map(|row| pair(row).with_context(|| format!("id and copies in {row}"))).collect()

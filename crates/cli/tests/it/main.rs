@@ -38,6 +38,7 @@ fn stack(settings: &[(&str, &str)]) -> Result<(TempDir, Stack)> {
     let library = root.join("lib/libchdb.so");
     ensure!(library.exists(), "{} is missing: `make libchdb` fetches it", library.display());
     let mut env = vec![("TIDEGATE_LIBCHDB".to_owned(), library.display().to_string())];
+    env.push(("TIDEGATE_TELEMETRY__OWN".to_owned(), "false".to_owned()));
     env.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let options = StackOptions { program, data: folder.path().join("data"), env, wrapper: Vec::new() };
     Ok((folder, Stack::new(options)?))

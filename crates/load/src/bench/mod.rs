@@ -15,6 +15,7 @@ mod paced;
 mod parts;
 mod reading;
 mod report;
+mod stages;
 mod throughput;
 
 use tidegate_load::{Encoding, Wire};
@@ -35,6 +36,8 @@ struct Shape {
 
 #[derive(Debug, Clone, Copy)]
 enum Measurement {
+    Stages(Signal, u64),
+    Split(Shape),
     Throughput(Shape),
     Latency(Shape),
     Memory,
@@ -63,6 +66,8 @@ pub(crate) async fn run(lab: &Lab, only: &[String]) -> Report {
 
 async fn measure(lab: &Lab, name: &str, measurement: Measurement) -> anyhow::Result<Vec<Line>> {
     match measurement {
+        Measurement::Stages(signal, rows) => stages::run(lab, name, signal, rows).await.map(|line| vec![line]),
+        Measurement::Split(shape) => stages::split(lab, name, shape).await.map(|line| vec![line]),
         Measurement::Throughput(shape) => throughput::run(lab, name, shape).await.map(|line| vec![line]),
         Measurement::Latency(shape) => paced::latency(lab, name, shape).await.map(|line| vec![line]),
         Measurement::Memory => paced::memory(lab, name).await.map(|line| vec![line]),
@@ -73,6 +78,15 @@ async fn measure(lab: &Lab, name: &str, measurement: Measurement) -> anyhow::Res
 
 fn all() -> Vec<(String, Measurement)> {
     let mut all = Vec::new();
+    for signal in Signal::ALL {
+        for rows in [100, 1_000, 8_000] {
+            all.push((format!("stages-{signal}-{rows}"), Measurement::Stages(signal, rows)));
+        }
+    }
+    for wire in [Wire::Http, Wire::Grpc] {
+        let shape = Shape { signal: Signal::Logs, wire, rows: 1_000, encoding: Encoding::Plain };
+        all.push((format!("split-{}", shape.name()), Measurement::Split(shape)));
+    }
     for signal in Signal::ALL {
         for wire in [Wire::Http, Wire::Grpc] {
             for rows in [100, 1_000, 8_000] {
