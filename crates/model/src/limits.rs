@@ -171,3 +171,36 @@ pub const BATCH_LOOK_MS: u64 = 25;
 
 /// How often the ledger's counts are saved (milliseconds); a crash loses the counts, never the rows, of this time.
 pub const BATCH_SAVE_MS: u64 = 1_000;
+
+/// A request's body may pause for so long (milliseconds): longer than a stall of a bad network, shorter than patience.
+pub const BODY_IDLE_MS: u64 = 30_000;
+
+/// A connection sends its request's head within this (milliseconds), so that silent ones do not pile up.
+pub const HEAD_READ_MS: u64 = 30_000;
+
+/// Connections of one listener; past it the next one waits for one to end. A file handle each, of the usual 65,536.
+pub const CONNECTIONS_MAX: usize = 8_192;
+
+/// Requests in flight on one gRPC connection: exporters use 1, collectors a few tens.
+pub const GRPC_STREAMS_MAX: u32 = 256;
+
+/// Flow-control window of a gRPC stream (bytes): a request of 4 MiB needs no round trip of window updates.
+pub const GRPC_STREAM_WINDOW_BYTES: u32 = 4 << 20;
+
+/// Flow-control window of a gRPC connection (bytes): four full streams.
+pub const GRPC_CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
+/// An idempotency key, in bytes: what existing clients allow.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// How often the server stores its own metrics (milliseconds).
+pub const SELF_TELEMETRY_MS: u64 = 10_000;
+
+/// Own log records that wait to be stored; past it they are counted and only printed.
+pub const SELF_LOGS_QUEUED_MAX: usize = 4_096;
+
+/// Parameters of one statement: more than that is data, and belongs into a table.
+pub const SQL_PARAMETERS_MAX: usize = 1_000;
+
+/// The body of a request for SQL: the longest SQL as JSON, with parameters.
+pub const SQL_BODY_BYTES_MAX: usize = 1 << 20;

@@ -1,1 +1,39 @@
-//! stub
+//! The doors of Tidegate: OTLP over gRPC and HTTP, the main API, health, metrics, the web page.
+//!
+//! It owns listeners, framing, limits of connections and bodies, and the one mapping of error kinds to HTTP and gRPC.
+//!
+//! Invariants:
+//! - A success is sent after the stage has acknowledged, never before.
+//! - An answer that fails on its way ends with a broken connection, never with a shorter success.
+//! - Internals stay in the log; a client is told what, where and what to do.
+//!
+//! It never decodes rows, and never decides what is durable.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `stages.rs` | [`Stages`]: what the doors open to |
+//! | `listen.rs` | [`serve`]: accept loops, connection limits, graceful stop |
+//! | `connection.rs` | one accepted connection |
+//! | `body.rs` | a request's body, read with a cap and a time-out |
+//! | `errors.rs` | [`Failure`]: error kinds as HTTP and gRPC |
+//! | `metrics.rs` | the closed list of metrics |
+//! | `self_metrics.rs` | the same metrics as an OTLP request |
+//! | `otlp/` | OTLP/gRPC and OTLP/HTTP |
+//! | `api/` | the main API |
+
+mod api;
+mod body;
+mod connection;
+mod errors;
+mod listen;
+mod metrics;
+mod otlp;
+mod self_metrics;
+mod stages;
+
+pub use api::sql_parameters::{SqlParameters, parse as parse_sql_parameters};
+pub use errors::Failure;
+pub use listen::{Listeners, ServerOptions, serve};
+pub use metrics::Metrics;
+pub use self_metrics::metrics_request;
+pub use stages::{SchemaState, Stages};

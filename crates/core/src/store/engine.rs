@@ -251,7 +251,9 @@ impl Supervisor {
             EngineData::Folder(folder) => command.arg("--path").arg(folder),
             EngineData::Memory => command.arg("--memory"),
         };
-        command.args(["--http", "127.0.0.1:0", "--default-access", "none", "--exit-with-parent"]);
+        // Whoever asked for a published address wants any client to read there, without our random passwords.
+        let access = if self.options.publish.is_some() { "read" } else { "none" };
+        command.args(["--http", "127.0.0.1:0", "--default-access", access, "--exit-with-parent"]);
         command.args(["--user", WRITER, "--password-env", WRITER_PASSWORD_VARIABLE]);
         command.args(["--reader", READER, "--reader-password-env", READER_PASSWORD_VARIABLE]);
         if let Some(address) = &self.options.publish {

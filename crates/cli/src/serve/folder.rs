@@ -1,0 +1,122 @@
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::settings::{Backend, Settings};
+
+/// The layout that this program reads and writes; a newer one is refused.
+pub(crate) const FOLDER_VERSION: u32 = 1;
+
+const VERSION_FILE: &str = "version";
+const LOCK_FILE: &str = "lock";
+
+/// The data folder, held by this process until it is dropped.
+///
+/// ```text
+/// version          the layout's number
+/// lock             held while a server runs
+/// wal/             the write-ahead log
+/// catalog.sqlite   datasets, batches, watermarks, retry keys
+/// engine/          ClickHouse's own files
+/// ```
+#[derive(Debug)]
+pub(crate) struct DataFolder {
+    path: PathBuf,
+    /// Removed at the end: the backend keeps nothing.
+    is_temporary: bool,
+    _lock: File,
+}
+
+impl DataFolder {
+    /// Makes or opens the folder, checks its version, and locks it.
+    pub(crate) fn open(settings: &Settings) -> Result<Self> {
+        let is_temporary = settings.storage.backend == Backend::Memory;
+        let path = if is_temporary {
+            std::env::temp_dir().join(format!("tidegate-memory-{}", std::process::id()))
+        } else {
+            settings.data.clone()
+        };
+        let shown = path.display().to_string();
+        fs::create_dir_all(&path).with_context(|| {
+            format!("the data folder {shown} cannot be made; name another with --data, or mend its owner")
+        })?;
+        let lock = lock(&path)?;
+        check_version(&path)?;
+        // The engine is a process of its own, with a folder of its own for its working directory.
+        let path = path.canonicalize().with_context(|| format!("find the data folder {shown}"))?;
+        Ok(Self { path, is_temporary, _lock: lock })
+    }
+
+    /// The folder of the write-ahead log.
+    pub(crate) fn wal(&self) -> PathBuf {
+        self.path.join("wal")
+    }
+
+    /// The catalog's file.
+    pub(crate) fn catalog(&self) -> PathBuf {
+        self.path.join("catalog.sqlite")
+    }
+
+    /// The engine's folder.
+    pub(crate) fn engine(&self) -> PathBuf {
+        self.path.join("engine")
+    }
+}
+
+impl Drop for DataFolder {
+    fn drop(&mut self) {
+        if self.is_temporary
+            && let Err(error) = fs::remove_dir_all(&self.path)
+        {
+            tracing::warn!(folder = %self.path.display(), %error, "the temporary folder could not be removed");
+        }
+    }
+}
+
+/// Returns the version of the layout in a folder; `None`: nothing is in it yet.
+pub(crate) fn read_version(folder: &Path) -> Result<Option<u32>> {
+    let file = folder.join(VERSION_FILE);
+    if !file.exists() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+    let version = text.trim().parse();
+    version.map(Some).with_context(|| {
+        format!("{} must hold a number, it holds {:?}; is this Tidegate's data folder?", file.display(), text.trim())
+    })
+}
+
+fn lock(folder: &Path) -> Result<File> {
+    let file = folder.join(LOCK_FILE);
+    let lock = File::options().create(true).append(true).open(&file);
+    let lock = lock.with_context(|| format!("{} cannot be opened; mend the folder's owner", file.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => bail!(
+            "another `tidegate serve` uses the data folder {}; stop it, or name another folder with --data",
+            folder.display()
+        ),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock {}", file.display())),
+    }
+}
+
+fn check_version(folder: &Path) -> Result<()> {
+    match read_version(folder)? {
+        Some(found) if found > FOLDER_VERSION => bail!(
+            "the data folder {} was written by a newer Tidegate (its layout {found}, this program knows {FOLDER_VERSION}); \
+             start that version or a newer one",
+            folder.display()
+        ),
+        Some(_) => Ok(()),
+        None => write_version(folder).with_context(|| format!("write the version of {}", folder.display())),
+    }
+}
+
+fn write_version(folder: &Path) -> std::io::Result<()> {
+    let mut file = File::create(folder.join(VERSION_FILE))?;
+    writeln!(file, "{FOLDER_VERSION}")?;
+    file.sync_all()?;
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,112 @@
+//! `tidegate serve`: the parts are made, joined and, at the end, stopped in order.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `folder.rs` | the data folder: its names, its version, its lock |
+//! | `parts.rs` | states and movers, made from settings |
+//! | `schema.rs` | waits for ClickHouse, makes the tables, starts the batch mover |
+//! | `doors.rs` | the listeners |
+//! | `logs.rs` | what is printed |
+//! | `own_logs.rs` | the server's own log records, kept to be stored |
+//! | `telemetry.rs` | own metrics and logs, stored like anyone's |
+//! | `banner.rs` | what a person sees first |
+//! | `stop.rs` | signals, and the way down |
+
+mod banner;
+mod doors;
+mod folder;
+mod logs;
+mod own_logs;
+mod parts;
+mod schema;
+mod stop;
+mod telemetry;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use tidegate_server::{Metrics, ServerOptions};
+use tokio::sync::watch;
+
+use crate::settings::{self, Flags, LogFormat};
+
+pub(crate) use folder::{DataFolder, FOLDER_VERSION, read_version};
+
+/// How `tidegate serve` is told on the command line; the rest is in the settings.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The data folder, made when absent [default: ./tidegate-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Address of the API and the web page [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    http: Option<String>,
+    /// Address of OTLP/HTTP [default: 127.0.0.1:4318]
+    #[arg(long, value_name = "ADDR")]
+    otlp_http: Option<String>,
+    /// Address of OTLP/gRPC [default: 127.0.0.1:4317]
+    #[arg(long, value_name = "ADDR")]
+    otlp_grpc: Option<String>,
+    /// Publish the embedded ClickHouse's HTTP interface here, for reading
+    #[arg(long, value_name = "ADDR")]
+    clickhouse_http: Option<String>,
+    /// How log lines look [default: auto: text on a terminal, JSON elsewhere]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// The settings file [default: ./tidegate.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<std::path::PathBuf>,
+}
+
+impl ServeArgs {
+    fn flags(self) -> Flags {
+        let format = self.log_format.map(|format| match format {
+            LogFormat::Auto => "auto",
+            LogFormat::Json => "json",
+            LogFormat::Text => "text",
+        });
+        let values = [
+            ("--data", "data", self.data),
+            ("--http", "listen.http", self.http),
+            ("--otlp-http", "listen.otlp_http", self.otlp_http),
+            ("--otlp-grpc", "listen.otlp_grpc", self.otlp_grpc),
+            ("--clickhouse-http", "listen.clickhouse_http", self.clickhouse_http),
+            ("--log-format", "log.format", format.map(str::to_owned)),
+        ];
+        let values = values.into_iter().filter_map(|(flag, path, value)| Some((flag, path, value?))).collect();
+        Flags { file: self.config, values }
+    }
+}
+
+/// Runs the server until it is told to stop.
+pub(crate) async fn run(args: ServeArgs, environment: &BTreeMap<String, String>) -> Result<()> {
+    let settings = settings::load(&args.flags(), environment)?.settings;
+    let metrics = Arc::new(Metrics::new());
+    let (own_logs, own_log_records) = own_logs::channel(Arc::clone(&metrics));
+    logs::start(&settings.log, settings.telemetry.own.then_some(own_logs))?;
+    let signals = stop::Signals::listen().context("listen for signals")?;
+
+    let folder = DataFolder::open(&settings)?;
+    let doors = doors::open(&settings.listen).await?;
+    let parts = parts::make(&settings, &folder).await?;
+    let (schema, schema_state) = watch::channel(tidegate_server::SchemaState::Waiting);
+    let stages = parts.stages(metrics, schema_state, doors.addresses(&settings.listen));
+
+    let (stop, stopped) = watch::channel(false);
+    let options = ServerOptions { connections_max: settings.listen.connections_max, ..ServerOptions::default() };
+    let serving = tokio::spawn(tidegate_server::serve(stages.clone(), doors.listeners, options, stopped.clone()));
+    let batches = schema::bring_up(&parts, &settings, schema, stopped.clone());
+    let telemetry = settings
+        .telemetry
+        .own
+        .then(|| telemetry::start(stages.clone(), own_log_records, settings.telemetry.interval_ms, stopped.clone()));
+    banner::show(&settings, &stages.addresses, &parts.recovery);
+
+    signals.first().await;
+    let way_down = stop::WayDown { parts, serving, batches, telemetry, stop };
+    stop::stop(way_down, signals).await;
+    drop(folder);
+    Ok(())
+}

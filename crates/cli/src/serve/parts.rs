@@ -1,0 +1,153 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tidegate_core::buffer::{Buffer, BufferOptions, Recovery, Remembered};
+use tidegate_core::catalog::Catalog;
+use tidegate_core::ingest::Ingest;
+use tidegate_core::query::{Query, QueryOptions};
+use tidegate_core::store::{Engine, EngineData, EngineOptions, Store, StoreOptions};
+use tidegate_core::world::SystemClock;
+use tidegate_model::{Clock, UnixNanos};
+use tidegate_server::{Metrics, SchemaState, Stages};
+use tokio::sync::watch;
+
+use super::DataFolder;
+use crate::settings::{self, Backend, Settings};
+
+/// Every state and mover but the batches, which wait for ClickHouse.
+pub(super) struct Parts {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) catalog: Catalog,
+    pub(super) buffer: Buffer,
+    pub(super) recovery: Recovery,
+    pub(super) engine: Option<Engine>,
+    pub(super) store: Store,
+    pub(super) ingest: Ingest,
+    pub(super) query: Query,
+}
+
+/// Opens the states, recovers what is in them, and starts the engine process without waiting for it.
+pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Parts> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    // First, so that it boots while the log is read.
+    let (engine, store) = clickhouse(settings, folder)?;
+    let opened = Catalog::open(&folder.catalog()).await;
+    let catalog = opened.with_context(|| format!("open the catalog {}", folder.catalog().display()))?;
+    let (buffer, recovery) = open_buffer(settings, folder, &catalog, Arc::clone(&clock)).await?;
+    let ingest = Ingest::open(buffer.clone(), catalog.clone(), Arc::clone(&clock)).await?;
+    let query = Query {
+        buffer: buffer.clone(),
+        store: store.clone(),
+        catalog: catalog.clone(),
+        options: query_options(&settings.query),
+    };
+    Ok(Parts { clock, catalog, buffer, recovery, engine, store, ingest, query })
+}
+
+impl Parts {
+    /// Joins the parts for the doors.
+    pub(super) fn stages(
+        &self,
+        metrics: Arc<Metrics>,
+        schema: watch::Receiver<SchemaState>,
+        addresses: Vec<(&'static str, String)>,
+    ) -> Stages {
+        Stages {
+            ingest: self.ingest.clone(),
+            query: self.query.clone(),
+            buffer: self.buffer.clone(),
+            catalog: self.catalog.clone(),
+            store: self.store.clone(),
+            engine: self.engine.as_ref().map(Engine::status),
+            schema,
+            metrics,
+            clock: Arc::clone(&self.clock),
+            addresses,
+            requests: Arc::default(),
+        }
+    }
+}
+
+fn clickhouse(settings: &Settings, folder: &DataFolder) -> Result<(Option<Engine>, Store)> {
+    let data = match settings.storage.backend {
+        Backend::ClickHouse => {
+            let store = Store::new(store_options(&settings.clickhouse)).context("make the client for ClickHouse")?;
+            return Ok((None, store));
+        }
+        Backend::Embedded => EngineData::Folder(folder.engine()),
+        Backend::Memory => EngineData::Memory,
+    };
+    let own = &settings.engine;
+    let mut arguments = vec![
+        "--max-queries".to_owned(),
+        own.queries_max.to_string(),
+        "--background-pool".to_owned(),
+        own.background_pool.to_string(),
+    ];
+    if !own.library.is_empty() {
+        arguments.extend(["--lib".to_owned(), own.library.clone()]);
+    }
+    let publish = &settings.listen.clickhouse_http;
+    let (engine, store) = Engine::start(EngineOptions {
+        binary: (!own.program.is_empty()).then(|| PathBuf::from(&own.program)),
+        data,
+        publish: (!publish.is_empty()).then(|| publish.clone()),
+        max_memory: (own.memory_bytes > 0).then_some(own.memory_bytes),
+        database: settings.clickhouse.database.clone(),
+        arguments,
+    })?;
+    Ok((Some(engine), store))
+}
+
+fn store_options(clickhouse: &settings::ClickHouse) -> StoreOptions {
+    let text = |text: &String| (!text.is_empty()).then(|| text.clone());
+    StoreOptions {
+        url: clickhouse.address(),
+        user: clickhouse.user.clone(),
+        password: clickhouse.password.clone(),
+        database: clickhouse.database.clone(),
+        ca_cert: text(&clickhouse.ca_cert).map(PathBuf::from),
+        reader: text(&clickhouse.reader_user).map(|user| (user, clickhouse.reader_password.clone())),
+        cluster: text(&clickhouse.cluster),
+        compression: None,
+    }
+}
+
+async fn open_buffer(
+    settings: &Settings,
+    folder: &DataFolder,
+    catalog: &Catalog,
+    clock: Arc<dyn Clock>,
+) -> Result<(Buffer, Recovery)> {
+    let own = &settings.buffer;
+    let window = i64::try_from(own.dedup_window_seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
+    let since = UnixNanos(clock.now().0.saturating_sub(window));
+    let remembered = Remembered {
+        stored: catalog.watermarks().await?,
+        retries: catalog.retries(since).await?,
+        counts: catalog.counts().await?,
+    };
+    let options = BufferOptions {
+        dir: folder.wal(),
+        sync_always: own.sync == settings::Sync::Always,
+        sync_interval_ms: own.sync_interval_ms,
+        hot_tail_bytes: own.hot_tail_bytes,
+        wal_bytes: own.wal_bytes,
+        disk_free_bytes_min: own.disk_free_bytes_min,
+        dedup_window_seconds: own.dedup_window_seconds,
+    };
+    let opened = tokio::task::spawn_blocking(move || Buffer::open(options, clock, remembered)).await?;
+    opened.with_context(|| format!("open the write-ahead log {}", folder.wal().display()))
+}
+
+fn query_options(query: &settings::Query) -> QueryOptions {
+    QueryOptions {
+        timeout: Duration::from_secs(query.seconds),
+        memory_bytes: query.memory_bytes,
+        result_rows: query.result_rows,
+        result_bytes: query.result_bytes,
+        fresh_wait: Duration::from_millis(query.fresh_wait_ms),
+    }
+}

@@ -1,0 +1,79 @@
+use std::time::Duration;
+
+use tidegate_core::batch::{BatchOptions, Batcher, States};
+use tidegate_core::store::Store;
+use tidegate_server::SchemaState;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::parts::Parts;
+use crate::settings::Settings;
+
+/// Looks again after so long; ClickHouse may be starting for minutes, rows wait in the log meanwhile.
+const RETRY: Duration = Duration::from_millis(200);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// Makes the tables once ClickHouse answers, then moves batches; returns the mover, or nothing when stopped before.
+pub(super) fn bring_up(
+    parts: &Parts,
+    settings: &Settings,
+    state: watch::Sender<SchemaState>,
+    mut stop: watch::Receiver<bool>,
+) -> JoinHandle<Option<Batcher>> {
+    let states = States {
+        buffer: parts.buffer.clone(),
+        catalog: parts.catalog.clone(),
+        store: parts.store.clone(),
+        clock: std::sync::Arc::clone(&parts.clock),
+    };
+    let options = BatchOptions {
+        rows: settings.batch.rows,
+        bytes: settings.batch.bytes,
+        age_ms: settings.batch.age_ms,
+        dedup_window_seconds: settings.buffer.dedup_window_seconds,
+        ..BatchOptions::default()
+    };
+    tokio::spawn(async move {
+        tokio::select! {
+            () = migrate(&states.store, &state) => {}
+            () = async { drop(stop.wait_for(|stop| *stop).await) } => return None,
+        }
+        match Batcher::start(states, options).await {
+            Ok(batcher) => Some(batcher),
+            Err(error) => {
+                // Rows are still taken and durable; a person must look why they cannot move.
+                tracing::error!(error = &error as &dyn std::error::Error, "batches cannot be moved to ClickHouse");
+                state.send_replace(SchemaState::Failed(error.to_string()));
+                None
+            }
+        }
+    })
+}
+
+async fn migrate(store: &Store, state: &watch::Sender<SchemaState>) {
+    let mut pause = RETRY;
+    loop {
+        let outcome = match store.ping().await {
+            Ok(()) => store.migrate().await.map_err(|error| SchemaState::Failed(chain(&error))),
+            Err(_) => Err(SchemaState::Waiting),
+        };
+        match outcome {
+            Ok(()) => break,
+            Err(told) => {
+                if let SchemaState::Failed(why) = &told {
+                    tracing::error!(why, "the tables could not be made, trying again");
+                    pause = (pause * 2).min(RETRY_MAX);
+                }
+                state.send_replace(told);
+            }
+        }
+        tokio::time::sleep(pause).await;
+    }
+    state.send_replace(SchemaState::Current);
+    tracing::info!("ClickHouse has our tables");
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

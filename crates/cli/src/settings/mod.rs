@@ -1,0 +1,20 @@
+//! One tree of settings, from four places: defaults, then the file, then the environment, then the command line.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `tree.rs` | [`Settings`]: every setting with its default and what it does |
+//! | `sources.rs` | the four places, laid over each other; which one each value came from |
+//! | `print.rs` | the tree as commented TOML |
+
+mod print;
+mod sources;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use print::commented;
+#[cfg(test)]
+use sources::Loaded;
+pub(crate) use sources::{Flags, SettingsError, load};
+pub(crate) use tree::{Backend, ClickHouse, Listen, Log, LogFormat, Query, Settings, Sync};

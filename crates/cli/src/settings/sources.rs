@@ -1,0 +1,199 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::tree::Settings;
+
+/// The file that is read when none is named and it exists.
+const FILE: &str = "tidegate.toml";
+const PREFIX: &str = "TIDEGATE_";
+
+/// Names that other tools' users know already, and the settings they mean.
+const KNOWN_NAMES: [(&str, &str); 13] = [
+    ("CLICKHOUSE_URL", "clickhouse.url"),
+    ("CLICKHOUSE_HOST", "clickhouse.host"),
+    ("CLICKHOUSE_PORT", "clickhouse.port"),
+    ("CLICKHOUSE_USER", "clickhouse.user"),
+    ("CLICKHOUSE_PASSWORD", "clickhouse.password"),
+    ("CLICKHOUSE_DATABASE", "clickhouse.database"),
+    ("CLICKHOUSE_SECURE", "clickhouse.secure"),
+    ("CLICKHOUSE_VERIFY", "clickhouse.verify"),
+    ("CLICKHOUSE_CA_CERT", "clickhouse.ca_cert"),
+    ("STORAGE_BACKEND", "storage.backend"),
+    ("TIDEGATE_LIBCHDB", "engine.library"),
+    ("TIDEGATE_ENGINE", "engine.program"),
+    ("TIDEGATE_DATA", "data"),
+];
+
+/// Why the settings cannot be used: which, from where, and what would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SettingsError(pub(crate) String);
+
+impl std::fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+/// What the command line says: a path (`listen.http`) and a value.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Flags {
+    /// The file named by `--config`.
+    pub(crate) file: Option<PathBuf>,
+    /// The flag's name, the setting's path, the value.
+    pub(crate) values: Vec<(&'static str, &'static str, String)>,
+}
+
+/// The settings, and where each one that is not a default came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Loaded {
+    pub(crate) settings: Settings,
+    /// By path: "file ./tidegate.toml", "environment TIDEGATE_BATCH__ROWS", "flag --http".
+    pub(crate) sources: BTreeMap<String, String>,
+}
+
+/// Lays the four places over each other; each later one wins.
+pub(crate) fn load(flags: &Flags, environment: &BTreeMap<String, String>) -> Result<Loaded, SettingsError> {
+    let defaults = Table::try_from(Settings::default()).map_err(|error| SettingsError(error.to_string()))?;
+    let mut layers = Layers { merged: defaults, sources: BTreeMap::new() };
+    layers.file(flags.file.as_deref())?;
+    layers.environment(environment)?;
+    for (flag, path, value) in &flags.values {
+        layers.set(path, value, &format!("flag {flag}"))?;
+    }
+    let Layers { merged, sources } = layers;
+    let settings: Settings = Value::Table(merged).try_into().map_err(|error: toml::de::Error| {
+        let from: Vec<_> = sources.iter().map(|(path, from)| format!("{path} ({from})")).collect();
+        SettingsError(format!("a setting cannot be used: {}; set are: {}", error.message(), from.join(", ")))
+    })?;
+    check(&settings)?;
+    Ok(Loaded { settings, sources })
+}
+
+struct Layers {
+    merged: Table,
+    sources: BTreeMap<String, String>,
+}
+
+impl Layers {
+    fn file(&mut self, named: Option<&Path>) -> Result<(), SettingsError> {
+        let path = named.unwrap_or(Path::new(FILE));
+        if named.is_none() && !path.exists() {
+            return Ok(());
+        }
+        let shown = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| SettingsError(format!("the settings file {shown} cannot be read: {error}")))?;
+        let table: Table =
+            text.parse().map_err(|error| SettingsError(format!("in the settings file {shown}: {error}")))?;
+        // Checked by itself first, so that a mistake is told with its line.
+        toml::from_str::<Settings>(&text)
+            .map_err(|error| SettingsError(format!("in the settings file {shown}: {error}")))?;
+        for (key, value) in table {
+            let from = format!("file {shown}");
+            match value {
+                Value::Table(section) => {
+                    for (name, value) in section {
+                        self.put(&format!("{key}.{name}"), value, &from)?;
+                    }
+                }
+                value => self.put(&key, value, &from)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn environment(&mut self, environment: &BTreeMap<String, String>) -> Result<(), SettingsError> {
+        for (name, path) in KNOWN_NAMES {
+            if let Some(value) = environment.get(name) {
+                self.set(path, value, &format!("environment {name}"))?;
+            }
+        }
+        for (name, value) in environment {
+            let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) else {
+                continue;
+            };
+            let path = format!("{}.{}", section.to_ascii_lowercase(), key.to_ascii_lowercase());
+            self.set(&path, value, &format!("environment {name}"))?;
+        }
+        let names_a_server = ["clickhouse.url", "clickhouse.host"].iter().any(|path| self.sources.contains_key(*path));
+        if names_a_server && !self.sources.contains_key("storage.backend") {
+            self.set("storage.backend", "clickhouse", "a ClickHouse server is named")?;
+        }
+        Ok(())
+    }
+
+    /// Reads text as the kind of value that the setting has.
+    fn set(&mut self, path: &str, text: &str, from: &str) -> Result<(), SettingsError> {
+        let wrong = |kind: &str| SettingsError(format!("{path} must be {kind}, it is `{text}` ({from})"));
+        let value = match self.slot(path, from)? {
+            Value::Integer(_) => Value::Integer(text.replace('_', "").parse().map_err(|_| wrong("a whole number"))?),
+            Value::Boolean(_) => match text.to_ascii_lowercase().as_str() {
+                "true" | "1" | "yes" | "on" => Value::Boolean(true),
+                "false" | "0" | "no" | "off" => Value::Boolean(false),
+                _ => return Err(wrong("true or false")),
+            },
+            _ => Value::String(text.to_owned()),
+        };
+        self.put(path, value, from)
+    }
+
+    fn put(&mut self, path: &str, value: Value, from: &str) -> Result<(), SettingsError> {
+        *self.slot(path, from)? = value;
+        self.sources.insert(path.to_owned(), from.to_owned());
+        Ok(())
+    }
+
+    fn slot(&mut self, path: &str, from: &str) -> Result<&mut Value, SettingsError> {
+        let (section, key) = path.split_once('.').unwrap_or(("", path));
+        let table = if section.is_empty() {
+            Some(&mut self.merged)
+        } else {
+            self.merged.get_mut(section).and_then(Value::as_table_mut)
+        };
+        let slot = table.and_then(|table| table.get_mut(key)).filter(|slot| !slot.is_table());
+        slot.ok_or_else(|| {
+            SettingsError(format!("there is no setting `{path}` ({from}); `tidegate config` prints all there are"))
+        })
+    }
+}
+
+/// Checks what a type cannot say.
+fn check(settings: &Settings) -> Result<(), SettingsError> {
+    let listen = &settings.listen;
+    let doors = [
+        ("listen.http", &listen.http),
+        ("listen.otlp_http", &listen.otlp_http),
+        ("listen.otlp_grpc", &listen.otlp_grpc),
+        ("listen.clickhouse_http", &listen.clickhouse_http),
+    ];
+    for (path, address) in doors {
+        if address.parse::<std::net::SocketAddr>().is_err()
+            && !(path.ends_with("clickhouse_http") && address.is_empty())
+        {
+            return Err(SettingsError(format!(
+                "{path} must be an address with a port, like 127.0.0.1:8080; it is `{address}`"
+            )));
+        }
+    }
+    if !settings.clickhouse.verify {
+        let text = "clickhouse.verify cannot be false: name the authority of the server's certificate by \
+                    clickhouse.ca_cert (CLICKHOUSE_CA_CERT), or speak plain http on a network that you trust";
+        return Err(SettingsError(text.to_owned()));
+    }
+    let positive = [
+        ("batch.rows", settings.batch.rows),
+        ("batch.bytes", settings.batch.bytes),
+        ("batch.age_ms", settings.batch.age_ms),
+        ("query.seconds", settings.query.seconds),
+        ("buffer.sync_interval_ms", settings.buffer.sync_interval_ms),
+        ("telemetry.interval_ms", settings.telemetry.interval_ms),
+    ];
+    match positive.iter().find(|(_, value)| *value == 0) {
+        Some((path, _)) => Err(SettingsError(format!("{path} must be at least 1"))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,65 @@
+use super::tree::explained;
+use super::*;
+use toml::{Table, Value};
+
+fn with(environment: &[(&str, &str)]) -> Result<Loaded, SettingsError> {
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    load(&Flags::default(), &environment)
+}
+
+fn check_refused(environment: &[(&str, &str)], part: &str) {
+    let error = with(environment).expect_err("these settings are wrong").to_string();
+    assert!(error.contains(part), "{error}");
+}
+
+#[test]
+fn later_places_win() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("t.toml");
+    std::fs::write(&file, "data = 'a'\n[batch]\nrows = 1\nbytes = 2\nage_ms = 3\n").expect("a file");
+    let environment =
+        [("TIDEGATE_BATCH__BYTES".to_owned(), "20".to_owned()), ("TIDEGATE_BATCH__AGE_MS".to_owned(), "30".to_owned())];
+    let flags = Flags { file: Some(file), values: vec![("--batch-age", "batch.age_ms", "300".into())] };
+    let loaded = load(&flags, &environment.into()).expect("good settings");
+    let batch = &loaded.settings.batch;
+    assert_eq!((batch.rows, batch.bytes, batch.age_ms), (1, 20, 300));
+    assert_eq!(loaded.sources["batch.age_ms"], "flag --batch-age");
+    assert_eq!(loaded.sources["batch.bytes"], "environment TIDEGATE_BATCH__BYTES");
+}
+
+#[test]
+fn names_that_users_know_are_honoured() {
+    let loaded =
+        with(&[("CLICKHOUSE_HOST", "db"), ("CLICKHOUSE_PORT", "8123"), ("CLICKHOUSE_SECURE", "false")]).expect("good");
+    assert_eq!(loaded.settings.clickhouse.address(), "http://db:8123");
+    assert_eq!(loaded.settings.storage.backend, Backend::ClickHouse);
+    let memory = with(&[("STORAGE_BACKEND", "memory"), ("CLICKHOUSE_HOST", "db")]).expect("good");
+    assert_eq!(memory.settings.storage.backend, Backend::Memory);
+}
+
+#[test]
+fn mistakes_are_named() {
+    check_refused(&[("TIDEGATE_BATCH__ROWZ", "1")], "no setting `batch.rowz` (environment TIDEGATE_BATCH__ROWZ)");
+    check_refused(&[("TIDEGATE_BATCH__ROWS", "many")], "batch.rows must be a whole number, it is `many`");
+    check_refused(&[("TIDEGATE_BATCH__ROWS", "0")], "batch.rows must be at least 1");
+    check_refused(&[("TIDEGATE_LISTEN__HTTP", "8080")], "listen.http must be an address");
+    check_refused(&[("STORAGE_BACKEND", "oracle")], "oracle");
+    check_refused(&[("CLICKHOUSE_VERIFY", "false")], "ca_cert");
+}
+
+#[test]
+fn every_setting_is_explained_and_what_is_printed_can_be_read() {
+    let defaults = Table::try_from(Settings::default()).expect("a table");
+    for (section, value) in &defaults {
+        assert!(explained(section).is_some(), "{section} is not explained");
+        if let Value::Table(table) = value {
+            table.keys().for_each(|key| assert!(explained(&format!("{section}.{key}")).is_some(), "{section}.{key}"));
+        }
+    }
+    let loaded = with(&[("TIDEGATE_BATCH__ROWS", "7"), ("CLICKHOUSE_PASSWORD", "secret")]).expect("good settings");
+    let text = commented(&loaded).expect("text");
+    assert!(text.contains("rows = 7 # from environment TIDEGATE_BATCH__ROWS; default 200000"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
+    let again: Settings = toml::from_str(&text).expect("what is printed is a file");
+    assert_eq!(again.batch.rows, 7);
+}

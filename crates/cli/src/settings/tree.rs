@@ -1,0 +1,248 @@
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use tidegate_model::limits;
+
+/// Makes one section of the tree: its struct, its defaults, and what each of its settings does.
+macro_rules! section {
+    ($(#[$about:meta])* $name:ident, $explained:ident { $($(#[doc = $doc:literal])+ $key:ident: $kind:ty = $default:expr,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub(crate) struct $name {
+            $($(#[doc = $doc])+ pub(crate) $key: $kind,)+
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $default,)+ }
+            }
+        }
+
+        /// What each setting of the section does, by its name.
+        pub(super) const $explained: &[(&str, &[&str])] = &[$((stringify!($key), &[$($doc),+])),+];
+    };
+}
+
+section! {
+    /// Every setting of Tidegate.
+    Settings, SETTINGS {
+        /// The data folder: write-ahead log, catalog, ClickHouse's own files. Made when absent.
+        data: PathBuf = "./tidegate-data".into(),
+        /// Where the doors are.
+        listen: Listen = Listen::default(),
+        /// Which ClickHouse holds the rows.
+        storage: Storage = Storage::default(),
+        /// The embedded ClickHouse.
+        engine: Engine = Engine::default(),
+        /// A ClickHouse server, where `storage.backend` is "clickhouse".
+        clickhouse: ClickHouse = ClickHouse::default(),
+        /// The write-ahead log and the hot tail.
+        buffer: Buffer = Buffer::default(),
+        /// When rows move from the log into ClickHouse.
+        batch: Batch = Batch::default(),
+        /// Limits of every read; a request may ask for less.
+        query: Query = Query::default(),
+        /// What the server stores about itself.
+        telemetry: Telemetry = Telemetry::default(),
+        /// What the server prints.
+        log: Log = Log::default(),
+    }
+}
+
+section! {
+    /// Where the doors are.
+    Listen, LISTEN {
+        /// SQL, datasets, health, metrics, the web page.
+        http: String = "127.0.0.1:8080".into(),
+        /// OTLP over HTTP.
+        otlp_http: String = "127.0.0.1:4318".into(),
+        /// OTLP over gRPC.
+        otlp_grpc: String = "127.0.0.1:4317".into(),
+        /// Publish the embedded ClickHouse's HTTP interface here, read-only, for any ClickHouse client. Empty: not at all.
+        clickhouse_http: String = String::new(),
+        /// Connections that each door keeps open at once.
+        connections_max: usize = limits::CONNECTIONS_MAX,
+    }
+}
+
+section! {
+    /// Which ClickHouse holds the rows.
+    Storage, STORAGE {
+        /// "embedded": our own engine process on the data folder. "clickhouse": a server. "memory": the engine without
+        /// a folder, everything is gone with the process. Also `STORAGE_BACKEND`.
+        backend: Backend = Backend::Embedded,
+    }
+}
+
+section! {
+    /// The embedded ClickHouse.
+    Engine, ENGINE {
+        /// The program; empty: `tidegate-engine` beside `tidegate`. Also `TIDEGATE_ENGINE`.
+        program: String = String::new(),
+        /// libchdb's file; empty: searched beside the program and in `lib`. Also `TIDEGATE_LIBCHDB`.
+        library: String = String::new(),
+        /// Memory of all queries, merges and caches together, in bytes; 0: nine tenths of the machine's.
+        memory_bytes: u64 = 0,
+        /// Queries that run at once; further ones wait.
+        queries_max: u32 = 64,
+        /// Threads that merge parts.
+        background_pool: u32 = 2,
+    }
+}
+
+section! {
+    /// A ClickHouse server.
+    ClickHouse, CLICKHOUSE {
+        /// `https://host:8443`; empty: made of the next three. Also `CLICKHOUSE_URL`.
+        url: String = String::new(),
+        /// The host. Also `CLICKHOUSE_HOST`.
+        host: String = "localhost".into(),
+        /// The port of its HTTP interface. Also `CLICKHOUSE_PORT`.
+        port: u16 = 8443,
+        /// HTTPS. Also `CLICKHOUSE_SECURE`.
+        secure: bool = true,
+        /// Check the server's certificate. It cannot be turned off: give `ca_cert` instead. Also `CLICKHOUSE_VERIFY`.
+        verify: bool = true,
+        /// PEM file of the authority that signed the server's certificate. Also `CLICKHOUSE_CA_CERT`.
+        ca_cert: String = String::new(),
+        /// The user that writes. Also `CLICKHOUSE_USER`.
+        user: String = "default".into(),
+        /// Its password. Also `CLICKHOUSE_PASSWORD`.
+        password: String = String::new(),
+        /// The user for users' queries; empty: the same as `user`, guarded by `readonly` alone.
+        reader_user: String = String::new(),
+        /// Its password.
+        reader_password: String = String::new(),
+        /// The database of all tables, made when absent; also the embedded engine's. Also `CLICKHOUSE_DATABASE`.
+        database: String = "tidegate".into(),
+        /// The cluster's name in ClickHouse's configuration; empty: one server.
+        cluster: String = String::new(),
+    }
+}
+
+section! {
+    /// The write-ahead log and the hot tail.
+    Buffer, BUFFER {
+        /// "always": a request is acknowledged after its sync. "interval": before; a power cut then loses up to
+        /// `sync_interval_ms` of acknowledged rows.
+        sync: Sync = Sync::Always,
+        /// The interval of the other form (milliseconds).
+        sync_interval_ms: u64 = 200,
+        /// Hot rows in memory; past it they stay on disk only and are read back.
+        hot_tail_bytes: u64 = limits::HOT_TAIL_BYTES,
+        /// Bytes of the log on disk past which writes are refused with a hint when to retry.
+        wal_bytes: u64 = limits::WAL_BYTES,
+        /// Free bytes on the disk below which writes are refused, so that ClickHouse can still merge.
+        disk_free_bytes_min: u64 = limits::DISK_FREE_BYTES_MIN,
+        /// How long a retry of a request is known as one (seconds).
+        dedup_window_seconds: u64 = limits::DEDUP_WINDOW_SECONDS,
+    }
+}
+
+section! {
+    /// When rows move from the log into ClickHouse.
+    Batch, BATCH {
+        /// A batch is sealed at so many rows. Late is cheap: merges dominate, and answers are fresh without it.
+        rows: u64 = limits::BATCH_ROWS,
+        /// A batch is sealed at so many bytes.
+        bytes: u64 = limits::BATCH_BYTES,
+        /// A batch is sealed when its oldest row has waited so long (milliseconds).
+        age_ms: u64 = limits::BATCH_AGE_MS,
+    }
+}
+
+section! {
+    /// Limits of every read.
+    Query, QUERY {
+        /// A query runs at most so long.
+        seconds: u64 = limits::QUERY_SECONDS,
+        /// It uses at most so much memory in ClickHouse.
+        memory_bytes: u64 = limits::QUERY_MEMORY_BYTES,
+        /// It answers with at most so many rows; past it it fails, it is never cut short.
+        result_rows: u64 = limits::QUERY_RESULT_ROWS,
+        /// It answers with at most so many bytes; past it it fails.
+        result_bytes: u64 = limits::QUERY_RESULT_BYTES,
+        /// How long `min_watermark` waits for rows that are not acknowledged yet (milliseconds).
+        fresh_wait_ms: u64 = limits::FRESH_WAIT_MS,
+    }
+}
+
+section! {
+    /// What the server stores about itself.
+    Telemetry, TELEMETRY {
+        /// Store the server's own metrics and logs, as the service `tidegate`.
+        own: bool = true,
+        /// How often its metrics are stored (milliseconds).
+        interval_ms: u64 = limits::SELF_TELEMETRY_MS,
+    }
+}
+
+section! {
+    /// What the server prints.
+    Log, LOG {
+        /// In the words of `RUST_LOG`: "info", "debug", "info,tidegate_core=debug".
+        level: String = "info".into(),
+        /// "json", "text", or "auto": text on a terminal, JSON elsewhere.
+        format: LogFormat = LogFormat::Auto,
+    }
+}
+
+/// Which ClickHouse holds the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Backend {
+    Embedded,
+    ClickHouse,
+    Memory,
+}
+
+/// When a request is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Sync {
+    Always,
+    Interval,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Auto,
+    Json,
+    Text,
+}
+
+impl ClickHouse {
+    /// Returns the address of the server's HTTP interface.
+    pub(crate) fn address(&self) -> String {
+        if self.url.is_empty() {
+            let scheme = if self.secure { "https" } else { "http" };
+            format!("{scheme}://{}:{}", self.host, self.port)
+        } else {
+            self.url.trim_end_matches('/').to_owned()
+        }
+    }
+}
+
+/// Returns what a setting or a section does, by its path.
+pub(super) fn explained(path: &str) -> Option<&'static [&'static str]> {
+    let (section, key) = path.split_once('.').map_or((SETTINGS, path), |(section, key)| (list(section), key));
+    section.iter().find(|(name, _)| *name == key).map(|(_, lines)| *lines)
+}
+
+fn list(section: &str) -> &'static [(&'static str, &'static [&'static str])] {
+    match section {
+        "listen" => LISTEN,
+        "storage" => STORAGE,
+        "engine" => ENGINE,
+        "clickhouse" => CLICKHOUSE,
+        "buffer" => BUFFER,
+        "batch" => BATCH,
+        "query" => QUERY,
+        "telemetry" => TELEMETRY,
+        "log" => LOG,
+        _ => &[],
+    }
+}

@@ -1,0 +1,89 @@
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use futures_util::StreamExt;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tidegate_core::query::{Format, Freshness, ReadAnswer, ReadRequest};
+use tidegate_model::limits::SQL_BODY_BYTES_MAX;
+
+use super::sql_parameters::parse;
+use crate::body;
+use crate::errors::{Failure, chain};
+use crate::stages::Stages;
+
+/// Answers `GET|POST /sql/read`.
+pub(super) async fn read(State(stages): State<Stages>, request: Request) -> Response {
+    let (began, id) = (Instant::now(), stages.request_id());
+    let outcome = async {
+        let read = asked(request, &id).await?;
+        Ok::<_, Failure>(stages.query.read(read).await?)
+    };
+    match outcome.await {
+        Ok(answer) => {
+            stages.metrics.query(began.elapsed(), Ok(()));
+            stream(stages, answer, &id)
+        }
+        Err(failure) => {
+            stages.metrics.query(began.elapsed(), Err(&failure));
+            failure.answer(&id)
+        }
+    }
+}
+
+async fn asked(request: Request, id: &str) -> Result<ReadRequest, Failure> {
+    let (parts, body) = request.into_parts();
+    let is_json = header_text(&parts.headers, header::CONTENT_TYPE).contains("json");
+    let body = body::read(&parts.headers, body, SQL_BODY_BYTES_MAX).await?;
+    let query = parts.uri.query().unwrap_or_default();
+    let parameters = parse(query, is_json, &body).map_err(|error| Failure::invalid(error.to_string()))?;
+    let format = match &parameters.format {
+        Some(word) => Format::named(word).ok_or_else(|| {
+            Failure::invalid(format!("the format `{word}` is not known: there are {}", Format::known()))
+                .with_status(StatusCode::NOT_ACCEPTABLE)
+        })?,
+        None => Format::JSON,
+    };
+    Ok(ReadRequest {
+        sql: parameters.sql,
+        params: parameters.params,
+        format,
+        min_watermark: parameters.min_watermark,
+        max_rows: parameters.max_rows,
+        timeout: parameters.timeout_ms.map(Duration::from_millis),
+        query_id: id.to_owned(),
+    })
+}
+
+/// Sends the answer as it comes; a failure on the way breaks the connection, so that nobody takes a part for the whole.
+fn stream(stages: Stages, answer: ReadAnswer, id: &str) -> Response {
+    let query_id = id.to_owned();
+    let body = answer.body.inspect(move |piece| {
+        if let Err(error) = piece {
+            stages.metrics.query_broken();
+            tracing::warn!(query_id, error = chain(error), "an answer was not completed");
+        }
+    });
+    let mut response = Response::new(Body::from_stream(body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    freshness(headers, &answer.freshness);
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert("x-sql-request-id", id);
+    }
+    response
+}
+
+fn freshness(headers: &mut HeaderMap, freshness: &Freshness) {
+    headers.insert("x-timestore-freshness-mode", HeaderValue::from_static(freshness.mode.as_str()));
+    headers.insert("x-timestore-replica-age-ms", HeaderValue::from(freshness.replica_age_ms));
+    let watermarks: Vec<_> = freshness.watermarks.iter().map(|(table, seq)| format!("{table}={seq}")).collect();
+    if let Ok(watermarks) = HeaderValue::from_str(&watermarks.join(",")) {
+        headers.insert("x-timestore-watermark", watermarks);
+    }
+}
+
+fn header_text(headers: &HeaderMap, name: header::HeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}

@@ -1,0 +1,75 @@
+//! A request's body, read with a cap and a time-out.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt;
+use tidegate_model::ErrorKind;
+use tidegate_model::limits::BODY_IDLE_MS;
+
+use crate::errors::Failure;
+
+/// Room made at once for a body that says its length; a longer one grows as its bytes come.
+const RESERVED_BYTES_MAX: usize = 4 << 20;
+
+/// Reads a whole body; refuses one past `bytes_max`, and a client that stops sending.
+pub(crate) async fn read(headers: &HeaderMap, mut body: Body, bytes_max: usize) -> Result<Bytes, Failure> {
+    let announced = content_length(headers).unwrap_or(0);
+    if announced > bytes_max {
+        return Err(too_large(bytes_max));
+    }
+    let mut first: Option<Bytes> = None;
+    let mut rest = BytesMut::new();
+    let mut length = 0;
+    while let Some(data) = next_data(&mut body).await? {
+        length += data.len();
+        if length > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        match &first {
+            // A body that comes in one piece is not copied.
+            None => first = Some(data),
+            Some(head) => {
+                if rest.is_empty() {
+                    rest.reserve(announced.min(RESERVED_BYTES_MAX).max(length));
+                    rest.extend_from_slice(head);
+                }
+                rest.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() })
+}
+
+/// Refuses a body for its size.
+pub(crate) fn too_large(bytes_max: usize) -> Failure {
+    Failure::invalid(format!("the body is larger than {bytes_max} bytes"))
+        .with_status(StatusCode::PAYLOAD_TOO_LARGE)
+        .with_hint("send smaller batches")
+}
+
+async fn next_data(body: &mut Body) -> Result<Option<Bytes>, Failure> {
+    loop {
+        let idle = Duration::from_millis(BODY_IDLE_MS);
+        let frame = tokio::time::timeout(idle, body.frame()).await.map_err(|_elapsed| {
+            Failure::new(ErrorKind::Timeout, format!("no byte of the body came for {BODY_IDLE_MS} ms"))
+                .with_status(StatusCode::REQUEST_TIMEOUT)
+        })?;
+        match frame {
+            None => return Ok(None),
+            Some(Err(error)) => return Err(Failure::invalid(format!("the body was cut off: {error}"))),
+            Some(Ok(frame)) => {
+                // Trailers are not data.
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

@@ -1,0 +1,277 @@
+//! The closed list of metrics, in Prometheus's form. Every refused row is counted with its reason.
+
+use std::time::Duration;
+
+use prometheus::proto::MetricFamily;
+use prometheus::{
+    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use tidegate_core::ingest::{Admitted, Reason};
+use tidegate_core::store::EngineState;
+use tidegate_core::verify::Ledger;
+use tidegate_model::Signal;
+
+use crate::errors::{Failure, kind_name};
+use crate::stages::Stages;
+
+/// From a fast disk's sync to the longest query.
+const SECONDS: [f64; 14] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
+
+/// The door that a request came through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    Grpc,
+    Http,
+    /// The main API, for datasets.
+    Api,
+}
+
+/// Every metric of the server.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    request_bytes: IntCounterVec,
+    request_seconds: HistogramVec,
+    accepted_rows: IntCounterVec,
+    refused_rows: IntCounterVec,
+    queries: IntCounterVec,
+    query_seconds: HistogramVec,
+    connections: IntGaugeVec,
+    ledger_rows: IntGaugeVec,
+    hot_tail_rows: IntGauge,
+    hot_tail_bytes: IntGauge,
+    wal_bytes: IntGauge,
+    replica_age_ms: IntGauge,
+    engine_up: IntGauge,
+    engine_restarts: IntGauge,
+    retry_keys_evicted: IntGauge,
+    own_logs_dropped: IntCounter,
+    resident_bytes: IntGauge,
+    uptime_seconds: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Registers every metric, each at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let list = List(Registry::new());
+        Self {
+            requests: list.counters(
+                "tidegate_requests_total",
+                "Requests by door, signal and outcome",
+                &["door", "signal", "outcome"],
+            ),
+            request_bytes: list.counters(
+                "tidegate_request_bytes_total",
+                "Bytes of request bodies as they came",
+                &["door", "signal"],
+            ),
+            request_seconds: list.seconds(
+                "tidegate_request_seconds",
+                "From a whole body to its acknowledgement",
+                &["door", "signal"],
+            ),
+            accepted_rows: list.counters("tidegate_accepted_rows_total", "Rows acknowledged", &["signal"]),
+            refused_rows: list.counters(
+                "tidegate_refused_rows_total",
+                "Rows refused, by reason",
+                &["signal", "reason"],
+            ),
+            queries: list.counters("tidegate_queries_total", "Reads by outcome", &["outcome"]),
+            query_seconds: list.seconds("tidegate_query_seconds", "From a query to the first bytes of its answer", &[]),
+            connections: list.gauges("tidegate_connections", "Open connections", &["door"]),
+            ledger_rows: list.gauges(
+                "tidegate_ledger_rows",
+                "The ledger: received = stored + hot + rejected + duplicate",
+                &["table", "state"],
+            ),
+            hot_tail_rows: list.gauge("timestore_hot_tail_rows", "Rows that are durable and not yet in ClickHouse"),
+            hot_tail_bytes: list.gauge("tidegate_hot_tail_bytes", "Bytes of hot rows in memory"),
+            wal_bytes: list.gauge("tidegate_wal_bytes", "Bytes of the write-ahead log on disk"),
+            replica_age_ms: list.gauge("timestore_replica_age_ms", "Age of the oldest row that no batch has taken yet"),
+            engine_up: list.gauge("tidegate_engine_up", "1 while the engine answers"),
+            engine_restarts: list.gauge("tidegate_engine_restarts", "How often the engine was started again"),
+            retry_keys_evicted: list
+                .gauge("tidegate_retry_keys_evicted", "Retry keys forgotten within their window for want of room"),
+            own_logs_dropped: list.counter(
+                "tidegate_own_logs_dropped_total",
+                "The server's own log records that were printed and not stored",
+            ),
+            resident_bytes: list.gauge("tidegate_resident_bytes", "Memory of the server without its engine"),
+            uptime_seconds: list.float("tidegate_uptime_seconds", "Since the server's start"),
+            registry: list.0,
+        }
+    }
+
+    /// Counts one request that brings rows.
+    pub(crate) fn request(
+        &self,
+        door: Door,
+        signal: Signal,
+        bytes: usize,
+        took: Duration,
+        outcome: &Result<Admitted, Failure>,
+    ) {
+        let (door, signal) = (door.as_str(), signal.as_str());
+        let word = match outcome {
+            Ok(_) => "ok",
+            Err(failure) => kind_name(failure.kind),
+        };
+        self.requests.with_label_values(&[door, signal, word]).inc();
+        self.request_bytes.with_label_values(&[door, signal]).inc_by(bytes as u64);
+        self.request_seconds.with_label_values(&[door, signal]).observe(took.as_secs_f64());
+        if let Ok(admitted) = outcome {
+            self.rows(signal, admitted);
+        }
+    }
+
+    /// Counts the rows of one request, under a signal's name or `rows` for datasets.
+    pub(crate) fn rows(&self, signal: &str, admitted: &Admitted) {
+        self.accepted_rows.with_label_values(&[signal]).inc_by(admitted.accepted);
+        for (reason, count) in Reason::ALL.iter().zip(admitted.rejected.counts).filter(|(_, count)| *count > 0) {
+            self.refused_rows.with_label_values(&[signal, reason.as_str()]).inc_by(count);
+        }
+    }
+
+    /// Counts one read, up to the first bytes of its answer.
+    pub(crate) fn query(&self, took: Duration, outcome: Result<(), &Failure>) {
+        let word = outcome.map_or_else(|failure| kind_name(failure.kind), |()| "ok");
+        self.queries.with_label_values(&[word]).inc();
+        self.query_seconds.with_label_values::<&str>(&[]).observe(took.as_secs_f64());
+    }
+
+    /// Counts an answer that broke on its way.
+    pub(crate) fn query_broken(&self) {
+        self.queries.with_label_values(&["broken"]).inc();
+    }
+
+    /// Returns the gauge of a door's connections.
+    pub(crate) fn connections(&self, door: &str) -> IntGauge {
+        self.connections.with_label_values(&[door])
+    }
+
+    /// Counts an own log record that was not stored.
+    pub fn own_log_dropped(&self) {
+        self.own_logs_dropped.inc();
+    }
+
+    /// Takes the state of the stages and returns everything.
+    pub(crate) fn gather(&self, stages: &Stages) -> Vec<MetricFamily> {
+        let (mut hot, mut oldest_ms) = (0, 0);
+        for tail in stages.buffer.status() {
+            let ledger = Ledger::from(&tail);
+            hot += ledger.hot;
+            oldest_ms = oldest_ms.max(tail.oldest_unsealed_ms.unwrap_or(0));
+            let states = [
+                ("received", ledger.received),
+                ("stored", ledger.stored),
+                ("hot", ledger.hot),
+                ("rejected", ledger.rejected),
+                ("duplicate", ledger.duplicate),
+            ];
+            for (state, rows) in states {
+                self.ledger_rows.with_label_values(&[tail.table.as_str(), state]).set(signed(rows));
+            }
+        }
+        self.hot_tail_rows.set(signed(hot));
+        self.replica_age_ms.set(signed(oldest_ms));
+        self.hot_tail_bytes.set(signed(stages.buffer.hot_bytes()));
+        self.wal_bytes.set(signed(stages.buffer.wal_bytes()));
+        self.retry_keys_evicted.set(signed(stages.buffer.retries_evicted()));
+        if let Some(engine) = &stages.engine {
+            let status = engine.borrow();
+            self.engine_up.set(i64::from(status.state == EngineState::Ready));
+            self.engine_restarts.set(signed(status.restarts));
+        }
+        self.resident_bytes.set(signed(resident_bytes().unwrap_or(0)));
+        self.uptime_seconds.set(stages.clock.monotonic().as_secs_f64());
+        self.registry.gather()
+    }
+
+    /// Returns everything in Prometheus's text form.
+    pub(crate) fn text(&self, stages: &Stages) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.gather(stages))
+    }
+}
+
+impl Door {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Grpc => "otlp_grpc",
+            Self::Http => "otlp_http",
+            Self::Api => "http",
+        }
+    }
+}
+
+/// Makes metrics; their names are constants of this file, so that making them cannot fail.
+struct List(Registry);
+
+impl List {
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.add(IntCounter::new(name, help))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.add(IntGauge::new(name, help))
+    }
+
+    fn float(&self, name: &str, help: &str) -> Gauge {
+        self.add(Gauge::new(name, help))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.add(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+        let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+        self.add(HistogramVec::new(options, labels))
+    }
+
+    fn add<C: prometheus::core::Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let collector = made.expect("the names in this file are valid: `every_metric_registers` makes them");
+        self.0.register(Box::new(collector.clone())).expect("the names in this file differ");
+        collector
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Reads the resident memory of this process where the system tells it.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse().ok()?;
+    Some(kib * 1_024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_registers() {
+        let metrics = Metrics::new();
+        metrics.query(Duration::from_millis(3), Ok(()));
+        let text = TextEncoder::new().encode_to_string(&metrics.registry.gather()).expect("text");
+        for name in
+            ["tidegate_queries_total{outcome=\"ok\"} 1", "timestore_hot_tail_rows 0", "timestore_replica_age_ms 0"]
+        {
+            assert!(text.contains(name), "{name} is missing in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tidegate_core::buffer::Buffer;
+use tidegate_core::catalog::Catalog;
+use tidegate_core::ingest::Ingest;
+use tidegate_core::query::Query;
+use tidegate_core::store::{EngineStatus, Store};
+use tidegate_model::Clock;
+use tokio::sync::watch;
+
+use crate::metrics::Metrics;
+
+/// What the doors open to; clones share it.
+#[derive(Debug, Clone)]
+pub struct Stages {
+    /// Takes rows in.
+    pub ingest: Ingest,
+    /// Answers reads.
+    pub query: Query,
+    /// Knows the ledger and whether writes pass.
+    pub buffer: Buffer,
+    /// Knows the datasets.
+    pub catalog: Catalog,
+    /// Reaches ClickHouse.
+    pub store: Store,
+    /// How the engine process is; `None` where ClickHouse is a server elsewhere.
+    pub engine: Option<watch::Receiver<EngineStatus>>,
+    /// Whether ClickHouse has our tables.
+    pub schema: watch::Receiver<SchemaState>,
+    /// Counts what passes.
+    pub metrics: Arc<Metrics>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Where the doors are: a name and an address each.
+    pub addresses: Vec<(&'static str, String)>,
+    /// Numbers the requests of this process.
+    pub requests: Arc<AtomicU64>,
+}
+
+/// Whether ClickHouse has our tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SchemaState {
+    /// Not yet: ClickHouse has not answered.
+    Waiting,
+    /// It has.
+    Current,
+    /// They could not be made; tried again.
+    Failed(String),
+}
+
+impl Stages {
+    /// Returns an id that no other request has, also not one of an earlier process.
+    pub(crate) fn request_id(&self) -> String {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        format!("{:x}-{number:x}", self.clock.now().0)
+    }
+}
