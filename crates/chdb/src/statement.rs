@@ -27,7 +27,8 @@ pub(crate) fn insert_head(sql: &str, complete: bool) -> InsertHead {
     match tokens.next() {
         None => return more(InsertHead::Query),
         Some(first) if first.is_word("INSERT") => {}
-        Some(first) if !first.closed => return more(InsertHead::Query),
+        // A cut may stand inside a word, or inside the marks that begin a comment.
+        Some(first) if first.end() == sql.len() => return more(InsertHead::Query),
         Some(_) => return InsertHead::Query,
     }
     tokens.next_if(|token| token.is_word("INTO"));
@@ -216,3 +217,6 @@ pub(crate) fn kill(sql: &str) -> Option<Kill> {
     }
     rest.last().is_some_and(|last| last.is_word("SYNC")).then_some(Kill::Sync)
 }
+
+#[cfg(test)]
+mod tests;

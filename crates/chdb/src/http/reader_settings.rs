@@ -4,9 +4,8 @@ use crate::exception::{Exception, codes};
 const FAMILIES: [&str; 6] = ["output_format_", "input_format_", "format_", "date_time_", "http_", "join_"];
 
 /// Single settings of the same kind, and limits that can only make a query end earlier.
-const SINGLE: [&str; 28] = [
+const SINGLE: [&str; 27] = [
     "max_execution_time",
-    "max_memory_usage",
     "max_query_size",
     "max_result_rows",
     "max_result_bytes",
@@ -37,14 +36,20 @@ const SINGLE: [&str; 28] = [
 
 /// Refuses what a reader may not set. `readonly` itself is taken as said: a reader is always under it.
 pub(super) fn check(settings: &[(String, String)]) -> Result<(), Exception> {
-    let forbidden = settings.iter().map(|(name, _)| name.as_str()).find(|name| {
-        !FAMILIES.iter().any(|family| name.starts_with(family)) && !SINGLE.contains(name) && *name != "readonly"
-    });
-    match forbidden {
+    match settings.iter().find(|(name, value)| !may_set(name, value)) {
         None => Ok(()),
-        Some(name) => {
+        Some((name, _)) => {
             let message = format!("Cannot modify '{name}' setting in readonly mode");
             Err(Exception::of(codes::READONLY, "READONLY", message))
         }
+    }
+}
+
+fn may_set(name: &str, value: &str) -> bool {
+    match name {
+        "readonly" => true,
+        // Zero would lift the limit; more than the engine has is cut off by its own.
+        "max_memory_usage" => value.parse::<u64>().is_ok_and(|bytes| bytes > 0),
+        _ => FAMILIES.iter().any(|family| name.starts_with(family)) || SINGLE.contains(&name),
     }
 }

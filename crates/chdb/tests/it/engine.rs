@@ -113,7 +113,6 @@ pub(crate) fn command() -> Command {
     command
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test has no command line to hand the path down")]
 fn library() -> PathBuf {
     let path = std::env::var_os("TIDEGATE_LIBCHDB")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../lib/libchdb.so"), PathBuf::from);

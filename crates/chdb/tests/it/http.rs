@@ -182,8 +182,11 @@ fn a_session_keeps_what_is_its_own() {
     assert_eq!(ask("", "SELECT getSetting('max_threads'), currentDatabase(), a FROM mine").text(), "3\tdefault\t5\n");
     assert_eq!(post(&engine, "", &[], b"SELECT * FROM mine").code(), Some(60));
     assert_eq!(post(&engine, "session_id=other", &[], b"SELECT * FROM mine").code(), Some(60));
-    let long = send(&engine, "session_id=s", &[], b"SELECT sleep(3)");
-    within("the session is locked", || (ask("", "SELECT 1").code() == Some(373)).then_some(()));
+    let long =
+        send(&engine, "session_id=s", &[], b"SELECT sleepEachRow(1) FROM numbers(60) SETTINGS max_block_size = 1");
+    let sleeping = "SELECT count() FROM system.processes WHERE query LIKE 'SELECT sleepEachRow%'";
+    within("the session's query runs", || (run(&engine, sleeping) == "1\n").then_some(()));
+    assert_eq!(ask("", "SELECT 1").code(), Some(373));
     drop(long);
     assert_eq!(ask("&session_timeout=9999", "SELECT 1").status, 400);
 }
