@@ -2,6 +2,9 @@ use tidegate_model::{RetryKey, StoredRetry, TableName, UnixNanos};
 
 use super::{Catalog, CatalogError, table_name};
 
+/// Key, content, time, answer.
+type RetryRow = (Vec<u8>, Vec<u8>, i64, Vec<u8>);
+
 impl Catalog {
     /// Keeps retry keys and forgets those from before `expired`.
     pub async fn keep_retries(&self, retries: &[StoredRetry], expired: UnixNanos) -> Result<(), CatalogError> {
@@ -27,7 +30,7 @@ impl Catalog {
 
     /// Returns the retry keys from `since` on, oldest first.
     pub async fn retries(&self, since: UnixNanos) -> Result<Vec<StoredRetry>, CatalogError> {
-        let rows: Vec<(Vec<u8>, Vec<u8>, i64, Vec<u8>)> =
+        let rows: Vec<RetryRow> =
             sqlx::query_as("SELECT key, content, at, answer FROM retries WHERE at >= ? ORDER BY at")
                 .bind(since.0)
                 .fetch_all(&self.pool)

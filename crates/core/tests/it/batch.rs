@@ -32,7 +32,7 @@ async fn flushed_rows_are_stored_and_leave_the_tail() {
     assert_eq!(world.number("SELECT countIf(attributes['key of service-7'] = 'service-7') FROM logs").await, 3);
     assert_eq!(world.number("SELECT sum(span_count) FROM trace_ranges").await, 4);
 
-    let tail = states.buffer.snapshot(&[tables::LOGS.name.clone()]).remove(0);
+    let tail = states.buffer.snapshot(std::slice::from_ref(&tables::LOGS.name)).remove(0);
     assert_eq!((tail.stored, tail.head, tail.chunks.len()), (Seq(30), Seq(30), 0));
     let batch = states.catalog.batches(&tables::LOGS.name, 10, None).await.expect("batches").remove(0);
     assert_eq!((batch.range.rows(), batch.partitions, batch.stored_at.is_some()), (30, 1, true));

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use arrow_array::{ArrayRef, StringArray, UInt64Array};
 use futures_util::StreamExt;
-use tidegate_core::store::{Compression, Engine, EngineData, EngineState, External, Select, Store, StoreError};
+use tidegate_core::store::{
+    Compression, Engine, EngineData, EngineState, External, Select, Store, StoreError, StoreOptions,
+};
 use tidegate_model::{ColumnKind, ColumnSpec, ErrorKind, tables};
 
 use crate::proxy::{Fault, Proxy};
@@ -199,6 +201,29 @@ async fn migrations_run_twice_and_tell_beforehand_what_they_do() {
     assert_eq!(world.store.migration_plan().await.expect("a plan"), []);
     world.store.migrate().await.expect("again");
     assert_eq!(world.number(none).await, tables);
+    world.engine.stop().await;
+}
+
+#[tokio::test]
+async fn the_statements_for_a_cluster_are_ones_that_clickhouse_reads() {
+    let world = World::new().await;
+    let cluster = Store::new(StoreOptions {
+        url: format!("http://{}", world.address()),
+        cluster: Some("main".into()),
+        ..world.engine.access().clone()
+    });
+    let plan = cluster.expect("a store").migration_plan().await.expect("a plan");
+    let statements: Vec<_> = plan.iter().flat_map(|step| &step.statements).collect();
+    assert!(statements.iter().any(|statement| statement.contains("ENGINE = ReplicatedAggregatingMergeTree")));
+    assert!(
+        statements
+            .iter()
+            .any(|statement| statement.contains("ENGINE = Distributed('main', 'tidegate', 'logs_local', _seq)"))
+    );
+    for statement in statements {
+        let explained = world.store.execute(&format!("EXPLAIN AST {statement}")).await;
+        explained.unwrap_or_else(|error| panic!("{error}: {statement}"));
+    }
     world.engine.stop().await;
 }
 
