@@ -190,6 +190,15 @@ pub const GRPC_STREAM_WINDOW_BYTES: u32 = 4 << 20;
 /// Flow-control window of a gRPC connection (bytes): four full streams.
 pub const GRPC_CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 
+/// A dataset's columns: each costs a file and a merge in ClickHouse; wider rows are usually a mistake in the producer.
+pub const DATASET_COLUMNS_MAX: usize = 1_000;
+
+/// A column's name, in bytes: what existing clients allow for names.
+pub const COLUMN_NAME_BYTES_MAX: usize = 120;
+
+/// A dataset's slug, in bytes: one label of a domain name.
+pub const SLUG_BYTES_MAX: usize = 63;
+
 /// An idempotency key, in bytes: what existing clients allow.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
@@ -204,3 +213,6 @@ pub const SQL_PARAMETERS_MAX: usize = 1_000;
 
 /// The body of a request for SQL: the longest SQL as JSON, with parameters.
 pub const SQL_BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Rows times columns of one request of rows: absent values cost memory too, up to 8 bytes each, so 512 MiB.
+pub const REQUEST_CELLS_MAX: usize = 64 << 20;

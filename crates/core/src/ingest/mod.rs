@@ -12,11 +12,13 @@
 //! | `otlp/` | OTLP protobuf, walked into columns |
 //! | `columns/` | column vectors that become Arrow arrays |
 //! | `json/` | OTLP JSON, turned into OTLP protobuf |
+//! | `rows/` | rows of datasets: JSON, NDJSON, Arrow, and files |
 //! | `wire/` | the protobuf wire format: reader and writer |
 
 pub mod inflate;
 pub mod json;
 pub mod otlp;
+pub mod rows;
 pub mod wire;
 
 mod answer;

@@ -19,6 +19,7 @@ use super::answer;
 use super::json::{self, JsonError};
 use super::otlp::{DecodeError, Decoded, decode};
 use super::registry::{Reservation, SeriesRegistry};
+use super::rows::RowsError;
 use super::{Rejection, Rejections};
 use crate::buffer::{Appended, Buffer, BufferError, RetryKey, Rows, Write};
 use crate::catalog::{Catalog, CatalogError};
@@ -73,6 +74,12 @@ pub enum IngestError {
         /// What is wrong.
         error: JsonError,
     },
+    /// The rows of a dataset are refused as a whole.
+    #[error("{error}")]
+    Rows {
+        /// Why.
+        error: RowsError,
+    },
     /// The buffer refused.
     #[error("{error}")]
     Buffer {
@@ -106,6 +113,7 @@ impl IngestError {
         match self {
             Self::Decode { error } => error.kind(),
             Self::Json { error } => error.kind(),
+            Self::Rows { error } => error.kind(),
             Self::Buffer { error } => error.kind(),
             Self::Busy => ErrorKind::Overloaded,
             Self::Catalog(_) => ErrorKind::Unavailable,
@@ -121,6 +129,12 @@ impl IngestError {
             Self::Buffer { error: BufferError::Full { retry_after_ms, .. } } => Some(*retry_after_ms),
             _ => None,
         }
+    }
+}
+
+impl From<RowsError> for IngestError {
+    fn from(error: RowsError) -> Self {
+        Self::Rows { error }
     }
 }
 

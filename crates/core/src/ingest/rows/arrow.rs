@@ -1,0 +1,99 @@
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_ipc::reader::StreamReader;
+use arrow_schema::{ArrowError, DataType};
+use arrow_select::concat::concat_batches;
+
+use super::cells::checked_name;
+use super::error::RowsError;
+use super::refusals::Refusals;
+use super::schema::Found;
+use super::value::FieldType;
+use crate::ingest::Reason;
+
+/// Reads the rows of an Arrow stream as one batch.
+pub(super) fn read(body: &[u8]) -> Result<RecordBatch, RowsError> {
+    // arrow-ipc panics on some damaged streams instead of refusing them.
+    let read = catch_unwind(AssertUnwindSafe(|| read_batches(body)));
+    let batch = match read {
+        Ok(outcome) => outcome.map_err(|error| RowsError::Arrow(error.to_string()))?,
+        Err(_) => return Err(RowsError::Arrow("its parts contradict each other".to_owned())),
+    };
+    for field in batch.schema().fields() {
+        checked_name(field.name().as_bytes())?;
+    }
+    Ok(batch)
+}
+
+fn read_batches(body: &[u8]) -> Result<RecordBatch, ArrowError> {
+    let reader = StreamReader::try_new(Cursor::new(body), None)?;
+    let schema = reader.schema();
+    let batches = reader.collect::<Result<Vec<_>, _>>()?;
+    concat_batches(&schema, &batches)
+}
+
+/// Names the columns that a batch has, with the types that they get.
+pub(super) fn found(batch: &RecordBatch) -> Result<Vec<Found>, RowsError> {
+    let schema = batch.schema();
+    let fields = schema.fields().iter().zip(batch.columns());
+    let found = fields.filter(|(field, _)| *field.data_type() != DataType::Null).map(|(field, array)| {
+        let (name, data_type) = (field.name().clone(), field.data_type());
+        let problem = || format!("column `{name}` has the type {data_type}, which a dataset cannot hold");
+        let field_type = field_type(data_type).ok_or_else(|| RowsError::Arrow(problem()))?;
+        Ok(Found { name, field_type, is_complete: array.logical_null_count() == 0 })
+    });
+    found.collect()
+}
+
+fn field_type(data_type: &DataType) -> Option<FieldType> {
+    match data_type {
+        data_type if data_type.is_integer() => Some(FieldType::Integer),
+        data_type if data_type.is_floating() => Some(FieldType::Double),
+        DataType::Boolean => Some(FieldType::Boolean),
+        DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => Some(FieldType::Timestamp),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(FieldType::String),
+        DataType::Decimal128(..) | DataType::Decimal256(..) | DataType::Time32(_) | DataType::Time64(_) => {
+            Some(FieldType::String)
+        }
+        DataType::Dictionary(_, value) => field_type(value),
+        _ => None,
+    }
+}
+
+/// Turns a column into the dataset's type; rows whose value has no place there are refused.
+pub(super) fn array(
+    name: &str,
+    array: &ArrayRef,
+    wanted: FieldType,
+    refusals: &mut Refusals,
+) -> Result<ArrayRef, RowsError> {
+    let brought = field_type(array.data_type());
+    let fits = matches!(
+        (brought, wanted),
+        (_, FieldType::String)
+            | (Some(FieldType::Integer), FieldType::Double)
+            | (Some(FieldType::String), FieldType::Timestamp)
+    );
+    if brought != Some(wanted) && !fits {
+        let brought = brought.map_or_else(|| array.data_type().to_string(), |brought| brought.to_string());
+        for row in (0..array.len()).filter(|row| array.is_valid(*row)) {
+            refusals
+                .refuse(row, Reason::InvalidType, || format!("`{name}` is {brought} here and {wanted} in the dataset"));
+        }
+        return Ok(arrow_array::new_null_array(&wanted.kind().arrow(), array.len()));
+    }
+    let options = CastOptions { safe: true, ..CastOptions::default() };
+    let cast = cast_with_options(array, &wanted.kind().arrow(), &options);
+    let cast = cast.map_err(|error| RowsError::Arrow(error.to_string()))?;
+    let (had, has) = (array.logical_nulls(), cast.logical_nulls());
+    for row in 0..array.len() {
+        let was_null = had.as_ref().is_some_and(|nulls| nulls.is_null(row));
+        if !was_null && has.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+            refusals.refuse(row, Reason::OutOfRange, || format!("`{name}` has a value that is no {wanted}"));
+        }
+    }
+    Ok(cast)
+}
