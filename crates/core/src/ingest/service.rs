@@ -97,8 +97,8 @@ pub enum IngestError {
     /// Rows could not be selected.
     #[error("select the rows of new series")]
     Select(#[source] ArrowError),
-    /// The task that decodes ended early.
-    #[error("decode the request: the task ended early")]
+    /// The task that decodes, or the one that writes, ended early.
+    #[error("take the request: its task ended early")]
     Task(#[source] tokio::task::JoinError),
 }
 
@@ -189,7 +189,10 @@ impl Ingest {
                 let reservation = self.series.reserve(&found).await;
                 let ready = self.on_a_core(move || with_series(decoded, retry, reservation)).await?;
                 let (ready, reservation) = ready?;
-                self.append(ready, Some(reservation)).await
+                // A requester that leaves must not give the reservation back: the rows may be in the log already.
+                let ingest = self.clone();
+                let appended = tokio::spawn(async move { ingest.append(ready, Some(reservation)).await });
+                appended.await.map_err(IngestError::Task)?
             }
         }
     }

@@ -214,12 +214,6 @@ impl EntryList {
         Self { field, bytes: Vec::new(), entries: Vec::new(), open_key_end: 0 }
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
-        self.entries.clear();
-        self.open_key_end = 0;
-    }
-
     pub(crate) const fn len(&self) -> usize {
         self.entries.len()
     }

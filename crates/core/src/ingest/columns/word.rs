@@ -87,6 +87,10 @@ impl Word {
 
     #[inline]
     pub(crate) fn repeat(&mut self, value: &[u8], rows: usize) -> Result<(), Fault> {
+        if rows == 0 {
+            // What no row has is not checked: its rows may all have been refused for it.
+            return Ok(());
+        }
         let number = match self.numbers.last() {
             Some(&last) if self.dictionary.text(last) == value => last,
             _ => self.dictionary.number(value)?,

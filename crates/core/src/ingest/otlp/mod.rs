@@ -24,7 +24,10 @@ mod series;
 mod traces;
 mod value;
 
-use arrow_array::{Array, ArrayRef, RecordBatch};
+#[cfg(test)]
+mod tests;
+
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, SchemaRef};
 use tidegate_model::limits::{REQUEST_EXPANDED_BYTES_MAX, REQUEST_INFLATED_BYTES_MAX, REQUEST_ROWS_MAX};
 use tidegate_model::{ErrorKind, Signal, TableName, TableSpec, UnixNanos, partition_day};
