@@ -27,5 +27,8 @@ mod registry;
 mod rejection;
 mod service;
 
+#[cfg(test)]
+mod tests;
+
 pub use rejection::{Reason, Rejection, Rejections};
 pub use service::{Admitted, Encoding, Ingest, IngestError, OtlpRequest};

@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         let first = self.body[self.at];
-        if first < 0x80 && first >= 8 {
+        if (8..0x80).contains(&first) {
             self.at += 1;
             return Ok(Some(u32::from(first)));
         }

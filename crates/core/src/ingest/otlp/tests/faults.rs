@@ -135,7 +135,7 @@ fn fields_may_come_in_any_order_and_the_last_one_counts() {
             w.message(1, |w| w.bytes(1, b"scope"));
         });
         w.message(1, |w| w.uint(2, 5));
-        w.message(1, |w| attribute_of_resource(w));
+        w.message(1, attribute_of_resource);
     });
     let rows = Row::all(&decoded(Signal::Logs, &w.into_bytes()).rows[0].rows);
     assert_eq!(rows[0].text("event_name"), "last");
