@@ -5,6 +5,7 @@
 mod client;
 mod config;
 mod doctor;
+mod ingest;
 mod query;
 mod serve;
 mod settings;
@@ -30,6 +31,8 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(serve::ServeArgs),
+    /// Send files of rows (NDJSON, CSV, Parquet) into a dataset
+    Ingest(ingest::IngestArgs),
     /// Ask in SQL, over stored and hot rows
     Query(query::QueryArgs),
     /// Print how many rows came, and where they are
@@ -49,6 +52,7 @@ async fn main() -> ExitCode {
     let environment: BTreeMap<String, String> = std::env::vars().collect();
     let outcome = match Cli::parse().command {
         Command::Serve(args) => serve::run(args, &environment).await,
+        Command::Ingest(args) => ingest::run(args).await,
         Command::Query(args) => query::run(args).await,
         Command::Ledger(args) => verify::ledger(args).await,
         Command::Verify(args) => verify::verify(args).await,

@@ -216,3 +216,6 @@ pub const SQL_BODY_BYTES_MAX: usize = 1 << 20;
 
 /// Rows times columns of one request of rows: absent values cost memory too, up to 8 bytes each, so 512 MiB.
 pub const REQUEST_CELLS_MAX: usize = 64 << 20;
+
+/// How long a query waits for the tables of a ClickHouse that is starting (milliseconds); the embedded one needs half a second.
+pub const SCHEMA_WAIT_MS: u64 = 10_000;

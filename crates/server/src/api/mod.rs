@@ -5,10 +5,12 @@
 //! | `sql.rs` | `/sql/read` |
 //! | `sql_parameters.rs` | its parameters, read without any I/O |
 //! | `ledger.rs` | `/ledger`, `/verify`, `/datasets` |
+//! | `rows.rs` | `/datasets/{slug}/ingest` |
 //! | `health.rs` | `/health`, `/ready`, `/metrics` |
 
 mod health;
 mod ledger;
+mod rows;
 mod sql;
 pub(crate) mod sql_parameters;
 
@@ -33,6 +35,7 @@ pub(crate) fn router(stages: Stages) -> Router {
         .route("/ledger", get(ledger::ledger))
         .route("/verify", post(ledger::verify))
         .route("/datasets", get(ledger::datasets))
+        .route("/datasets/{slug}/ingest", post(rows::ingest))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .route("/metrics", get(health::metrics))

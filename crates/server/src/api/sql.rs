@@ -6,18 +6,20 @@ use axum::response::Response;
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tidegate_core::query::{Format, Freshness, ReadAnswer, ReadRequest};
-use tidegate_model::limits::SQL_BODY_BYTES_MAX;
+use tidegate_model::ErrorKind;
+use tidegate_model::limits::{SCHEMA_WAIT_MS, SQL_BODY_BYTES_MAX};
 
 use super::sql_parameters::parse;
 use crate::body;
 use crate::errors::{Failure, chain};
-use crate::stages::Stages;
+use crate::stages::{SchemaState, Stages};
 
 /// Answers `GET|POST /sql/read`.
 pub(super) async fn read(State(stages): State<Stages>, request: Request) -> Response {
     let (began, id) = (Instant::now(), stages.request_id());
     let outcome = async {
         let read = asked(request, &id).await?;
+        tables_are_there(&stages).await?;
         Ok::<_, Failure>(stages.query.read(read).await?)
     };
     match outcome.await {
@@ -30,6 +32,20 @@ pub(super) async fn read(State(stages): State<Stages>, request: Request) -> Resp
             failure.answer(&id)
         }
     }
+}
+
+/// Waits for the tables of a ClickHouse that is starting; a query before them would say that they do not exist.
+async fn tables_are_there(stages: &Stages) -> Result<(), Failure> {
+    let mut schema = stages.schema.clone();
+    let made = schema.wait_for(|state| *state == SchemaState::Current);
+    if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(SCHEMA_WAIT_MS), made).await {
+        return Ok(());
+    }
+    let why = match &*stages.schema.borrow() {
+        SchemaState::Failed(why) => why.clone(),
+        SchemaState::Waiting | SchemaState::Current => "it has not answered yet".to_owned(),
+    };
+    Err(Failure::new(ErrorKind::Unavailable, format!("ClickHouse is not ready for queries: {why}")))
 }
 
 async fn asked(request: Request, id: &str) -> Result<ReadRequest, Failure> {

@@ -53,7 +53,7 @@ async fn admit(stages: &Stages, export: Export) -> Result<Admitted, Failure> {
 }
 
 /// Inflates off the async workers.
-async fn inflated(compression: inflate::Compression, body: Bytes) -> Result<Bytes, Failure> {
+pub(crate) async fn inflated(compression: inflate::Compression, body: Bytes) -> Result<Bytes, Failure> {
     let inflated =
         tokio::task::spawn_blocking(move || inflate::inflate(compression, &body, REQUEST_INFLATED_BYTES_MAX)).await;
     match inflated {
@@ -76,7 +76,7 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Fai
 }
 
 /// Tells which compression a header names.
-fn compression_named(name: &str) -> Result<inflate::Compression, Failure> {
+pub(crate) fn compression_named(name: &str) -> Result<inflate::Compression, Failure> {
     match name.trim().to_ascii_lowercase().as_str() {
         "" | "identity" => Ok(inflate::Compression::None),
         "gzip" | "x-gzip" => Ok(inflate::Compression::Gzip),

@@ -1,0 +1,177 @@
+//! `tidegate ingest`: files of rows into a dataset.
+//!
+//! A file is sent in pieces. Each piece has an idempotency key made of the file and the piece's place, so an ingest
+//! that was interrupted can be run again at once: what arrived before is not stored a second time.
+//!
+//! | file | does |
+//! |---|---|
+//! | `mod.rs` | sends pieces, shows progress, sums up |
+//! | `pieces.rs` | cuts NDJSON, CSV and Parquet files into pieces |
+
+mod pieces;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use reqwest::Method;
+use serde::Deserialize;
+
+use crate::client::{Client, ClientError};
+use pieces::{Piece, Pieces};
+
+/// Refused rows that are shown for each file; all are counted.
+const REJECTIONS_SHOWN_MAX: usize = 10;
+
+/// Pauses after a refusal for lack of room: about a minute in all, then a person decides.
+const BUSY_PAUSES_MS: [u64; 8] = [250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 20_000];
+
+/// What `tidegate ingest` is told.
+#[derive(Debug, Args)]
+pub(crate) struct IngestArgs {
+    /// Files of rows
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// The dataset; made with the first rows
+    #[arg(long, short, value_name = "SLUG")]
+    dataset: String,
+    /// How the files are written; without it, their names tell
+    #[arg(long, short, value_enum)]
+    format: Option<FileFormat>,
+    /// The server's address
+    #[arg(long, env = "TIDEGATE_URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+}
+
+/// The forms of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FileFormat {
+    /// One JSON object a line (.ndjson, .jsonl)
+    Ndjson,
+    /// Comma-separated values with a header (.csv)
+    Csv,
+    /// Parquet (.parquet)
+    Parquet,
+}
+
+/// The server's answer to one piece.
+#[derive(Debug, Default, Deserialize)]
+struct Admitted {
+    accepted: u64,
+    rejected: u64,
+    #[serde(default)]
+    rejections: Vec<Rejection>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Rejection {
+    index: u64,
+    detail: String,
+}
+
+/// What became of one file.
+#[derive(Debug, Default)]
+struct Outcome {
+    accepted: u64,
+    rejected: u64,
+    shown: Vec<String>,
+}
+
+/// Sends every file; the first that cannot be read or sent ends the run.
+pub(crate) async fn run(args: IngestArgs) -> anyhow::Result<()> {
+    let client = Client::new(&args.url)?;
+    let mut rejected = 0;
+    for file in &args.files {
+        let format = args.format.map_or_else(|| format_of(file), Ok)?;
+        let outcome = send_file(&client, &args.dataset, file, format).await;
+        let outcome = outcome.with_context(|| format!("ingest {}", file.display()))?;
+        println!("{}: {} rows accepted, {} rejected", file.display(), outcome.accepted, outcome.rejected);
+        for line in &outcome.shown {
+            println!("  {line}");
+        }
+        rejected += outcome.rejected;
+    }
+    if rejected > 0 {
+        bail!("{rejected} rows were rejected; all others are durable\n  mend those rows and send them alone");
+    }
+    Ok(())
+}
+
+fn format_of(file: &Path) -> anyhow::Result<FileFormat> {
+    let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    match extension.to_ascii_lowercase().as_str() {
+        "ndjson" | "jsonl" | "json" => Ok(FileFormat::Ndjson),
+        "csv" => Ok(FileFormat::Csv),
+        "parquet" | "pq" => Ok(FileFormat::Parquet),
+        _ => bail!(
+            "the name of {} does not tell its format\n  name it with --format ndjson, csv or parquet",
+            file.display()
+        ),
+    }
+}
+
+async fn send_file(client: &Client, dataset: &str, file: &Path, format: FileFormat) -> anyhow::Result<Outcome> {
+    let identity = identity(file)?;
+    let mut pieces = Pieces::open(file, format)?;
+    let progress = progress_bar(pieces.length());
+    let mut outcome = Outcome::default();
+    let mut first_row = 0;
+    while let Some(piece) = pieces.next_piece()? {
+        let key = format!("{identity}:{dataset}:{first_row}");
+        let (rows, done) = (piece.rows, piece.done);
+        let admitted = send_piece(client, dataset, piece, &key).await?;
+        outcome.accepted += admitted.accepted;
+        outcome.rejected += admitted.rejected;
+        let room = REJECTIONS_SHOWN_MAX.saturating_sub(outcome.shown.len());
+        let listed = admitted.rejections.iter().take(room);
+        outcome.shown.extend(listed.map(|row| format!("row {}: {}", first_row + row.index + 1, row.detail)));
+        first_row += rows;
+        progress.set_position(done);
+        progress.set_message(format!("{first_row} rows"));
+    }
+    progress.finish_and_clear();
+    Ok(outcome)
+}
+
+/// Names a file by what changes when it is written to.
+fn identity(file: &Path) -> anyhow::Result<String> {
+    let metadata = std::fs::metadata(file).context("open the file")?;
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    // A header takes visible ASCII only.
+    let name: String = name.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).take(60).collect();
+    Ok(format!("file:{name}:{}:{}", metadata.len(), modified.as_nanos()))
+}
+
+/// Sends one piece; waits and tries again while the server has no room.
+async fn send_piece(client: &Client, dataset: &str, piece: Piece, key: &str) -> anyhow::Result<Admitted> {
+    let body = bytes::Bytes::from(piece.body);
+    let mut pauses = BUSY_PAUSES_MS.into_iter();
+    loop {
+        let request = client
+            .request(Method::POST, &format!("/datasets/{dataset}/ingest"))
+            .header("content-type", piece.content_type)
+            .header("idempotency-key", key)
+            .body(body.clone());
+        match client.send(request).await {
+            Ok(answer) => {
+                let told = answer.bytes().await.context("read the server's answer")?;
+                return serde_json::from_slice(&told).context("read the server's answer");
+            }
+            Err(ClientError::Refused { status: 429 | 503, .. }) if pauses.len() > 0 => {
+                let pause = pauses.next().unwrap_or_default();
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A bar over the file's bytes (rows for Parquet); it is drawn on a terminal only.
+fn progress_bar(length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar:.cyan} {percent:>3} %  {msg}, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style).with_message("0 rows")
+}
