@@ -17,12 +17,9 @@ build: libchdb ## Builds tidegate and tidegate-engine in release mode.
 libchdb: ## Fetches the embedded ClickHouse into lib/ through npm, pinned and checked.
 	@scripts/get-libchdb.sh lib
 
-# The black-box tests start the engine that lies beside `tidegate`, so both are built first.
+# `cargo test` builds the two programs as well: the tests start the real ones.
 test: libchdb ## Runs every test.
-	cargo build --workspace --locked
-	if cargo nextest --version >/dev/null 2>&1; \
-	  then cargo nextest run --workspace --locked && cargo test --workspace --locked --doc; \
-	  else cargo test --workspace --locked; fi
+	cargo test --workspace --locked
 	crates/chdb/tests/clients/run.sh
 
 lint: ## Checks format, lints and the rules of the tree.

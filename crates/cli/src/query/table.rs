@@ -87,15 +87,13 @@ mod tests {
             r#"{"meta":[{"name":"service","type":"String"},{"name":"rows","type":"UInt64"}],
                 "data":[["shop","12"],["a\u001b[31m","7"],[null,"1"]],"rows":3}"#,
             &expect![[r#"
-                ──────────────────
-                 service     rows 
-                ══════════════════
-                 shop          12 
-                ──────────────────
-                 a�[31m         7 
-                ──────────────────
-                 NULL           1 
-                ──────────────────
+                ┌────────────────┐
+                │ service   rows │
+                ╞════════════════╡
+                │ shop        12 │
+                │ a�[31m       7 │
+                │ NULL         1 │
+                └────────────────┘
                 3 rows (replica-only)
             "#]],
         );

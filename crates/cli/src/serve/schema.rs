@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use tidegate_core::batch::{BatchOptions, Batcher, States};
+use tidegate_core::buffer::Buffer;
 use tidegate_core::store::Store;
+use tidegate_model::limits::STOP_FLUSH_MS;
 use tidegate_server::SchemaState;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -13,7 +15,9 @@ use crate::settings::Settings;
 const RETRY: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
-/// Makes the tables once ClickHouse answers, then moves batches; returns the mover, or nothing when stopped before.
+/// Makes the tables once ClickHouse answers, then moves batches.
+///
+/// Returns the mover; or nothing when the server was stopped, and ClickHouse did not answer within the time of a flush.
 pub(super) fn bring_up(
     parts: &Parts,
     settings: &Settings,
@@ -36,7 +40,7 @@ pub(super) fn bring_up(
     tokio::spawn(async move {
         tokio::select! {
             () = migrate(&states.store, &state) => {}
-            () = async { drop(stop.wait_for(|stop| *stop).await) } => return None,
+            () = given_up(&mut stop, &states.buffer) => return None,
         }
         match Batcher::start(states, options).await {
             Ok(batcher) => Some(batcher),
@@ -48,6 +52,14 @@ pub(super) fn bring_up(
             }
         }
     })
+}
+
+/// Waits until there is no sense in waiting for ClickHouse any more: stopped, and nothing to flush or no time left.
+async fn given_up(stop: &mut watch::Receiver<bool>, buffer: &Buffer) {
+    drop(stop.wait_for(|stop| *stop).await);
+    if buffer.status().iter().any(|tail| tail.head > tail.stored) {
+        tokio::time::sleep(Duration::from_millis(STOP_FLUSH_MS)).await;
+    }
 }
 
 async fn migrate(store: &Store, state: &watch::Sender<SchemaState>) {

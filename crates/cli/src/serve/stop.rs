@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tidegate_core::batch::Batcher;
@@ -60,8 +60,10 @@ async fn go_down(way_down: WayDown) {
     if let Some(telemetry) = telemetry {
         ended("the own telemetry", telemetry.await);
     }
+    let began = Instant::now();
     if let Ok(Some(batcher)) = batches.await {
-        for left in batcher.stop(Duration::from_millis(STOP_FLUSH_MS)).await {
+        let limit = Duration::from_millis(STOP_FLUSH_MS).saturating_sub(began.elapsed());
+        for left in batcher.stop(limit).await {
             let reason = left.reason.as_deref().unwrap_or("no time");
             tracing::warn!(table = %left.table, rows = left.rows, reason, "rows stay in the log until the next start");
         }

@@ -121,7 +121,7 @@ mod tests {
             ]],
         );
         let bytes = success(Encoding::Protobuf, Signal::Traces, &admitted);
-        assert_eq!(&bytes[..6], [0x0a, 0x2a, 0x08, 0x01, 0x12, 0x26]);
+        assert_eq!(&bytes[..6], [0x0a, 0x2b, 0x08, 0x01, 0x12, 0x27]);
     }
 
     #[test]
