@@ -14,6 +14,7 @@ async fn writes_are_ready_without_clickhouse_and_the_answer_says_how_it_is() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_query_without_clickhouse_is_an_error_and_never_an_empty_answer() {
     let house = House::open().await;
+    house.tables_are_made();
     let (status, answer) = house.get("/sql/read?query=SELECT+count()+FROM+logs").await;
     assert!(matches!(status, 503 | 504), "{status} {answer}");
     assert!(answer["error"]["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{answer}");
@@ -23,6 +24,7 @@ async fn a_query_without_clickhouse_is_an_error_and_never_an_empty_answer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_requests_are_told_what_is_wrong() {
     let house = House::open().await;
+    house.tables_are_made();
     for (path, expected_status, part) in [
         ("/sql/read", 400, "no SQL"),
         ("/sql/read?query=DROP+TABLE+logs", 400, "this statement writes"),

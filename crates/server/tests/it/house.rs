@@ -23,7 +23,7 @@ pub(crate) struct House {
     pub(crate) client: reqwest::Client,
     serving: JoinHandle<()>,
     stop: watch::Sender<bool>,
-    _schema: watch::Sender<SchemaState>,
+    schema: watch::Sender<SchemaState>,
     _folder: TempDir,
 }
 
@@ -44,7 +44,12 @@ impl House {
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(serve(stages, listeners, ServerOptions::default(), stopped));
         let client = reqwest::Client::new();
-        Self { http, otlp_http, otlp_grpc, client, serving, stop, _schema: schema, _folder: folder }
+        Self { http, otlp_http, otlp_grpc, client, serving, stop, schema, _folder: folder }
+    }
+
+    /// Lets queries pass to a ClickHouse that then does not answer.
+    pub(crate) fn tables_are_made(&self) {
+        self.schema.send_replace(SchemaState::Current);
     }
 
     /// Asks the main API for JSON.
