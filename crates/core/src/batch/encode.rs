@@ -13,7 +13,7 @@ use tidegate_model::limits::BATCH_PIECE_BYTES;
 use tidegate_model::{BatchId, PartitionDay, SeqRange, TableSpec};
 
 use super::BatchError;
-use crate::buffer::Cut;
+use crate::buffer::{Cut, unify};
 
 /// The rows of one insert: one partition, one set of columns.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(super) struct Encoded {
     pub(super) unique_keys: Vec<u64>,
 }
 
-/// Splits a cut by partition, numbers its rows, and encodes it chunk by chunk: dictionaries stay as they came.
+/// Splits a cut by partition, numbers its rows, and encodes it, small chunks put together.
 pub(super) fn encode(cut: &Cut, id: &BatchId, spec: &TableSpec) -> Result<Encoded, BatchError> {
     let mut streams: BTreeMap<(PartitionDay, usize), Stream> = BTreeMap::new();
     let mut schemas: Vec<SchemaRef> = Vec::new();
@@ -54,7 +54,7 @@ pub(super) fn encode(cut: &Cut, id: &BatchId, spec: &TableSpec) -> Result<Encode
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(fresh) => fresh.insert(Stream::new(&rows)?),
             };
-            stream.write(&rows)?;
+            stream.push(rows)?;
         }
     }
     let mut partitions: Vec<_> = streams.keys().map(|(partition, _)| *partition).collect();
@@ -68,21 +68,35 @@ pub(super) fn encode(cut: &Cut, id: &BatchId, spec: &TableSpec) -> Result<Encode
     Ok(Encoded { parts: parts.collect::<Result<_, BatchError>>()?, partitions, unique_keys })
 }
 
+/// Rows of small requests are put together up to this many: each record batch of its own takes the engine about
+/// 0.4 ms, however few its rows.
+const GATHERED_ROWS: usize = 8_192;
+
 /// One Arrow stream in the making, taken out in pieces so that no buffer is ever copied to grow.
 struct Stream {
     writer: StreamWriter<Vec<u8>>,
     pieces: Vec<Bytes>,
+    gathered: Vec<RecordBatch>,
+    gathered_rows: usize,
 }
 
 impl Stream {
     fn new(rows: &RecordBatch) -> Result<Self, ArrowError> {
         let options = IpcWriteOptions::try_new(8, false, arrow_ipc::MetadataVersion::V5)?;
         let writer = StreamWriter::try_new_with_options(Vec::new(), &rows.schema(), options)?;
-        Ok(Self { writer, pieces: Vec::new() })
+        Ok(Self { writer, pieces: Vec::new(), gathered: Vec::new(), gathered_rows: 0 })
     }
 
-    fn write(&mut self, rows: &RecordBatch) -> Result<(), ArrowError> {
-        self.writer.write(rows)?;
+    fn push(&mut self, rows: RecordBatch) -> Result<(), ArrowError> {
+        self.gathered_rows += rows.num_rows();
+        self.gathered.push(rows);
+        if self.gathered_rows >= GATHERED_ROWS { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), ArrowError> {
+        self.gathered_rows = 0;
+        let rows = unify(&std::mem::take(&mut self.gathered))?;
+        self.writer.write(&rows)?;
         if self.writer.get_ref().len() >= BATCH_PIECE_BYTES {
             let next = Vec::with_capacity(self.writer.get_ref().capacity());
             self.pieces.push(std::mem::replace(self.writer.get_mut(), next).into());
@@ -91,6 +105,9 @@ impl Stream {
     }
 
     fn finish(mut self) -> Result<Vec<Bytes>, ArrowError> {
+        if !self.gathered.is_empty() {
+            self.write()?;
+        }
         self.writer.finish()?;
         self.pieces.push(self.writer.into_inner()?.into());
         Ok(self.pieces)
