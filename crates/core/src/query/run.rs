@@ -18,6 +18,10 @@ use crate::buffer::TableTail;
 use crate::catalog::Dataset;
 use crate::store::{External, Select, StoreError};
 
+/// ClickHouse's numbers for a column or table that is not there: `NO_SUCH_COLUMN_IN_TABLE`, `UNKNOWN_IDENTIFIER`,
+/// `UNKNOWN_TABLE`.
+const MAY_LACK_TABLE: [i32; 3] = [16, 47, 60];
+
 type Body = BoxStream<'static, Result<Bytes, StoreError>>;
 
 impl Query {
@@ -35,7 +39,21 @@ impl Query {
             self.wait_for(&wanted, deadline).await?;
         }
         let run = Run { query: self, request: &request, plan: &plan, named: &named, limit, deadline };
-        run.until_it_answers().await
+        match run.until_it_answers().await {
+            Err(QueryError::Engine { code, .. }) if MAY_LACK_TABLE.contains(&code) && !datasets.is_empty() => {
+                self.make_tables(&datasets).await?;
+                run.until_it_answers().await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Makes the tables and columns that ClickHouse lacks: rows of a dataset may be asked for before their first batch.
+    async fn make_tables(&self, datasets: &[Dataset]) -> Result<(), QueryError> {
+        for dataset in datasets {
+            self.store.ensure_table(&dataset.spec).await.map_err(QueryError::Store)?;
+        }
+        Ok(())
     }
 
     /// Looks the datasets up whose tables the SQL may name; most reads name none and ask nothing.

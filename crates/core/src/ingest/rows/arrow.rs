@@ -1,7 +1,8 @@
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch, make_array};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_ipc::reader::StreamReader;
 use arrow_schema::{ArrowError, DataType};
@@ -85,9 +86,7 @@ pub(super) fn array(
         }
         return Ok(arrow_array::new_null_array(&wanted.kind().arrow(), array.len()));
     }
-    let options = CastOptions { safe: true, ..CastOptions::default() };
-    let cast = cast_with_options(array, &wanted.kind().arrow(), &options);
-    let cast = cast.map_err(|error| RowsError::Arrow(error.to_string()))?;
+    let cast = cast(array, &wanted.kind().arrow()).map_err(|error| RowsError::Arrow(error.to_string()))?;
     let (had, has) = (array.logical_nulls(), cast.logical_nulls());
     for row in 0..array.len() {
         let was_null = had.as_ref().is_some_and(|nulls| nulls.is_null(row));
@@ -96,4 +95,46 @@ pub(super) fn array(
         }
     }
     Ok(cast)
+}
+
+/// Casts a column; what has no place in the wanted type becomes null.
+///
+/// The name of a time zone says how a reader sees a time, the values count from 1970 in UTC whatever it is. So it is
+/// left out of the cast, which would otherwise need a table of all zones.
+fn cast(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
+    let array = match array.data_type() {
+        DataType::Timestamp(unit, Some(_)) => {
+            let bare = array.to_data().into_builder().data_type(DataType::Timestamp(*unit, None));
+            make_array(bare.build()?)
+        }
+        _ => Arc::clone(array),
+    };
+    let options = CastOptions { safe: true, ..CastOptions::default() };
+    let DataType::Timestamp(unit, Some(zone)) = wanted else { return cast_with_options(&array, wanted, &options) };
+    let times = cast_with_options(&array, &DataType::Timestamp(*unit, None), &options)?;
+    let zoned = times.to_data().into_builder().data_type(DataType::Timestamp(*unit, Some(Arc::clone(zone))));
+    Ok(make_array(zoned.build()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::TimestampNanosecondType;
+    use arrow_array::{StringArray, TimestampMillisecondArray};
+
+    use super::*;
+
+    fn check(column: ArrayRef) {
+        let times = cast(&column, &FieldType::Timestamp.kind().arrow()).expect("a time");
+        assert_eq!(*times.data_type(), FieldType::Timestamp.kind().arrow());
+        assert_eq!(times.as_primitive::<TimestampNanosecondType>().values()[..], [1_500_000_000]);
+    }
+
+    #[test]
+    fn times_are_the_same_instant_in_every_zone() {
+        for zone in [None, Some("UTC"), Some("+02:00"), Some("Europe/Lisbon")] {
+            check(Arc::new(TimestampMillisecondArray::from(vec![1_500]).with_timezone_opt(zone)));
+        }
+        check(Arc::new(StringArray::from(vec!["1970-01-01T02:00:01.5+02:00"])));
+    }
 }
