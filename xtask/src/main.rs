@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `ci.rs` | runs every check, the same on a laptop and in CI |
 //! | `tidy.rs` | checks what neither rustc nor clippy knows: arrows between stages, crate borders, sizes, words |
+//! | `fuzz.rs` | builds the fuzz targets with counters on the stable compiler and runs them |
 //! | `bench.rs` | builds the release binaries and hands over to `crates/load` |
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
@@ -12,12 +13,14 @@ use std::process::{Command, ExitCode};
 
 mod bench;
 mod ci;
+mod fuzz;
 mod tidy;
 
 const USAGE: &str = "usage: cargo xtask <command>
   ci            fmt, clippy, tidy, test, docs, deny: everything that must pass before a change lands
   tidy          arrows between stages, crate borders, file sizes, words
-  bench [...]   the load generator against the release binaries; `cargo xtask bench --help` names its filters";
+  bench [...]   the load generator against the release binaries; `cargo xtask bench --help` names its filters
+  fuzz [...]    whatever decodes bytes or text; `--seconds N` each (60), `--target NAME` only that one";
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
         "ci" => ci::run(),
         "tidy" => tidy::run(),
         "bench" => bench::run(&rest),
+        "fuzz" => fuzz::run(&rest),
         _ => Err(USAGE.to_owned()),
     };
     match outcome {

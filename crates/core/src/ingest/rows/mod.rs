@@ -21,6 +21,7 @@
 //! | `value.rs` | [`FieldType`]; from cells to arrays |
 //! | `schema.rs` | what a request asks of its dataset |
 //! | `refusals.rs` | which rows are refused |
+//! | `service.rs` | the whole way of a request |
 
 mod arrow;
 mod body;
@@ -31,6 +32,9 @@ mod schema;
 mod service;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::RowsError;
-pub use service::{DatasetRequest, RowsFormat};
+pub use service::{DatasetRequest, RowsFormat, dry_run};
 pub use value::FieldType;

@@ -61,9 +61,9 @@ impl Ingest {
             let stored = self.catalog.dataset(&request.slug).await?;
             let work = Arc::clone(&request);
             let planned = self.on_a_core(move || plan(&work, stored.as_ref(), received)).await??;
-            if let Some(dataset) = &planned.dataset {
-                self.check_table_is_free(dataset).await?;
-                match self.catalog.put_dataset(dataset, received).await {
+            if planned.is_changed {
+                self.check_table_is_free(&planned.dataset).await?;
+                match self.catalog.put_dataset(&planned.dataset, received).await {
                     Err(CatalogError::StaleDataset { .. }) if tries < STALE_TRIES => continue,
                     outcome => outcome?,
                 }
@@ -89,11 +89,31 @@ impl Ingest {
     }
 }
 
+/// Says what a request would make of its dataset and what it would be told, and writes nothing.
+pub fn dry_run(
+    request: &DatasetRequest,
+    stored: Option<&Dataset>,
+    received: UnixNanos,
+) -> Result<(Dataset, Admitted), RowsError> {
+    decode(request, stored, received).map(|decoded| (decoded.dataset, decoded.admitted))
+}
+
 /// Rows that are ready to be written, once their dataset is.
 struct Planned {
-    /// The dataset to write first, when it is new or changed.
-    dataset: Option<Dataset>,
+    /// The dataset as the rows need it.
+    dataset: Dataset,
+    /// It is new or changed, and written first.
+    is_changed: bool,
     ready: Ready,
+}
+
+/// A request's rows, and what they need.
+pub(super) struct Decoded {
+    pub(super) dataset: Dataset,
+    pub(super) is_changed: bool,
+    pub(super) rows: RecordBatch,
+    pub(super) retry: Option<RetryKey>,
+    pub(super) admitted: Admitted,
 }
 
 /// The rows of a request in either form.
@@ -103,31 +123,39 @@ enum Source<'a> {
 }
 
 fn plan(request: &DatasetRequest, stored: Option<&Dataset>, received: UnixNanos) -> Result<Planned, RowsError> {
+    let Decoded { dataset, is_changed, rows, retry, admitted } = decode(request, stored, received)?;
+    let table = dataset.spec.name.clone();
+    let rejected = admitted.rejected.total();
+    let rejected = if rejected > 0 { vec![(table.clone(), rejected)] } else { Vec::new() };
+    let has_something = admitted.accepted > 0 || retry.is_some();
+    let rows = if admitted.accepted > 0 { vec![Rows { table, rows }] } else { Vec::new() };
+    let write = has_something.then(|| Write::new(rows, retry, answer::told(&admitted)));
+    Ok(Planned { dataset, is_changed, ready: Ready { write, admitted, rejected } })
+}
+
+pub(super) fn decode(
+    request: &DatasetRequest,
+    stored: Option<&Dataset>,
+    received: UnixNanos,
+) -> Result<Decoded, RowsError> {
     if request.body.len() > REQUEST_INFLATED_BYTES_MAX {
         let problem = format!("{} bytes; {REQUEST_INFLATED_BYTES_MAX} are allowed", request.body.len());
         return Err(RowsError::Body { field: "body", problem });
     }
-    let (body, mut source, mut refusals) = read(request)?;
+    let (body, source, mut refusals) = read(request)?;
+    let retry = retry_of(request, &body)?;
     let found = source.found(&refusals)?;
     let Needed { dataset, is_changed } = schema::needed(&request.slug, stored, body.schema.as_deref(), &found)?;
     let (rows, columns) = (refusals.rows(), dataset.spec.columns.len());
     if rows.saturating_mul(columns) > REQUEST_CELLS_MAX {
         return Err(RowsError::TooManyCells { rows, columns });
     }
-    let batch = source.batch(&dataset, &body.partition_key, received, &mut refusals)?;
-
-    let accepted = batch.num_rows() as u64;
-    let rejected = refusals.into_rejections();
-    let table = dataset.spec.name.clone();
-    let retry = retry_of(request, &body)?;
-    let rejected_rows = (rejected.total() > 0).then(|| (table.clone(), rejected.total()));
-    let admitted = Admitted { accepted, rejected, ..Admitted::default() };
-    let rows = if accepted > 0 { vec![Rows { table, rows: batch }] } else { Vec::new() };
-    let must_write = is_changed && (accepted > 0 || body.schema.is_some());
-    let has_something = accepted > 0 || retry.is_some();
-    let write = has_something.then(|| Write::new(rows, retry, answer::told(&admitted)));
-    let ready = Ready { write, admitted, rejected: rejected_rows.into_iter().collect() };
-    Ok(Planned { dataset: must_write.then_some(dataset), ready })
+    let rows = source.batch(&dataset, &body.partition_key, received, &mut refusals)?;
+    let accepted = rows.num_rows() as u64;
+    let admitted = Admitted { accepted, rejected: refusals.into_rejections(), ..Admitted::default() };
+    // Rows that were all refused leave no trace, not even a dataset.
+    let is_changed = is_changed && (accepted > 0 || body.schema.is_some());
+    Ok(Decoded { dataset, is_changed, rows, retry, admitted })
 }
 
 fn read(request: &DatasetRequest) -> Result<(Body, Source<'_>, Refusals), RowsError> {
@@ -171,7 +199,7 @@ impl Source<'_> {
 
     /// Makes the rows of the dataset's table, without the refused ones.
     fn batch(
-        &mut self,
+        &self,
         dataset: &Dataset,
         partition_key: &str,
         received: UnixNanos,

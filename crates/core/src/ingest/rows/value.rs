@@ -72,16 +72,22 @@ pub(super) fn infer(cells: &Cells<'_>, column: &CellColumn) -> Option<FieldType>
     let mut found: Option<FieldType> = None;
     for cell in &column.cells {
         let next = type_of(value(cells, *cell));
-        found = match (found, next) {
-            (None, next) => Some(next),
-            (Some(found), next) if found == next => Some(found),
-            (Some(FieldType::Integer), FieldType::Double) | (Some(FieldType::Double), FieldType::Integer) => {
-                Some(FieldType::Double)
-            }
-            _ => return Some(FieldType::String),
-        };
+        let known = found.map_or(next, |found| common(found, next));
+        if known == FieldType::String {
+            return Some(known);
+        }
+        found = Some(known);
     }
     found
+}
+
+/// Returns the narrowest type that holds the values of both.
+pub(super) fn common(one: FieldType, other: FieldType) -> FieldType {
+    match (one, other) {
+        (one, other) if one == other => one,
+        (FieldType::Integer, FieldType::Double) | (FieldType::Double, FieldType::Integer) => FieldType::Double,
+        _ => FieldType::String,
+    }
 }
 
 fn type_of(value: Value<'_>) -> FieldType {

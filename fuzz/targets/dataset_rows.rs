@@ -1,0 +1,20 @@
+//! Rows of a dataset, in every form: each is taken or refused, and what is taken fits the table.
+#![no_main]
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use tidegate_core::ingest::rows::{DatasetRequest, RowsFormat, dry_run};
+use tidegate_model::UnixNanos;
+
+const NOW: UnixNanos = UnixNanos(1_800_000_000_000_000_000);
+
+fuzz_target!(|data: &[u8]| {
+    let Some((first, body)) = data.split_first() else { return };
+    let format = [RowsFormat::Json, RowsFormat::Ndjson, RowsFormat::ArrowStream][usize::from(*first) % 3];
+    let body = Bytes::copy_from_slice(body);
+    let request = DatasetRequest { slug: "fuzzed".to_owned(), format, body, idempotency_key: None };
+    let Ok((dataset, admitted)) = dry_run(&request, None, NOW) else { return };
+    let again = dry_run(&request, Some(&dataset), NOW).expect("the dataset that the rows made takes them");
+    assert_eq!(again.1.accepted, admitted.accepted);
+    assert_eq!(again.0, dataset, "the same rows change nothing");
+});
