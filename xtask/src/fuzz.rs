@@ -15,13 +15,14 @@ const TARGETS: [(&str, u32); 5] = [
 ];
 
 /// What `cargo fuzz --sanitizer none` passes: counters at every edge, on a stable compiler.
-const COVERAGE: [&str; 6] = [
+const COVERAGE: [&str; 7] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
-    "--cfg=fuzzing",
+    "--cfg",
+    "fuzzing",
 ];
 
 const SECONDS: u64 = 60;
@@ -143,7 +144,12 @@ fn after(line: &str, mark: &str) -> Option<u64> {
 
 fn crash(target: &str, run: &Run, lines: &[String], root: &Path) -> String {
     const LINES_SHOWN: usize = 30;
-    let is_noise = |line: &&String| line.starts_with('#') || line.starts_with("INFO:") || line.starts_with("stat::");
+    let is_noise = |line: &&String| {
+        line.starts_with('#')
+            || ["INFO:", "stat::", "WARNING:", "NEW_FUNC", "MS:", "Base64:"]
+                .iter()
+                .any(|noise| line.trim_start().starts_with(noise))
+    };
     let mut shown: Vec<&str> =
         lines.iter().filter(|line| !is_noise(line)).map(String::as_str).take(LINES_SHOWN).collect();
     let input = run.reproducer.as_deref().unwrap_or("no input was written");

@@ -1,12 +1,14 @@
-use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, make_array};
+use arrow_buffer::Buffer;
 use arrow_cast::{CastOptions, cast_with_options};
-use arrow_ipc::reader::StreamReader;
-use arrow_schema::{ArrowError, DataType};
+use arrow_ipc::reader::StreamDecoder;
+use arrow_schema::{ArrowError, DataType, SchemaRef};
 use arrow_select::concat::concat_batches;
+use bytes::Bytes;
+use tidegate_model::limits::REQUEST_CELLS_MAX;
 
 use super::cells::checked_name;
 use super::error::RowsError;
@@ -16,24 +18,39 @@ use super::value::FieldType;
 use crate::ingest::Reason;
 
 /// Reads the rows of an Arrow stream as one batch.
-pub(super) fn read(body: &[u8]) -> Result<RecordBatch, RowsError> {
-    // arrow-ipc panics on some damaged streams instead of refusing them.
-    let read = catch_unwind(AssertUnwindSafe(|| read_batches(body)));
-    let batch = match read {
-        Ok(outcome) => outcome.map_err(|error| RowsError::Arrow(error.to_string()))?,
+pub(super) fn read(body: &Bytes) -> Result<RecordBatch, RowsError> {
+    // arrow-ipc panics on some damaged streams instead of refusing them: it slices by offsets that it did not check.
+    let batches = catch_unwind(AssertUnwindSafe(|| decode(body)));
+    let (schema, batches) = match batches {
+        Ok(outcome) => outcome.map_err(broken)?,
         Err(_) => return Err(RowsError::Arrow("its parts contradict each other".to_owned())),
     };
-    for field in batch.schema().fields() {
+    for field in schema.fields() {
         checked_name(field.name().as_bytes())?;
     }
-    Ok(batch)
+    // Columns of nulls, or none at all, have any number of rows without a byte.
+    let rows = batches.iter().fold(0_usize, |rows, batch| rows.saturating_add(batch.num_rows()));
+    let columns = schema.fields().len().max(1);
+    if rows.saturating_mul(columns) > REQUEST_CELLS_MAX {
+        return Err(RowsError::TooManyCells { rows, columns });
+    }
+    concat_batches(&schema, &batches).map_err(broken)
 }
 
-fn read_batches(body: &[u8]) -> Result<RecordBatch, ArrowError> {
-    let reader = StreamReader::try_new(Cursor::new(body), None)?;
-    let schema = reader.schema();
-    let batches = reader.collect::<Result<Vec<_>, _>>()?;
-    concat_batches(&schema, &batches)
+/// Decodes in place: lengths that lie cost no memory.
+fn decode(body: &Bytes) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> {
+    let mut left = Buffer::from(body.clone());
+    let (mut decoder, mut batches) = (StreamDecoder::new(), Vec::new());
+    while let Some(batch) = decoder.decode(&mut left)? {
+        batches.push(batch);
+    }
+    decoder.finish()?;
+    let schema = decoder.schema().ok_or_else(|| ArrowError::IpcError("it has no schema".to_owned()))?;
+    Ok((schema, batches))
+}
+
+fn broken(error: ArrowError) -> RowsError {
+    RowsError::Arrow(error.to_string())
 }
 
 /// Names the columns that a batch has, with the types that they get.
@@ -86,7 +103,7 @@ pub(super) fn array(
         }
         return Ok(arrow_array::new_null_array(&wanted.kind().arrow(), array.len()));
     }
-    let cast = cast(array, &wanted.kind().arrow()).map_err(|error| RowsError::Arrow(error.to_string()))?;
+    let cast = cast(array, &wanted.kind().arrow()).map_err(broken)?;
     let (had, has) = (array.logical_nulls(), cast.logical_nulls());
     for row in 0..array.len() {
         let was_null = had.as_ref().is_some_and(|nulls| nulls.is_null(row));

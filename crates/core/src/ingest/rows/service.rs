@@ -173,7 +173,7 @@ fn read(request: &DatasetRequest) -> Result<(Body, Source<'_>, Refusals), RowsEr
         }
         RowsFormat::Ndjson => cells.read_lines(),
         RowsFormat::ArrowStream => {
-            let batch = super::arrow::read(bytes)?;
+            let batch = super::arrow::read(&request.body)?;
             let mut refusals = Refusals::default();
             refusals.add_rows(batch.num_rows());
             return Ok((found, Source::Arrow(batch), refusals));

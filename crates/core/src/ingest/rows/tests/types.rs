@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, Date32Array, Decimal128Array, Float32Array, Int16Array, RecordBatch, StringViewArray, UInt64Array,
+    ArrayRef, Date32Array, Decimal128Array, Float32Array, Int16Array, NullArray, RecordBatch, StringViewArray,
+    UInt64Array,
 };
 use arrow_ipc::writer::StreamWriter;
 use expect_test::{Expect, expect};
@@ -164,6 +165,16 @@ fn arrow_columns_take_the_nearest_type() {
             take(&cut, None).map_or(true, |decoded| decoded.admitted.accepted == 2 || decoded.rows.num_rows() == 0)
         );
     }
+}
+
+#[test]
+fn rows_without_bytes_are_bounded() {
+    let nulls: ArrayRef = Arc::new(NullArray::new(1 << 40));
+    let batch = RecordBatch::try_from_iter([("n", nulls)]).unwrap();
+    let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema()).unwrap();
+    writer.write(&batch).unwrap();
+    let refused = take(&request(RowsFormat::ArrowStream, writer.into_inner().unwrap()), None).err();
+    assert_eq!(refused, Some(RowsError::TooManyCells { rows: 1 << 40, columns: 1 }));
 }
 
 #[test]
