@@ -92,7 +92,7 @@ pub(super) async fn split(lab: &Lab, name: &str, shape: Shape) -> Result<Line> {
 fn decode(signal: Signal, body: &[u8]) -> Result<Vec<Rows>> {
     let received = tidegate_model::UnixNanos(i64::try_from(tidegate_load::now_unix_nanos())?);
     let decoded = otlp::decode(signal, body, received, &|_| true)?;
-    ensure!(decoded.rejected.is_empty(), "the generator's rows are sound");
+    ensure!(decoded.rejections.total() == 0, "the generator's rows are sound");
     Ok(decoded.rows)
 }
 
