@@ -218,7 +218,7 @@ mod tests {
         check(names, "crates/core/src/a.rs", "    pub(crate) fn seal_v2() {}\n", 1);
         check(todos, "a.rs", "// TODO(#12): a reason\n", 0);
         check(todos, "a.rs", "// TODO: later\n", 1);
-        check(machine_paths, "a.md", "see /work/main\n", 1);
+        check(machine_paths, "a.md", "see /home/ada/notes\n", 1);
         check(lock_sources, "Cargo.lock", "source = \"registry+https://crates.example.com/index\"\n", 1);
         check(module_docs, "crates/core/src/query/mod.rs", "use std::fmt;\n", 1);
         check(lines, "a.rs", &"\n".repeat(601), 1);
