@@ -219,3 +219,12 @@ pub const REQUEST_CELLS_MAX: usize = 64 << 20;
 
 /// How long a query waits for the tables of a ClickHouse that is starting (milliseconds); the embedded one needs half a second.
 pub const SCHEMA_WAIT_MS: u64 = 10_000;
+
+/// Rows of a file that are read at once: enough for a request's fixed costs to vanish, and a progress bar still moves.
+pub const FILE_BATCH_ROWS: usize = 16_384;
+
+/// Bytes of an NDJSON file that are read at once.
+pub const FILE_SLICE_BYTES: usize = 4 << 20;
+
+/// The body that a piece of a file becomes; larger ones are cut, well below what a server takes.
+pub const FILE_REQUEST_BYTES_MAX: usize = 32 << 20;

@@ -2,13 +2,6 @@
 //!
 //! A file is sent in pieces. Each piece has an idempotency key made of the file and the piece's place, so an ingest
 //! that was interrupted can be run again at once: what arrived before is not stored a second time.
-//!
-//! | file | does |
-//! |---|---|
-//! | `mod.rs` | sends pieces, shows progress, sums up |
-//! | `pieces.rs` | cuts NDJSON, CSV and Parquet files into pieces |
-
-mod pieces;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -18,9 +11,12 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Method;
 use serde::Deserialize;
+use tidegate_core::ingest::rows::files::{self, FileBatch};
 
 use crate::client::{Client, ClientError};
-use pieces::{Piece, Pieces};
+
+/// What a piece of a file is sent as.
+const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 
 /// Refused rows that are shown for each file; all are counted.
 const REJECTIONS_SHOWN_MAX: usize = 10;
@@ -50,10 +46,26 @@ pub(crate) struct IngestArgs {
 pub(crate) enum FileFormat {
     /// One JSON object a line (.ndjson, .jsonl)
     Ndjson,
+    /// One JSON array of objects (.json)
+    Json,
     /// Comma-separated values with a header (.csv)
     Csv,
     /// Parquet (.parquet)
     Parquet,
+    /// Arrow IPC, as a file or as a stream (.arrow)
+    Arrow,
+}
+
+impl From<FileFormat> for files::FileFormat {
+    fn from(format: FileFormat) -> Self {
+        match format {
+            FileFormat::Ndjson => Self::Ndjson,
+            FileFormat::Json => Self::Json,
+            FileFormat::Csv => Self::Csv,
+            FileFormat::Parquet => Self::Parquet,
+            FileFormat::Arrow => Self::Arrow,
+        }
+    }
 }
 
 /// The server's answer to one piece.
@@ -84,7 +96,7 @@ pub(crate) async fn run(args: IngestArgs) -> anyhow::Result<()> {
     let client = Client::new(&args.url)?;
     let mut rejected = 0;
     for file in &args.files {
-        let format = args.format.map_or_else(|| format_of(file), Ok)?;
+        let format = args.format.map_or_else(|| format_of(file), |format| Ok(format.into()))?;
         let outcome = send_file(&client, &args.dataset, file, format).await;
         let outcome = outcome.with_context(|| format!("ingest {}", file.display()))?;
         println!("{}: {} rows accepted, {} rejected", file.display(), outcome.accepted, outcome.rejected);
@@ -99,40 +111,50 @@ pub(crate) async fn run(args: IngestArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn format_of(file: &Path) -> anyhow::Result<FileFormat> {
-    let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    match extension.to_ascii_lowercase().as_str() {
-        "ndjson" | "jsonl" | "json" => Ok(FileFormat::Ndjson),
-        "csv" => Ok(FileFormat::Csv),
-        "parquet" | "pq" => Ok(FileFormat::Parquet),
-        _ => bail!(
-            "the name of {} does not tell its format\n  name it with --format ndjson, csv or parquet",
-            file.display()
-        ),
-    }
+fn format_of(file: &Path) -> anyhow::Result<files::FileFormat> {
+    files::FileFormat::of(file).with_context(|| {
+        let path = file.display();
+        format!(
+            "the name of {path} does not tell its format\n  name it with --format ndjson, json, csv, parquet or arrow"
+        )
+    })
 }
 
-async fn send_file(client: &Client, dataset: &str, file: &Path, format: FileFormat) -> anyhow::Result<Outcome> {
+async fn send_file(client: &Client, dataset: &str, file: &Path, format: files::FileFormat) -> anyhow::Result<Outcome> {
     let identity = identity(file)?;
-    let mut pieces = Pieces::open(file, format)?;
-    let progress = progress_bar(pieces.length());
+    let path = file.to_owned();
+    let mut rows = tokio::task::spawn_blocking(move || files::open(&path, format)).await??;
+    let progress = progress_bar(rows.bytes);
     let mut outcome = Outcome::default();
-    let mut first_row = 0;
-    while let Some(piece) = pieces.next_piece()? {
-        let key = format!("{identity}:{dataset}:{first_row}");
-        let (rows, done) = (piece.rows, piece.done);
-        let admitted = send_piece(client, dataset, piece, &key).await?;
-        outcome.accepted += admitted.accepted;
-        outcome.rejected += admitted.rejected;
-        let room = REJECTIONS_SHOWN_MAX.saturating_sub(outcome.shown.len());
-        let listed = admitted.rejections.iter().take(room);
-        outcome.shown.extend(listed.map(|row| format!("row {}: {}", first_row + row.index + 1, row.detail)));
-        first_row += rows;
-        progress.set_position(done);
-        progress.set_message(format!("{first_row} rows"));
+    loop {
+        // Reading is for a thread that may block, while the answer to the last piece is looked at here.
+        let (batch, rest) = tokio::task::spawn_blocking(move || (rows.next(), rows)).await?;
+        rows = rest;
+        let Some(batch) = batch.transpose()? else { break };
+        outcome.rejected += batch.rejected.total();
+        outcome.show(batch.rejected.listed.iter().map(|row| (row.index, row.detail.as_str())));
+        progress.set_position(batch.bytes_read);
+        if let Some(first) = batch.places.first() {
+            let key = format!("{identity}:{dataset}:{first}");
+            let admitted = send_piece(client, dataset, &batch, &key).await?;
+            outcome.accepted += admitted.accepted;
+            outcome.rejected += admitted.rejected;
+            let place = |index: u64| usize::try_from(index).ok().and_then(|index| batch.places.get(index).copied());
+            let listed = admitted.rejections.iter();
+            outcome.show(listed.map(|row| (place(row.index).unwrap_or(row.index), row.detail.as_str())));
+        }
+        progress.set_message(format!("{} rows", outcome.accepted));
     }
     progress.finish_and_clear();
     Ok(outcome)
+}
+
+impl Outcome {
+    /// Keeps refused rows for the summary, while there is room.
+    fn show<'a>(&mut self, rows: impl Iterator<Item = (u64, &'a str)>) {
+        let room = REJECTIONS_SHOWN_MAX.saturating_sub(self.shown.len());
+        self.shown.extend(rows.take(room).map(|(place, detail)| format!("row {}: {detail}", place + 1)));
+    }
 }
 
 /// Names a file by what changes when it is written to.
@@ -146,13 +168,13 @@ fn identity(file: &Path) -> anyhow::Result<String> {
 }
 
 /// Sends one piece; waits and tries again while the server has no room.
-async fn send_piece(client: &Client, dataset: &str, piece: Piece, key: &str) -> anyhow::Result<Admitted> {
-    let body = bytes::Bytes::from(piece.body);
+async fn send_piece(client: &Client, dataset: &str, batch: &FileBatch, key: &str) -> anyhow::Result<Admitted> {
+    let body = bytes::Bytes::from(batch.arrow_ipc.clone());
     let mut pauses = BUSY_PAUSES_MS.into_iter();
     loop {
         let request = client
             .request(Method::POST, &format!("/datasets/{dataset}/ingest"))
-            .header("content-type", piece.content_type)
+            .header("content-type", ARROW_STREAM)
             .header("idempotency-key", key)
             .body(body.clone());
         match client.send(request).await {
@@ -169,7 +191,7 @@ async fn send_piece(client: &Client, dataset: &str, piece: Piece, key: &str) -> 
     }
 }
 
-/// A bar over the file's bytes (rows for Parquet); it is drawn on a terminal only.
+/// A bar over the file's bytes; it is drawn on a terminal only.
 fn progress_bar(length: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar:.cyan} {percent:>3} %  {msg}, {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());

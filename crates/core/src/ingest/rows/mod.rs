@@ -22,11 +22,13 @@
 //! | `schema.rs` | what a request asks of its dataset |
 //! | `refusals.rs` | which rows are refused |
 //! | `service.rs` | the whole way of a request |
+//! | `files/` | files for the command line: CSV, NDJSON, JSON, Parquet, Arrow |
 
 mod arrow;
 mod body;
 mod cells;
 mod error;
+pub mod files;
 mod refusals;
 mod schema;
 mod service;

@@ -9,7 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, TimeUnit};
 use bytes::Bytes;
 use tidegate_model::UnixNanos;
 
@@ -60,7 +60,7 @@ pub(super) fn rows_text(rows: &RecordBatch) -> String {
 /// Arrow shows moments of a named zone only with a table of all zones.
 fn shown_in_utc(array: &ArrayRef) -> ArrayRef {
     match array.data_type() {
-        DataType::Timestamp(..) => {
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
             Arc::new(array.as_primitive::<TimestampNanosecondType>().clone().with_timezone("+00:00"))
         }
         _ => Arc::clone(array),
