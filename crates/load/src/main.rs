@@ -20,7 +20,7 @@ struct Arguments {
     #[arg(long)]
     quick: bool,
 
-    /// Only lines whose name contains this; may be given several times.
+    /// Only the line of this name, or those whose name contains this; may be given several times.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
 

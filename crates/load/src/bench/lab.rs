@@ -83,6 +83,31 @@ pub(crate) async fn send_all(stack: &Stack, shape: Shape, bodies: &[Bytes], conn
     Ok(began.elapsed())
 }
 
+/// Sends each body at its due time, or as soon after as a connection is free; returns the latencies from due times.
+pub(crate) async fn send_paced(
+    stack: &Stack,
+    shape: Shape,
+    bodies: &[Bytes],
+    rows_per_second: u64,
+    connections: usize,
+) -> Result<Vec<Duration>> {
+    let between = Duration::from_secs_f64(shape.rows as f64 / rows_per_second as f64);
+    let began = tokio::time::Instant::now();
+    let latencies = std::sync::Mutex::new(Vec::with_capacity(bodies.len()));
+    let worker = async |index: usize| -> Result<()> {
+        let mut connection = connect(stack, shape).await?;
+        for (number, body) in bodies.iter().enumerate().skip(index).step_by(connections) {
+            let due = began + between.mul_f64(number as f64);
+            tokio::time::sleep_until(due).await;
+            send_one(&mut connection, shape, body).await?;
+            latencies.lock().expect("no holder panics").push(due.elapsed());
+        }
+        Ok(())
+    };
+    futures_join((0..connections).map(worker)).await?;
+    Ok(latencies.into_inner().expect("no holder panics"))
+}
+
 /// Sends one body until it is acknowledged; pressure is waited out, anything else is an error.
 pub(crate) async fn send_one(connection: &mut Connection, shape: Shape, body: &Bytes) -> Result<()> {
     loop {

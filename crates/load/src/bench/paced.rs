@@ -1,8 +1,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bytes::Bytes;
-use tidegate_load::{Encoding, Stack, Wire, process};
+use tidegate_load::{Encoding, Wire, process};
 use tidegate_model::Signal;
 
 use super::lab::{self, Lab};
@@ -22,7 +21,7 @@ pub(super) async fn latency(lab: &Lab, name: &str, shape: Shape) -> Result<Line>
     let bodies = lab::bodies(shape, rows)?;
     let (_folder, stack) = lab.start(&[]).await?;
     lab::settled(&stack).await?;
-    let mut latencies = send_paced(&stack, shape, &bodies, LATENCY_ROWS_PER_SECOND, LATENCY_CONNECTIONS).await?;
+    let mut latencies = lab::send_paced(&stack, shape, &bodies, LATENCY_ROWS_PER_SECOND, LATENCY_CONNECTIONS).await?;
     latencies.sort_unstable();
     let at = |thousandth: usize| {
         let index = (latencies.len() * thousandth / 1_000).min(latencies.len() - 1);
@@ -48,7 +47,7 @@ pub(super) async fn memory(lab: &Lab, name: &str) -> Result<Line> {
     let (mut most, mut most_anonymous) = (0, 0);
     let before = lab::used(&stack)?;
     let began = Instant::now();
-    let sending = send_paced(&stack, shape, &bodies, MEMORY_ROWS_PER_SECOND, MEMORY_CONNECTIONS);
+    let sending = lab::send_paced(&stack, shape, &bodies, MEMORY_ROWS_PER_SECOND, MEMORY_CONNECTIONS);
     tokio::pin!(sending);
     loop {
         tokio::select! {
@@ -73,29 +72,4 @@ pub(super) async fn memory(lab: &Lab, name: &str) -> Result<Line> {
         ("engine cores", cores(after.engine - before.engine)),
     ];
     Ok(Line { kind: "memory at 100 k rows/s", name: name.to_owned(), numbers })
-}
-
-/// Sends each body at its due time, or as soon after as a connection is free; returns the latencies from due times.
-async fn send_paced(
-    stack: &Stack,
-    shape: Shape,
-    bodies: &[Bytes],
-    rows_per_second: u64,
-    connections: usize,
-) -> Result<Vec<Duration>> {
-    let between = Duration::from_secs_f64(shape.rows as f64 / rows_per_second as f64);
-    let began = tokio::time::Instant::now();
-    let latencies = std::sync::Mutex::new(Vec::with_capacity(bodies.len()));
-    let worker = async |index: usize| -> Result<()> {
-        let mut connection = lab::connect(stack, shape).await?;
-        for (number, body) in bodies.iter().enumerate().skip(index).step_by(connections) {
-            let due = began + between.mul_f64(number as f64);
-            tokio::time::sleep_until(due).await;
-            lab::send_one(&mut connection, shape, body).await?;
-            latencies.lock().expect("no holder panics").push(due.elapsed());
-        }
-        Ok(())
-    };
-    lab::futures_join((0..connections).map(worker)).await?;
-    Ok(latencies.into_inner().expect("no holder panics"))
 }
