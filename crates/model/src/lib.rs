@@ -31,6 +31,6 @@ pub use ids::{BatchId, BufferId, InvalidTableName, Seq, SeqRange, TableName};
 pub use partition::{PARTITION_ODD, PartitionDay, partition_day};
 pub use retry::{RetryKey, StoredRetry};
 pub use signal::Signal;
-pub use table::{ColumnKind, ColumnSpec, TableSpec};
+pub use table::{ColumnKind, ColumnSpec, Merge, RollUp, TableSpec};
 pub use time::UnixNanos;
 pub use world::{Clock, Disk, DiskFile};

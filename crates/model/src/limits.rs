@@ -228,3 +228,35 @@ pub const FILE_SLICE_BYTES: usize = 4 << 20;
 
 /// The body that a piece of a file becomes; larger ones are cut, well below what a server takes.
 pub const FILE_REQUEST_BYTES_MAX: usize = 32 << 20;
+
+/// Names of metrics, spans and severities that the catalogue tells apart, over all signals; further ones are counted
+/// together. 8 bytes each, and far more than a fleet has: the reference asks for lists of 100,000 metrics.
+pub const CATALOG_NAMES_MAX: usize = 1 << 19;
+
+/// Services that the catalogue tells apart.
+pub const CATALOG_SERVICES_MAX: usize = 1 << 16;
+
+/// Keys of attributes, by signal and scope, that the catalogue tells apart.
+pub const CATALOG_KEYS_MAX: usize = 1 << 16;
+
+/// Values of one key whose text the catalogue keeps: nobody browses more; their number stays exact past it.
+pub const CATALOG_VALUES_PER_KEY: usize = 10_000;
+
+/// Values of all keys whose text the catalogue keeps; 16 bytes each in memory.
+pub const CATALOG_VALUES_MAX: usize = 1 << 21;
+
+/// What is kept of a value's text, in bytes: enough to know it again.
+pub const CATALOG_VALUE_BYTES: usize = 1_024;
+
+/// What is kept of a body as an example, in bytes.
+pub const CATALOG_EXAMPLE_BYTES: usize = 256;
+
+/// Rows of `catalog_signals` that one request makes; what further names, services and hours bring is counted together.
+/// A group takes about 500 bytes while the request is decoded.
+pub const CATALOG_GROUPS_PER_REQUEST: usize = 1 << 13;
+
+/// Rows of `catalog_attributes` that one request makes before further keys are counted together.
+pub const CATALOG_ATTRIBUTES_PER_REQUEST: usize = 1 << 16;
+
+/// Qualities (kinds, events, scopes, …) kept of one row of `catalog_signals` and one request.
+pub const CATALOG_FACETS_MAX: usize = 256;

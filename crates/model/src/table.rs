@@ -125,6 +125,52 @@ impl ColumnSpec {
     }
 }
 
+/// What becomes of a column when two rows with equal keys become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Merge {
+    /// Counts add up.
+    Sum,
+    /// The smaller one: a first time, or the text that comes first.
+    Min,
+    /// The larger one: a last time.
+    Max,
+    /// The items of both lists, each once.
+    Union,
+}
+
+impl Merge {
+    /// Returns the column's type in a table that ClickHouse merges.
+    #[must_use]
+    pub fn clickhouse(self, kind: &ColumnKind) -> String {
+        let function = match self {
+            Self::Sum => "sum",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Union => "groupUniqArrayArray",
+        };
+        format!("SimpleAggregateFunction({function}, {})", kind.clickhouse())
+    }
+}
+
+/// A roll-up: a table in which rows with equal keys stand for one row, whether they were merged yet or not.
+///
+/// Who reads it groups by the keys, and never relies on a merge having happened.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RollUp {
+    /// The columns that tell rows apart, in the order by which they are sorted.
+    pub keys: &'static [&'static str],
+    /// What becomes of each of the others, [`TableSpec::PARTITION`] excepted.
+    pub rules: &'static [(&'static str, Merge)],
+}
+
+impl RollUp {
+    /// Returns the rule of a column; `None` for a key.
+    #[must_use]
+    pub fn rule(&self, column: &str) -> Option<Merge> {
+        self.rules.iter().find(|(name, _)| *name == column).map(|(_, rule)| *rule)
+    }
+}
+
 /// A table's name and columns, in the order of its rows.
 ///
 /// Every table has two columns more than its rows bring: [`TableSpec::PARTITION`] is the first
@@ -138,6 +184,8 @@ pub struct TableSpec {
     pub columns: Vec<ColumnSpec>,
     /// The column, of type `UInt64`, whose value no two rows share, if the table has one.
     pub unique_key: Option<&'static str>,
+    /// How its rows merge, if they do.
+    pub roll_up: Option<&'static RollUp>,
 }
 
 impl TableSpec {
@@ -151,7 +199,7 @@ impl TableSpec {
     pub fn new(name: TableName, columns: impl IntoIterator<Item = ColumnSpec>) -> Self {
         let partition = ColumnSpec::new(Self::PARTITION, ColumnKind::Day);
         let columns = std::iter::once(partition).chain(columns).collect();
-        Self { name, columns, unique_key: None }
+        Self { name, columns, unique_key: None, roll_up: None }
     }
 
     /// Returns the Arrow schema of the rows as ingest makes them: without `_seq`.
@@ -171,5 +219,14 @@ impl TableSpec {
     #[must_use]
     pub fn column(&self, name: &str) -> Option<&ColumnSpec> {
         self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Returns the ClickHouse type of one of its columns.
+    #[must_use]
+    pub fn clickhouse(&self, column: &ColumnSpec) -> String {
+        match self.roll_up.and_then(|roll_up| roll_up.rule(&column.name)) {
+            Some(rule) => rule.clickhouse(&column.kind),
+            None => column.kind.clickhouse(),
+        }
     }
 }

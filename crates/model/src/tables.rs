@@ -13,7 +13,7 @@
 use std::sync::LazyLock;
 
 use crate::ColumnKind::{Attributes, Bool, F64, I32, I64, Labels, Text, Timestamp, U8, U32, U64, Word};
-use crate::{ColumnKind, ColumnSpec, TableSpec};
+use crate::{ColumnKind, ColumnSpec, Merge, RollUp, TableSpec};
 
 /// `service_name` of a resource that does not say its own, as OpenTelemetry SDKs write it.
 pub const UNKNOWN_SERVICE: &str = "unknown_service";
@@ -135,9 +135,106 @@ pub static METRIC_SUMMARIES: LazyLock<TableSpec> = LazyLock::new(|| {
     table("metric_summaries", point().into_iter().chain(own))
 });
 
+/// What came of each signal: a row for each metric, span name or log severity, template, service and hour.
+///
+/// `name` is the metric's or the span's name, or the log's severity (`UNSET` where it has none).
+pub static CATALOG_SIGNALS: LazyLock<TableSpec> = LazyLock::new(|| {
+    static ROLL_UP: RollUp = RollUp {
+        keys: &["signal", "name", "template_id", "service_name", "hour"],
+        rules: &[
+            ("records", Merge::Sum),
+            ("bytes", Merge::Sum),
+            ("first_timestamp", Merge::Min),
+            ("last_timestamp", Merge::Max),
+            ("series", Merge::Union),
+            ("facets", Merge::Union),
+            ("example", Merge::Min),
+            ("dropped_attributes", Merge::Sum),
+            ("dropped_attributes_max", Merge::Max),
+            ("dropped_attributes_records", Merge::Sum),
+            ("dropped_events", Merge::Sum),
+            ("dropped_events_max", Merge::Max),
+            ("dropped_events_records", Merge::Sum),
+            ("dropped_links", Merge::Sum),
+            ("dropped_links_max", Merge::Max),
+            ("dropped_links_records", Merge::Sum),
+        ],
+    };
+    let own = [
+        ("signal", Word), // logs, traces, metrics
+        ("name", Word),
+        ("template_id", U64), // of its row in `log_templates`; 0 where there is none
+        ("service_name", Word),
+        ("hour", Timestamp), // the hour's beginning
+        ("records", U64),    // log records, spans, data points
+        ("bytes", U64),      // of names, bodies and attributes, as text
+        ("first_timestamp", Timestamp),
+        ("last_timestamp", Timestamp),
+        ("series", list(U64)),  // the fingerprints of a metric's series
+        ("facets", list(Text)), // `kind:SERVER`, `status:ERROR`, `event:exception`, `scope:name@version`, …
+        ("example", Text),      // the beginning of a body
+        ("dropped_attributes", U64),
+        ("dropped_attributes_max", U64),
+        ("dropped_attributes_records", U64),
+        ("dropped_events", U64),
+        ("dropped_events_max", U64),
+        ("dropped_events_records", U64),
+        ("dropped_links", U64),
+        ("dropped_links_max", U64),
+        ("dropped_links_records", U64),
+    ];
+    roll_up("catalog_signals", own, &ROLL_UP)
+});
+
+/// What came of each attribute: a row for each of them in each row of [`CATALOG_SIGNALS`].
+pub static CATALOG_ATTRIBUTES: LazyLock<TableSpec> = LazyLock::new(|| {
+    static ROLL_UP: RollUp = RollUp {
+        keys: &["signal", "scope", "key", "name", "template_id", "service_name", "hour"],
+        rules: &[
+            ("records", Merge::Sum),
+            ("bytes", Merge::Sum),
+            ("first_timestamp", Merge::Min),
+            ("last_timestamp", Merge::Max),
+            ("value_hashes", Merge::Union),
+        ],
+    };
+    let own = [
+        ("signal", Word),
+        ("scope", Word), // resource, scope, attribute, event, link
+        ("key", Word),
+        ("name", Word),
+        ("template_id", U64),
+        ("service_name", Word),
+        ("hour", Timestamp),
+        ("records", U64), // how often the key came
+        ("bytes", U64),   // of key and value, as text
+        ("first_timestamp", Timestamp),
+        ("last_timestamp", Timestamp),
+        ("value_hashes", list(U64)), // XXH3-64 of each distinct value's text
+    ];
+    roll_up("catalog_attributes", own, &ROLL_UP)
+});
+
+/// The text of values, of each key only the first so many.
+pub static CATALOG_VALUES: LazyLock<TableSpec> = LazyLock::new(|| {
+    static ROLL_UP: RollUp = RollUp {
+        keys: &["signal", "scope", "key", "value_hash"],
+        rules: &[("value", Merge::Min), ("first_timestamp", Merge::Min)],
+    };
+    let own = [
+        ("signal", Word),
+        ("scope", Word),
+        ("key", Word),
+        ("value_hash", U64),
+        ("value", Text),
+        ("first_timestamp", Timestamp),
+    ];
+    roll_up("catalog_values", own, &ROLL_UP)
+});
+
 /// Returns every built-in table.
 #[must_use]
-pub fn all() -> [&'static TableSpec; 7] {
+pub fn all() -> [&'static TableSpec; 10] {
     [
         &LOGS,
         &SPANS,
@@ -146,6 +243,9 @@ pub fn all() -> [&'static TableSpec; 7] {
         &METRIC_HISTOGRAMS,
         &METRIC_EXPONENTIAL_HISTOGRAMS,
         &METRIC_SUMMARIES,
+        &CATALOG_SIGNALS,
+        &CATALOG_ATTRIBUTES,
+        &CATALOG_VALUES,
     ]
 }
 
@@ -207,6 +307,10 @@ fn nullable(kind: ColumnKind) -> ColumnKind {
     ColumnKind::Nullable(Box::new(kind))
 }
 
+fn roll_up(name: &str, columns: impl IntoIterator<Item = Column>, rules: &'static RollUp) -> TableSpec {
+    TableSpec { roll_up: Some(rules), ..table(name, columns) }
+}
+
 fn table(name: &str, columns: impl IntoIterator<Item = Column>) -> TableSpec {
     let name = name.parse().expect("the built-in names are valid: `every_built_in_table_is_well_formed` parses them");
     TableSpec::new(name, columns.into_iter().map(|(name, kind)| ColumnSpec::new(name, kind)))
@@ -225,6 +329,16 @@ mod tests {
             assert_eq!(names.len(), spec.columns.len(), "{} names a column twice", spec.name);
             assert_eq!(spec.stored_schema().fields().len(), spec.columns.len() + 1);
             assert!(spec.column("timestamp").or(spec.column("first_timestamp")).is_some());
+            let Some(roll_up) = spec.roll_up else { continue };
+            let own =
+                spec.columns.iter().map(|column| column.name.as_str()).filter(|name| *name != TableSpec::PARTITION);
+            let ruled: Vec<_> =
+                roll_up.keys.iter().copied().chain(roll_up.rules.iter().map(|(name, _)| *name)).collect();
+            let mut own: Vec<_> = own.collect();
+            own.sort_unstable();
+            let mut sorted = ruled.clone();
+            sorted.sort_unstable();
+            assert_eq!(own, sorted, "every column of {} is a key or has a rule, once", spec.name);
         }
     }
 

@@ -13,7 +13,7 @@ use tidegate_model::limits::BATCH_PIECE_BYTES;
 use tidegate_model::{BatchId, PartitionDay, SeqRange, TableSpec};
 
 use super::BatchError;
-use crate::buffer::{Cut, unify};
+use crate::buffer::{Cut, merge, unify};
 
 /// The rows of one insert: one partition, one set of columns.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub(super) fn encode(cut: &Cut, id: &BatchId, spec: &TableSpec) -> Result<Encode
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(fresh) => fresh.insert(Stream::new(&rows)?),
             };
-            stream.push(rows)?;
+            stream.push(rows, spec)?;
         }
     }
     let mut partitions: Vec<_> = streams.keys().map(|(partition, _)| *partition).collect();
@@ -63,7 +63,7 @@ pub(super) fn encode(cut: &Cut, id: &BatchId, spec: &TableSpec) -> Result<Encode
     let parts = streams.into_iter().map(|((partition, group), stream)| {
         // Almost every batch has one set of columns; a dataset that just got another has two.
         let token = if group == 0 { format!("{id}:{partition}") } else { format!("{id}:{partition}:{group}") };
-        Ok(Part { token, spec: narrowed(spec, &schemas[group])?, arrow_stream: stream.finish()? })
+        Ok(Part { token, spec: narrowed(spec, &schemas[group])?, arrow_stream: stream.finish(spec)? })
     });
     Ok(Encoded { parts: parts.collect::<Result<_, BatchError>>()?, partitions, unique_keys })
 }
@@ -87,15 +87,18 @@ impl Stream {
         Ok(Self { writer, pieces: Vec::new(), gathered: Vec::new(), gathered_rows: 0 })
     }
 
-    fn push(&mut self, rows: RecordBatch) -> Result<(), ArrowError> {
+    fn push(&mut self, rows: RecordBatch, spec: &TableSpec) -> Result<(), ArrowError> {
         self.gathered_rows += rows.num_rows();
         self.gathered.push(rows);
-        if self.gathered_rows >= GATHERED_ROWS { self.write() } else { Ok(()) }
+        // Rows that merge are gathered whole: each that is merged here costs the engine nothing.
+        let is_full = self.gathered_rows >= GATHERED_ROWS && spec.roll_up.is_none();
+        if is_full { self.write(spec) } else { Ok(()) }
     }
 
-    fn write(&mut self) -> Result<(), ArrowError> {
+    fn write(&mut self, spec: &TableSpec) -> Result<(), ArrowError> {
         self.gathered_rows = 0;
-        let rows = unify(&std::mem::take(&mut self.gathered))?;
+        let gathered = std::mem::take(&mut self.gathered);
+        let rows = if spec.roll_up.is_some() { merge(&gathered, spec)? } else { unify(&gathered)? };
         self.writer.write(&rows)?;
         if self.writer.get_ref().len() >= BATCH_PIECE_BYTES {
             let next = Vec::with_capacity(self.writer.get_ref().capacity());
@@ -104,9 +107,9 @@ impl Stream {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Vec<Bytes>, ArrowError> {
+    fn finish(mut self, spec: &TableSpec) -> Result<Vec<Bytes>, ArrowError> {
         if !self.gathered.is_empty() {
-            self.write()?;
+            self.write(spec)?;
         }
         self.writer.finish()?;
         self.pieces.push(self.writer.into_inner()?.into());

@@ -31,6 +31,7 @@
 //! | `recovery.rs` | segments become tails, retry keys and the place to write on |
 //! | `leftovers.rs` | what is behind the last good frame: a torn tail, or damage |
 //! | `tail.rs` | [`Chunk`], one table's hot rows and watermarks |
+//! | `merge.rs` | [`merge`]: rows of a roll-up with equal keys become one |
 //! | `unify.rs` | [`unify`]: small batches become one, dictionaries included
 //! | `retries.rs` | the dedup window |
 //! | `state.rs` | what is under the one lock |
@@ -40,6 +41,7 @@
 mod error;
 mod frame;
 mod leftovers;
+mod merge;
 mod open;
 mod paths;
 mod reader;
@@ -63,6 +65,7 @@ use std::time::Duration;
 use tidegate_model::{BufferId, Seq, SeqRange, TableName};
 
 pub use error::BufferError;
+pub use merge::merge;
 pub use open::{BufferOptions, Site};
 pub use reader::{FrameReading, SegmentReading, read_segment};
 pub use recovery::{Recovery, Remembered};
@@ -163,8 +166,23 @@ impl Buffer {
     /// Closes the next cut of a table: whole requests, at least one, up to these limits; `None` when nothing is unsealed.
     #[must_use]
     pub fn seal(&self, table: &TableName, rows_max: u64, bytes_max: u64) -> Option<Cut> {
-        let (range, chunks) = self.shared.lock().tails.get_mut(table)?.seal(rows_max, bytes_max)?;
+        let mut state = self.shared.lock();
+        if state.holds.contains_key(table) {
+            return None;
+        }
+        let (range, chunks) = state.tails.get_mut(table)?.seal(rows_max, bytes_max)?;
         Some(Cut { table: table.clone(), range, chunks })
+    }
+
+    /// Keeps the next cuts of these tables from being closed until the hold is dropped; a cut that is open goes on.
+    #[must_use]
+    pub fn hold(&self, tables: Vec<TableName>) -> Hold {
+        let mut state = self.shared.lock();
+        for table in &tables {
+            *state.holds.entry(table.clone()).or_default() += 1;
+        }
+        drop(state);
+        Hold { shared: Arc::clone(&self.shared), tables }
     }
 
     /// Repeats a cut that the catalog knows from before a crash. `None`: its rows are stored already.
@@ -248,6 +266,27 @@ impl Buffer {
         match &self.shared.lock().phase {
             Phase::Poisoned(cause) => Err(BufferError::Poisoned { cause: cause.clone() }),
             Phase::Open | Phase::Closing => Ok(()),
+        }
+    }
+}
+
+/// Tables whose next cut waits; see [`Buffer::hold`].
+#[derive(Debug)]
+pub struct Hold {
+    shared: Arc<Shared>,
+    tables: Vec<TableName>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        for table in &self.tables {
+            if let Some(holds) = state.holds.get_mut(table) {
+                *holds -= 1;
+                if *holds == 0 {
+                    state.holds.remove(table);
+                }
+            }
         }
     }
 }

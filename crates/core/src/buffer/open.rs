@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex};
@@ -88,7 +89,8 @@ impl Buffer {
         let heads = tails.iter().map(|(table, tail)| (table.clone(), tail.head)).collect();
         let budgets = Budgets { hot_bytes: options.hot_tail_bytes, wal_bytes: options.wal_bytes };
         let (phase, queue, queued_bytes) = (Phase::Open, VecDeque::new(), 0);
-        let state = State { phase, queue, queued_bytes, tails, retries, segments, hot_bytes, budgets };
+        let holds = HashMap::new();
+        let state = State { phase, queue, queued_bytes, tails, retries, segments, hot_bytes, budgets, holds };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             arrived: Condvar::new(),

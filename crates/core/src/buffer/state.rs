@@ -26,6 +26,8 @@ pub(super) struct State {
     pub(super) segments: VecDeque<SegmentUse>,
     pub(super) hot_bytes: u64,
     pub(super) budgets: Budgets,
+    /// How many readers keep a table's next cut from being closed.
+    pub(super) holds: HashMap<TableName, usize>,
 }
 
 /// What may be used.

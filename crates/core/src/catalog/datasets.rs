@@ -57,6 +57,6 @@ impl Catalog {
 fn dataset((slug, version, table, columns, time_column): DatasetRow) -> Result<Dataset, CatalogError> {
     let columns: Vec<ColumnSpec> = serde_json::from_str(&columns)
         .map_err(|_| CatalogError::Corrupt { what: format!("the columns of dataset `{slug}`") })?;
-    let spec = TableSpec { name: table_name(table)?, columns, unique_key: None };
+    let spec = TableSpec { name: table_name(table)?, columns, unique_key: None, roll_up: None };
     Ok(Dataset { slug, version, spec, time_column })
 }

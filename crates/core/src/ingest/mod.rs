@@ -10,6 +10,7 @@
 //! | `registry.rs` | which series have their row |
 //! | `inflate.rs` | gzip and zstd, with a cap |
 //! | `otlp/` | OTLP protobuf, walked into columns |
+//! | `catalogue/` | what came, reduced to the rows of `catalog_…` |
 //! | `columns/` | column vectors that become Arrow arrays |
 //! | `json/` | OTLP JSON, turned into OTLP protobuf |
 //! | `rows/` | rows of datasets: JSON, NDJSON, Arrow, and files |
@@ -22,6 +23,7 @@ pub mod rows;
 pub mod wire;
 
 mod answer;
+mod catalogue;
 mod columns;
 mod registry;
 mod rejection;
@@ -30,5 +32,6 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+pub use catalogue::OVERFLOW;
 pub use rejection::{Reason, Rejection, Rejections};
 pub use service::{Admitted, Encoding, Ingest, IngestError, OtlpRequest};

@@ -16,8 +16,9 @@ use tokio::sync::Semaphore;
 use twox_hash::XxHash3_128;
 
 use super::answer;
+use super::catalogue::{Learned, Reducer, Registry};
 use super::json::{self, JsonError};
-use super::otlp::{DecodeError, Decoded, decode};
+use super::otlp::{DecodeError, Decoded, decode_counted};
 use super::registry::{Reservation, SeriesRegistry};
 use super::rows::RowsError;
 use super::{Rejection, Rejections};
@@ -97,6 +98,9 @@ pub enum IngestError {
     /// Rows could not be selected.
     #[error("select the rows of new series")]
     Select(#[source] ArrowError),
+    /// The rows of the catalogue could not be put together.
+    #[error("count the request's records for the catalogue")]
+    Catalogue(#[source] ArrowError),
     /// The task that decodes, or the one that writes, ended early.
     #[error("take the request: its task ended early")]
     Task(#[source] tokio::task::JoinError),
@@ -117,7 +121,7 @@ impl IngestError {
             Self::Buffer { error } => error.kind(),
             Self::Busy => ErrorKind::Overloaded,
             Self::Catalog(_) => ErrorKind::Unavailable,
-            Self::Select(_) | Self::Task(_) => ErrorKind::Internal,
+            Self::Select(_) | Self::Catalogue(_) | Self::Task(_) => ErrorKind::Internal,
         }
     }
 
@@ -151,6 +155,7 @@ pub struct Ingest {
     pub(super) catalog: Catalog,
     pub(super) clock: Arc<dyn Clock>,
     series: SeriesRegistry,
+    catalogue: Registry,
     /// One permit a core that may decode, and one for each request that may wait.
     cores: Arc<Semaphore>,
     room: Arc<Semaphore>,
@@ -172,6 +177,7 @@ impl Ingest {
             catalog,
             clock,
             series: SeriesRegistry::of(known),
+            catalogue: Registry::default(),
             cores: Arc::new(Semaphore::new(cores)),
             room: Arc::new(Semaphore::new(cores + INGEST_WAITING_MAX)),
         })
@@ -180,14 +186,14 @@ impl Ingest {
     /// Takes one OTLP request: every row that can be taken is durable when this returns `Ok`.
     pub async fn otlp(&self, request: OtlpRequest) -> Result<Admitted, IngestError> {
         let received = self.clock.now();
-        let series = self.series.clone();
-        let prepared = self.on_a_core(move || prepare(&request, received, &series)).await?;
+        let (series, catalogue) = (self.series.clone(), self.catalogue.clone());
+        let prepared = self.on_a_core(move || prepare(&request, received, &series, &catalogue)).await?;
         match prepared? {
             Prepared::Ready(ready) => self.append(ready, None).await,
-            Prepared::BringsSeries(decoded, retry) => {
+            Prepared::BringsSeries(decoded, retry, learned) => {
                 let found = decoded.series.as_ref().map(|series| fingerprints(&series.rows)).unwrap_or_default();
                 let reservation = self.series.reserve(&found).await;
-                let ready = self.on_a_core(move || with_series(decoded, retry, reservation)).await?;
+                let ready = self.on_a_core(move || with_series(decoded, retry, reservation, learned)).await?;
                 let (ready, reservation) = ready?;
                 // A requester that leaves must not give the reservation back: the rows may be in the log already.
                 let ingest = self.clone();
@@ -199,10 +205,13 @@ impl Ingest {
 
     /// Makes a request's rows durable, and counts what was refused.
     pub(super) async fn append(&self, ready: Ready, series: Option<Reservation>) -> Result<Admitted, IngestError> {
-        let Ready { write, mut admitted, rejected } = ready;
+        let Ready { write, mut admitted, rejected, learned } = ready;
         if let Some(write) = write {
             match self.buffer.append(write).await? {
-                Appended::Rows(ranges) => admitted.ranges = ranges,
+                Appended::Rows(ranges) => {
+                    admitted.ranges = ranges;
+                    self.catalogue.learn(learned);
+                }
                 Appended::Retry(told) => return Ok(answer::retold(&told, admitted)),
             }
         }
@@ -237,11 +246,13 @@ pub(super) struct Ready {
     pub(super) write: Option<Write>,
     pub(super) admitted: Admitted,
     pub(super) rejected: Vec<(TableName, u64)>,
+    /// Values whose text is among the rows.
+    pub(super) learned: Learned,
 }
 
 enum Prepared {
     Ready(Ready),
-    BringsSeries(Decoded, Retry),
+    BringsSeries(Decoded, Retry, Learned),
 }
 
 /// How a request is known again.
@@ -252,19 +263,35 @@ struct Retry {
     is_chosen: bool,
 }
 
-fn prepare(request: &OtlpRequest, received: UnixNanos, series: &SeriesRegistry) -> Result<Prepared, IngestError> {
+fn prepare(
+    request: &OtlpRequest,
+    received: UnixNanos,
+    series: &SeriesRegistry,
+    catalogue: &Registry,
+) -> Result<Prepared, IngestError> {
     let retry = retry_of(request);
-    let decoded = decoded(request, received, series)?;
+    let mut reducer = Some(Reducer::new(catalogue));
+    let mut decoded = decoded(request, received, series, &mut reducer)?;
+    let counted = reducer.map(Reducer::finish).transpose().map_err(IngestError::Catalogue)?;
+    let (rows, learned) = counted.unwrap_or_default();
+    decoded.rows.extend(rows);
     if decoded.series.is_some() {
-        return Ok(Prepared::BringsSeries(decoded, retry));
+        return Ok(Prepared::BringsSeries(decoded, retry, learned));
     }
-    Ok(Prepared::Ready(ready(decoded, retry)))
+    Ok(Prepared::Ready(ready(decoded, retry, learned)))
 }
 
-fn decoded(request: &OtlpRequest, received: UnixNanos, series: &SeriesRegistry) -> Result<Decoded, IngestError> {
+fn decoded(
+    request: &OtlpRequest,
+    received: UnixNanos,
+    series: &SeriesRegistry,
+    reducer: &mut Option<Reducer<'_>>,
+) -> Result<Decoded, IngestError> {
     let is_known = |fingerprint| series.is_known(fingerprint);
-    let walk =
-        |body: &[u8]| decode(request.signal, body, received, &is_known).map_err(|error| IngestError::Decode { error });
+    let mut walk = |body: &[u8]| {
+        decode_counted(request.signal, body, received, &is_known, reducer)
+            .map_err(|error| IngestError::Decode { error })
+    };
     if request.encoding == Encoding::Protobuf {
         return walk(&request.body);
     }
@@ -303,6 +330,7 @@ fn with_series(
     mut decoded: Decoded,
     retry: Retry,
     reservation: Reservation,
+    learned: Learned,
 ) -> Result<(Ready, Reservation), IngestError> {
     if let Some(Rows { table, rows }) = decoded.series.take() {
         let wanted: BooleanArray =
@@ -312,15 +340,15 @@ fn with_series(
             decoded.rows.push(Rows { table, rows });
         }
     }
-    Ok((ready(decoded, retry), reservation))
+    Ok((ready(decoded, retry, learned), reservation))
 }
 
-fn ready(decoded: Decoded, retry: Retry) -> Ready {
+fn ready(decoded: Decoded, retry: Retry, learned: Learned) -> Ready {
     let Decoded { rows, accepted, rejections, rejected, .. } = decoded;
     let admitted = Admitted { accepted, rejected: rejections, ..Admitted::default() };
     let has_something = !rows.is_empty() || retry.is_chosen;
     let write = has_something.then(|| Write::new(rows, Some(retry.key), answer::told(&admitted)));
-    Ready { write, admitted, rejected }
+    Ready { write, admitted, rejected, learned }
 }
 
 /// Hashes what makes the request recognisable.

@@ -45,6 +45,15 @@ pub enum QueryError {
         /// How long the query waited.
         waited_ms: u64,
     },
+    /// A roll-up's batch is on its way, and has been for too long.
+    #[error(
+        "a batch of `{table}` is on its way into ClickHouse and it is not known yet whether its rows are there; \
+         read again in a moment"
+    )]
+    Moving {
+        /// The table.
+        table: TableName,
+    },
     /// More rows wait for ClickHouse than can travel with a query.
     #[error(
         "more than {0} bytes of rows wait for ClickHouse, too many to travel with a query; \
@@ -89,7 +98,7 @@ impl QueryError {
             Self::NotYet { .. } => ErrorKind::Conflict,
             Self::TailTooLarge(_) => ErrorKind::Overloaded,
             Self::Timeout(_) => ErrorKind::Timeout,
-            Self::Unreachable(_) => ErrorKind::Unavailable,
+            Self::Unreachable(_) | Self::Moving { .. } => ErrorKind::Unavailable,
             Self::Store(source) => source.kind(),
             Self::Buffer(source) => source.kind(),
             Self::Catalog(source) => source.kind(),

@@ -12,10 +12,10 @@ use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use tidegate_model::limits::QUERY_HOT_BYTES_MAX;
-use tidegate_model::{ColumnSpec, SeqRange, TableName, TableSpec};
+use tidegate_model::{ColumnSpec, Seq, SeqRange, TableName, TableSpec};
 
 use super::error::QueryError;
-use crate::buffer::{Chunk, unify};
+use crate::buffer::{Chunk, merge, unify};
 
 /// Buffers below this are copied together: a piece of its own in a request costs more than copying so many bytes.
 const COPIED_BYTES_MAX: usize = 16 << 10;
@@ -30,6 +30,8 @@ pub(super) struct HotRows {
     pub(super) table: TableName,
     pub(super) columns: Vec<ColumnSpec>,
     pub(super) chunks: Vec<Chunk>,
+    /// The table, when its rows merge.
+    pub(super) merging: Option<TableSpec>,
 }
 
 /// Encodes the rows of several tables; reads those from the log that are not in memory, so it blocks.
@@ -51,8 +53,14 @@ fn encode(hot: &HotRows, budget: &mut u64) -> Result<Vec<Bytes>, QueryError> {
         }
         Ok(())
     };
+    if let Some(spec) = &hot.merging {
+        let rows: Vec<RecordBatch> = hot.chunks.iter().map(Chunk::rows).collect::<Result<_, _>>()?;
+        let merged = merge(&rows, spec).map_err(failed)?;
+        let range = SeqRange { first: Seq(1), last: Seq(merged.num_rows() as u64) };
+        write(&[travelling(&merged, range, &schema).map_err(failed)?])?;
+    }
     let (mut small, mut small_rows) = (Vec::new(), 0);
-    for chunk in &hot.chunks {
+    for chunk in hot.chunks.iter().filter(|_| hot.merging.is_none()) {
         let batch = travelling(&chunk.rows()?, chunk.range, &schema).map_err(failed)?;
         if batch.num_rows() >= BATCH_ROWS {
             write(&[batch])?;

@@ -22,6 +22,9 @@ use crate::store::{External, Select, StoreError};
 /// `UNKNOWN_TABLE`.
 const MAY_LACK_TABLE: [i32; 3] = [16, 47, 60];
 
+/// Tries without a hold: a batch takes a fraction of a second, every few seconds.
+const ATTEMPTS_BEFORE_HOLD: u32 = 3;
+
 type Body = BoxStream<'static, Result<Bytes, StoreError>>;
 
 impl Query {
@@ -102,8 +105,10 @@ struct Run<'r> {
 /// What one attempt came to.
 enum Attempt {
     Answer(ReadAnswer),
-    /// A batch moved under a query that went through untouched: ask again, with the filter.
+    /// A batch moved under a query that went through untouched, or that reads a roll-up: ask again.
     Moved,
+    /// A batch of a roll-up is on its way: its rows are in the store, or not yet.
+    Moving(TableName),
 }
 
 impl Run<'_> {
@@ -111,12 +116,27 @@ impl Run<'_> {
     async fn until_it_answers(&self) -> Result<ReadAnswer, QueryError> {
         let mut untouched_allowed = true;
         let mut attempts = 0_u32;
+        let mut hold = None;
         loop {
             attempts += 1;
+            if attempts == ATTEMPTS_BEFORE_HOLD {
+                // A query that takes longer than a batch is apart from the next would never find the roll-up at rest.
+                hold = Some(self.query.buffer.hold(self.roll_ups()));
+            }
             let pause = Duration::from_millis(QUERY_RETRY_MS) * attempts.min(10);
             match self.attempt(attempts, untouched_allowed).await {
-                Ok(Attempt::Answer(answer)) => return Ok(answer),
+                Ok(Attempt::Answer(answer)) => {
+                    drop(hold);
+                    return Ok(answer);
+                }
                 Ok(Attempt::Moved) => untouched_allowed = false,
+                Ok(Attempt::Moving(table)) => {
+                    attempts -= 1;
+                    if Instant::now() + pause >= self.deadline {
+                        return Err(QueryError::Moving { table });
+                    }
+                    sleep(Duration::from_millis(QUERY_WAIT_POLL_MS)).await;
+                }
                 Err(QueryError::Unreachable(source)) if Instant::now() + pause < self.deadline => {
                     tracing::debug!(query_id = self.request.query_id, %source, "the engine does not answer, trying again");
                     sleep(pause).await;
@@ -130,6 +150,11 @@ impl Run<'_> {
         let tails = self.query.buffer.snapshot(self.named);
         let is_at_rest = |tail: &TableTail| tail.chunks.is_empty() && !tail.in_flight;
         let named_once = self.plan.tables.iter().all(|used| used.times == 1);
+        let roll_ups = self.roll_ups();
+        let rolls_up = |tail: &&TableTail| roll_ups.contains(&tail.table);
+        if let Some(tail) = tails.iter().filter(rolls_up).find(|tail| tail.in_flight) {
+            return Ok(Attempt::Moving(tail.table.clone()));
+        }
         let untouched = tails.is_empty() || (untouched_allowed && named_once && tails.iter().all(is_at_rest));
 
         let freshness = freshness(&tails);
@@ -141,8 +166,14 @@ impl Run<'_> {
         let place = |error| self.failed(error, offset);
         let answer = self.query.store.select(select).await.map_err(place)?;
         let (first, rest) = self.first_piece(answer.body).await.map_err(place)?;
-        if untouched && !self.still_at_rest(&tails) {
+        if untouched && !still_at_rest(&tails, &self.query.buffer.snapshot(self.named)) {
             return Ok(Attempt::Moved);
+        }
+        if !roll_ups.is_empty() {
+            let then: Vec<_> = tails.into_iter().filter(|tail| rolls_up(&tail)).collect();
+            if !still_at_rest(&then, &self.query.buffer.snapshot(&roll_ups)) {
+                return Ok(Attempt::Moved);
+            }
         }
         let limit = self.limit;
         let body =
@@ -166,11 +197,10 @@ impl Run<'_> {
         }
     }
 
-    /// Says whether no row can have come into the store since the snapshot. ClickHouse chooses the parts it reads
-    /// before its first byte, so a cut that opens later is not in the answer.
-    fn still_at_rest(&self, tails: &[TableTail]) -> bool {
-        let now = self.query.buffer.snapshot(self.named);
-        now.iter().zip(tails).all(|(now, then)| now.stored == then.stored && !now.in_flight)
+    /// Returns the roll-ups among the tables that the query names.
+    fn roll_ups(&self) -> Vec<TableName> {
+        let roll_ups = self.plan.tables.iter().filter(|used| used.spec.roll_up.is_some());
+        roll_ups.map(|used| used.spec.name.clone()).collect()
     }
 
     async fn union(&self, tails: Vec<TableTail>, attempts: u32) -> Result<(Select, usize), QueryError> {
@@ -187,7 +217,8 @@ impl Run<'_> {
                 let columns = used.columns.iter().map(|&at| used.spec.columns[at].clone()).collect();
                 let name = union::hot_name(&tail.table);
                 let external = External { name, structure: union::structure(used), arrow_stream: Vec::new() };
-                (HotRows { table: tail.table, columns, chunks: tail.chunks }, external)
+                let merging = used.spec.roll_up.is_some().then(|| used.spec.clone());
+                (HotRows { table: tail.table, columns, chunks: tail.chunks, merging }, external)
             })
             .unzip();
         let encoded = tokio::task::spawn_blocking(move || encode_all(&hot)).await.map_err(QueryError::Task)??;
@@ -239,6 +270,12 @@ impl Run<'_> {
             error => placed(error, offset, self.limit),
         }
     }
+}
+
+/// Says whether no row can have come into the store since the snapshot. ClickHouse chooses the parts it reads before
+/// its first byte, so a cut that opens later is not in the answer.
+fn still_at_rest(then: &[TableTail], now: &[TableTail]) -> bool {
+    now.iter().zip(then).all(|(now, then)| now.stored == then.stored && !now.in_flight)
 }
 
 fn freshness(tails: &[TableTail]) -> Freshness {

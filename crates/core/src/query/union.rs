@@ -71,6 +71,11 @@ fn rows(used: &TableUse<'_>, database: &str, split: Split) -> String {
     for column in used.columns.iter().map(|&at| &used.spec.columns[at]) {
         let _ = write!(columns, "`{}`, ", column.name);
     }
-    let stored = format!("SELECT {columns}`{seq}` FROM `{database}`.`{name}` WHERE `{seq}` <= {}", split.stored);
+    let mut stored = format!("SELECT {columns}`{seq}` FROM `{database}`.`{name}`");
+    if used.spec.roll_up.is_none() {
+        // Rows of a roll-up are merged with those of later batches, so no number tells them apart: such a table is
+        // read while no batch of it is on its way.
+        let _ = write!(stored, " WHERE `{seq}` <= {}", split.stored);
+    }
     if split.is_hot { format!("{stored} UNION ALL SELECT {columns}`{seq}` FROM `{}`", hot_name(name)) } else { stored }
 }

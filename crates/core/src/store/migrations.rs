@@ -29,9 +29,16 @@ pub struct MigrationStep {
 /// Number, name and statements of every step, in order.
 type StepDefinition = (u64, &'static str, fn(&Ddl<'_>) -> Vec<String>);
 
-const STEPS: [StepDefinition; 2] = [
+const STEPS: [StepDefinition; 3] = [
     (1, "built-in tables", |ddl| tables::all().into_iter().flat_map(|spec| ddl.create_table(spec)).collect()),
     (2, "trace ranges", |ddl| ddl.trace_ranges()),
+    (3, "catalogue", |ddl| {
+        tables::all()
+            .into_iter()
+            .filter(|spec| spec.roll_up.is_some())
+            .flat_map(|spec| ddl.create_table(spec))
+            .collect()
+    }),
 ];
 
 /// The steps that are done, a row each.
@@ -126,17 +133,17 @@ impl Store {
             rows.iter().map(|row| (text_of(Some(row), "name"), text_of(Some(row), "type"))).collect();
         for column in &spec.columns {
             match found.get(&column.name) {
-                Some(found) if *found == column.kind.clickhouse() => {}
+                Some(found) if *found == spec.clickhouse(column) => {}
                 Some(found) => {
                     return Err(StoreError::OtherType {
                         table: spec.name.to_string(),
                         column: column.name.clone(),
                         found: found.clone(),
-                        wanted: column.kind.clickhouse(),
+                        wanted: spec.clickhouse(column),
                     });
                 }
                 None => {
-                    for statement in ddl.add_column(spec, &column.name, &column.kind) {
+                    for statement in ddl.add_column(spec, column) {
                         self.execute(&statement).await?;
                     }
                     tracing::info!(table = %spec.name, column = column.name, "a column was added");

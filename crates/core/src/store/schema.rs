@@ -3,7 +3,7 @@
 //!
 //! What each index and codec costs and brings is measured in `docs/performance.md`, "Engine cost of the schema".
 
-use tidegate_model::{ColumnKind, TableSpec};
+use tidegate_model::{ColumnKind, ColumnSpec, Merge, TableSpec};
 
 use super::client::{identifier, literal};
 
@@ -43,9 +43,9 @@ impl Ddl<'_> {
     }
 
     /// Renders what adds a column to a table that lacks it.
-    pub(super) fn add_column(&self, spec: &TableSpec, name: &str, kind: &ColumnKind) -> Vec<String> {
-        let column = column(name, kind);
-        let bare = format!("{} {}", identifier(name), kind.clickhouse());
+    pub(super) fn add_column(&self, spec: &TableSpec, added: &ColumnSpec) -> Vec<String> {
+        let column = column(spec, added);
+        let bare = format!("{} {}", identifier(&added.name), spec.clickhouse(added));
         let alter = |table: String, column: &str| {
             format!("ALTER TABLE {table}{} ADD COLUMN IF NOT EXISTS {column}", self.on_cluster())
         };
@@ -119,17 +119,25 @@ impl Ddl<'_> {
 }
 
 fn shape(spec: &TableSpec) -> Shape {
-    let mut columns: Vec<_> = spec.columns.iter().map(|spec| column(&spec.name, &spec.kind)).collect();
-    columns.push(column(TableSpec::SEQ, &ColumnKind::U64));
-    columns.extend(indexes(spec));
+    let mut columns: Vec<_> = spec.columns.iter().map(|own| column(spec, own)).collect();
+    let seq = ColumnSpec::new(TableSpec::SEQ, ColumnKind::U64);
+    match spec.roll_up {
+        None => {
+            columns.push(column(spec, &seq));
+            columns.extend(indexes(spec));
+        }
+        Some(_) => columns.push(format!("`_seq` {} CODEC(ZSTD(1))", Merge::Max.clickhouse(&seq.kind))),
+    }
     Shape {
         columns,
-        engine: "MergeTree",
+        engine: if spec.roll_up.is_some() { "AggregatingMergeTree" } else { "MergeTree" },
         partition: TableSpec::PARTITION,
         order: order(spec),
         shard_key: match spec.name.as_str() {
             "spans" => "cityHash64(trace_id)",
             name if name.starts_with("metric_") => "fingerprint",
+            // Rows that merge must meet.
+            name if name.starts_with("catalog_") => "cityHash64(signal, _partition)",
             _ => TableSpec::SEQ,
         },
     }
@@ -139,8 +147,8 @@ fn trace_ranges_shape() -> Shape {
     let time = ColumnKind::Timestamp.clickhouse();
     Shape {
         columns: vec![
-            column(TableSpec::PARTITION, &ColumnKind::Day),
-            column("trace_id", &ColumnKind::Text),
+            plain_column(TableSpec::PARTITION, &ColumnKind::Day),
+            plain_column("trace_id", &ColumnKind::Text),
             format!("`first_timestamp` SimpleAggregateFunction(min, {time}) CODEC(ZSTD(1))"),
             format!("`last_timestamp` SimpleAggregateFunction(max, {time}) CODEC(ZSTD(1))"),
             "`span_count` SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1))".into(),
@@ -154,6 +162,9 @@ fn trace_ranges_shape() -> Shape {
 
 /// The order of a table's rows: what queries narrow down by, few values first.
 fn order(spec: &TableSpec) -> String {
+    if let Some(roll_up) = spec.roll_up {
+        return roll_up.keys.join(", ");
+    }
     match spec.name.as_str() {
         "logs" => "toStartOfFiveMinutes(timestamp), service_name, timestamp".into(),
         "spans" => "service_name, name, toStartOfSecond(timestamp)".into(),
@@ -184,7 +195,11 @@ fn indexes(spec: &TableSpec) -> Vec<String> {
     indexes
 }
 
-fn column(name: &str, kind: &ColumnKind) -> String {
+fn column(spec: &TableSpec, column: &ColumnSpec) -> String {
+    format!("{} {} CODEC({})", identifier(&column.name), spec.clickhouse(column), codec(&column.name, &column.kind))
+}
+
+fn plain_column(name: &str, kind: &ColumnKind) -> String {
     format!("{} {} CODEC({})", identifier(name), kind.clickhouse(), codec(name, kind))
 }
 
@@ -222,7 +237,7 @@ fn fill(template: &str, values: &[(&str, &str)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_model::{ColumnSpec, tables};
+    use tidegate_model::tables;
 
     use super::*;
 
@@ -267,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_lacking_column_is_added_on_every_server() {
-        let added = CLUSTER.add_column(&tables::LOGS, "note", &ColumnKind::Word);
+        let added = CLUSTER.add_column(&tables::LOGS, &ColumnSpec::new("note", ColumnKind::Word));
         expect_test::expect![[r#"
             ALTER TABLE `tidegate`.`logs_local` ON CLUSTER `main` ADD COLUMN IF NOT EXISTS `note` LowCardinality(String) CODEC(ZSTD(1))
             ALTER TABLE `tidegate`.`logs` ON CLUSTER `main` ADD COLUMN IF NOT EXISTS `note` LowCardinality(String)

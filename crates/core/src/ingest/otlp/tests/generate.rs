@@ -18,14 +18,14 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 /// Draws messages with every field of OTLP, from a seed.
-pub(super) struct Generator(StdRng);
+pub(in crate::ingest) struct Generator(StdRng);
 
 impl Generator {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::ingest) fn new(seed: u64) -> Self {
         Self(StdRng::seed_from_u64(seed))
     }
 
-    pub(super) fn logs(&mut self) -> LogsData {
+    pub(in crate::ingest) fn logs(&mut self) -> LogsData {
         let resource_logs = self.many(3, |g| ResourceLogs {
             resource: g.maybe(Self::resource),
             scope_logs: g.many(3, |g| ScopeLogs {
@@ -38,7 +38,7 @@ impl Generator {
         LogsData { resource_logs }
     }
 
-    pub(super) fn traces(&mut self) -> TracesData {
+    pub(in crate::ingest) fn traces(&mut self) -> TracesData {
         let resource_spans = self.many(3, |g| ResourceSpans {
             resource: g.maybe(Self::resource),
             scope_spans: g.many(3, |g| ScopeSpans {
@@ -51,7 +51,7 @@ impl Generator {
         TracesData { resource_spans }
     }
 
-    pub(super) fn metrics(&mut self) -> MetricsData {
+    pub(in crate::ingest) fn metrics(&mut self) -> MetricsData {
         let resource_metrics = self.many(3, |g| ResourceMetrics {
             resource: g.maybe(Self::resource),
             scope_metrics: g.many(3, |g| ScopeMetrics {
