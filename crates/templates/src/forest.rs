@@ -108,6 +108,9 @@ impl Forest {
         self.by_id.clear();
         self.joins.clear();
         let roots = std::mem::take(&mut self.nodes).into_iter().enumerate();
-        roots.filter(|(at, node)| node.parent as usize == *at && (node.is_join || node.hits > 1)).map(|(_, n)| n).collect()
+        roots
+            .filter(|(at, node)| node.parent as usize == *at && (node.is_join || node.hits > 1))
+            .map(|(_, n)| n)
+            .collect()
     }
 }

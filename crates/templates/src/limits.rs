@@ -41,8 +41,9 @@ pub const JOINED_MAX: usize = 64 << 10;
 /// Facts that wait to be taken; past it no template is made, and lines of unknown shape count as overflow.
 pub const FACTS_MAX: usize = 64 << 10;
 
-/// Lines in overflow between two attempts to make room, so that an attack pays for them and not the host.
-pub const OVERFLOW_LINES_PER_TRIM: u64 = 64 << 10;
+/// Lines in overflow between two attempts to make room, so that an attack of a million lines makes a few ten thousand
+/// templates and not a million.
+pub const OVERFLOW_LINES_PER_TRIM: u64 = 1 << 20;
 
 /// Masks of a user: each is a pass over every line.
 pub const USER_MASKS_MAX: usize = 16;

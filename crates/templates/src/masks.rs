@@ -63,9 +63,12 @@ impl Masks {
         for (mark, regex) in (FIRST_MARK..).zip(&self.regexes) {
             let mark = char::from(mark).to_string();
             // An empty match would put a mark between all characters.
-            let replaced = regex.replace_all(&text, |found: &regex::Captures<'_>| {
-                if found[0].is_empty() { String::new() } else { mark.clone() }
-            });
+            let replaced = regex.replace_all(
+                &text,
+                |found: &regex::Captures<'_>| {
+                    if found[0].is_empty() { String::new() } else { mark.clone() }
+                },
+            );
             if let Cow::Owned(replaced) = replaced {
                 text = replaced;
             }

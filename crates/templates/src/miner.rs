@@ -120,25 +120,27 @@ impl Miner {
     /// Bytes that are no state; then nothing has changed.
     pub fn import(&mut self, bytes: &[u8]) -> Result<(), StateError> {
         let entries = state::decode(bytes)?;
-        let facts_before = self.facts.len();
-        let mut known = Vec::with_capacity(entries.len());
+        let (mut known, mut notes) = (Vec::with_capacity(entries.len()), Vec::new());
         for entry in &entries {
             let id = entry.shape.id();
-            let at = self.forest.find(id).or_else(|| {
-                (self.forest.len() < TEMPLATES_MAX).then(|| self.forest.insert(id, entry.shape.clone()))
-            });
-            if let Some(at) = at {
+            let found = self.forest.find(id);
+            if let Some(at) = found {
                 self.forest.node_mut(at).shape.unite_kinds(&entry.shape);
             }
+            let has_room = self.forest.len() < TEMPLATES_MAX;
+            let at = found.or_else(|| has_room.then(|| self.forest.insert(id, entry.shape.clone())));
+            notes.extend(at.filter(|_| found.is_none()).map(Step::Note));
             known.push(at);
         }
-        let merges = entries.iter().zip(&known).filter_map(|(entry, from)| Some(((*from)?, known[entry.parent? as usize]?)));
-        let mut steps: Vec<Step> = merges.map(|(from, into)| Step::Unite(from, into)).collect();
-        self.settle(&mut steps);
+        let merges = entries.iter().zip(&known).filter_map(|(entry, from)| {
+            let into = known[entry.parent? as usize]?;
+            Some(Step::Unite((*from)?, into))
+        });
+        let facts_before = self.facts.len();
+        self.settle(&mut merges.collect());
         // What the other node merged is in its own facts; what follows from both is news.
         self.facts.truncate(facts_before);
-        let mut steps: Vec<Step> = known.into_iter().flatten().map(Step::Note).collect();
-        self.settle(&mut steps);
+        self.settle(&mut notes);
         Ok(())
     }
 

@@ -60,7 +60,9 @@ impl<'a> Scan<'a> {
 
     fn space(&mut self, byte: u8) {
         self.at += 1;
-        if self.masked && let Some(mask) = user_mask_of(byte) {
+        if self.masked
+            && let Some(mask) = user_mask_of(byte)
+        {
             self.linked = None;
             self.hole(mask);
             self.linked = None;
@@ -126,7 +128,9 @@ impl<'a> Scan<'a> {
         let line = self.line;
         let (word, rest) = (&line[start..end], &line[end..]);
         let next = rest.first().copied().unwrap_or(b' ');
-        if matches!(next, b':' | b'/' | b'\\') && let Some((end, kind)) = self.longer_value(start, end, seen) {
+        if matches!(next, b':' | b'/' | b'\\')
+            && let Some((end, kind)) = self.longer_value(start, end, seen)
+        {
             self.at = end;
             return self.hole(kind);
         }
@@ -134,8 +138,14 @@ impl<'a> Scan<'a> {
         self.at = start + word.len();
         if seen & DIGIT == 0 {
             return match value::without_digit(word, rest).or_else(|| self.flag(word, next)) {
-                Some(kind) if !self.off.holds(kind) => self.hole(kind),
-                _ => self.constant(word),
+                Some(kind) if self.off.holds(kind) => self.constant(word),
+                Some(kind) => {
+                    if kind == Kind::Timestamp {
+                        self.at = value::calendar_end(line, end);
+                    }
+                    self.hole(kind);
+                }
+                None => self.constant(word),
             };
         }
         let kind = value::with_digit(word);
@@ -143,7 +153,9 @@ impl<'a> Scan<'a> {
         if (next == b'=' && class(word[0]) & LETTER != 0) || self.off.holds(kind) {
             return self.constant(word);
         }
-        if kind == Kind::Num && let Some((length, kind)) = value::unit_after(rest) {
+        if kind == Kind::Num
+            && let Some((length, kind)) = value::unit_after(rest)
+        {
             self.at += length;
             return self.hole(kind);
         }
@@ -180,7 +192,9 @@ impl<'a> Scan<'a> {
         } else if rest[0] == b':' && end - start <= 4 && is_all(&line[start..end], HEX) {
             value::colon_address(line, start)
         } else if rest[0] != b':' && !self.off.holds(Kind::Path) && value::goes_on_as_path(line, end) {
-            Some((value::path_end(line, end), Kind::Path))
+            // Digits before the slashes are a date: `2016/9/27`, `10/Oct/2000`.
+            let kind = if seen & !(DIGIT | HEX) == 0 { Kind::Timestamp } else { Kind::Path };
+            Some((value::path_end(line, end), kind))
         } else {
             None
         };
@@ -284,12 +298,14 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// Names values in a row: an address and its port, a date and a time, thousands, or a list of one kind.
 fn linked_kind(first: Kinds, link: u8, second: Kind) -> Kinds {
-    let is_time = first.holds(Kind::Timestamp) || (first.holds(Kind::Num) && link == b':' && second == Kind::Num);
-    if (first.holds(Kind::Ip) || first.holds(Kind::Host)) && link == b':' {
-        first
-    } else if is_time {
+    let has_port = link == b':' && (first.holds(Kind::Ip) || first.holds(Kind::Host));
+    let is_time = first.holds(Kind::Timestamp) || (link == b':' && first.holds(Kind::Num) && second == Kind::Num);
+    if is_time {
         Kind::Timestamp.into()
+    } else if has_port || first == second.into() {
+        first
     } else {
         Kind::Id.into()
     }

@@ -83,7 +83,8 @@ impl Shape {
 
     /// Returns the hash of what all shapes have in common that differ in words only.
     pub(crate) fn skeleton(&self) -> u64 {
-        let marks: Vec<u8> = self.pieces().map(|piece| if let Piece::Mark(byte) = piece { byte } else { HOLE }).collect();
+        let marks: Vec<u8> =
+            self.pieces().map(|piece| if let Piece::Mark(byte) = piece { byte } else { HOLE }).collect();
         XxHash3_64::oneshot(&marks)
     }
 

@@ -87,6 +87,7 @@ fn entry(reader: &mut Reader<'_>, count: u64) -> Result<Entry, StateError> {
         let kinds = reader.number(u64::from(u32::MAX))?;
         shape.kinds.push(Kinds(u32::try_from(kinds).map_err(|_| reader.malformed())?));
     }
+    // A number up to `count` names an entry.
     let parent = reader.number(count)?.checked_sub(1);
     let parent = parent.map(|at| u32::try_from(at).map_err(|_| reader.malformed())).transpose()?;
     Ok(Entry { shape, parent })

@@ -6,14 +6,12 @@ use crate::kind::Kind;
 const MONTHS: &[&[u8]] =
     &[b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
 const WEEKDAYS: &[&[u8]] = &[b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"];
-const UNITS_OF_SIZE: &[&[u8]] = &[
-    b"B", b"KB", b"MB", b"GB", b"TB", b"PB", b"KiB", b"MiB", b"GiB", b"TiB", b"kB", b"K", b"M", b"G", b"T",
-];
+const UNITS_OF_SIZE: &[&[u8]] =
+    &[b"B", b"KB", b"MB", b"GB", b"TB", b"PB", b"KiB", b"MiB", b"GiB", b"TiB", b"kB", b"K", b"M", b"G", b"T"];
 const UNITS_OF_TIME: &[&[u8]] =
     &[b"ns", b"us", b"\xc2\xb5s", b"ms", b"s", b"sec", b"secs", b"m", b"min", b"mins", b"h", b"hr", b"hrs", b"d"];
 
-const FLAGS: &[&[u8]] =
-    &[b"true", b"false", b"True", b"False", b"TRUE", b"FALSE", b"null", b"NULL", b"nil", b"None"];
+const FLAGS: &[&[u8]] = &[b"true", b"false", b"True", b"False", b"TRUE", b"FALSE", b"null", b"NULL", b"nil", b"None"];
 
 /// Hexadecimal letters alone are a value from this length on: shorter ones are words (`added`, `facade`).
 const HEX_LETTERS_MIN: usize = 8;
@@ -63,9 +61,10 @@ pub(crate) fn is_flag(word: &[u8]) -> bool {
 
 pub(crate) fn is_uuid(word: &[u8]) -> bool {
     word.len() == 36
-        && word.iter().enumerate().all(|(at, byte)| {
-            if matches!(at, 8 | 13 | 18 | 23) { *byte == b'-' } else { byte.is_ascii_hexdigit() }
-        })
+        && word
+            .iter()
+            .enumerate()
+            .all(|(at, byte)| if matches!(at, 8 | 13 | 18 | 23) { *byte == b'-' } else { byte.is_ascii_hexdigit() })
 }
 
 /// Returns the kind of a word without a digit, if it is a value all the same; `rest` is what follows it.
@@ -94,6 +93,22 @@ fn is_calendar(word: &[u8], rest: &[u8]) -> bool {
     let before_digit = class_at(rest, 0) & DIGIT != 0;
     let before_month = rest.get(..3).is_some_and(|next| MONTHS.contains(&next)) && class_at(rest, 3) & LETTER == 0;
     (MONTHS.contains(&word) && before_digit) || (WEEKDAYS.contains(&word) && (before_digit || before_month))
+}
+
+/// Returns where a date that begins with a weekday or a month ends: behind its days, times, years and months.
+pub(crate) fn calendar_end(line: &[u8], mut end: usize) -> usize {
+    loop {
+        let gap = line[end..].iter().take_while(|byte| matches!(byte, b' ' | b',')).count();
+        let rest = &line[end + gap..];
+        let is_month = rest.get(..3).is_some_and(|next| MONTHS.contains(&next)) && class_at(rest, 3) & LETTER == 0;
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b':').count();
+        let length = if is_month { 3 } else { digits };
+        let goes_on = class_at(rest, length) & (LETTER | DIGIT) != 0;
+        if length == 0 || goes_on || rest[length - 1] == b':' {
+            return end;
+        }
+        end += gap + length;
+    }
 }
 
 /// Returns the length of a unit that stands apart from its number, the space included, and the number's kind with it.
