@@ -168,7 +168,7 @@ fn whole(ns: &[f64]) -> f64 {
 fn median(mut ns: Vec<f64>) -> f64 {
     ns.sort_by(f64::total_cmp);
     let middle = ns.len() / 2;
-    1e3 / if ns.len() % 2 == 0 { f64::midpoint(ns[middle - 1], ns[middle]) } else { ns[middle] }
+    1e3 / if ns.len().is_multiple_of(2) { f64::midpoint(ns[middle - 1], ns[middle]) } else { ns[middle] }
 }
 
 /// Shuffles by a fixed generator (Knuth's MMIX), so that a number names an order.

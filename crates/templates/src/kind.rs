@@ -100,7 +100,7 @@ impl Kinds {
     }
 
     /// Names the variable: the one kind that all its values had, else `*`.
-    pub(crate) fn name<'a>(self, user: &'a [String]) -> &'a str {
+    pub(crate) fn name(self, user: &[String]) -> &str {
         if self.0.count_ones() != 1 || self.holds(Kind::Id) {
             return "*";
         }

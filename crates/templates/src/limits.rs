@@ -28,6 +28,16 @@ pub const VALUES_STRONG: usize = 4;
 /// or a single constant word beside it. Also the most values that a place remembers.
 pub const VALUES_WEAK: usize = 16;
 
+/// Distinct words after which a place is a variable if all of them were values of a variable elsewhere, behind the same
+/// word: who logs off are those who logged on.
+pub const VALUES_PROVEN: usize = 2;
+
+/// Values that are remembered for that, at 16 bytes; past it no more are learned.
+pub const PROVEN_MAX: usize = 64 << 10;
+
+/// Places behind one word that wait for such a proof.
+pub const WATCHED_MAX: usize = 64;
+
 /// Constant words beside a place that make its context strong.
 pub const CONTEXT_WORDS: usize = 2;
 

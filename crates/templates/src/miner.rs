@@ -129,6 +129,9 @@ impl Miner {
             }
             let has_room = self.forest.len() < TEMPLATES_MAX;
             let at = found.or_else(|| has_room.then(|| self.forest.insert(id, entry.shape.clone())));
+            if let Some(at) = at.filter(|_| entry.is_join) {
+                self.forest.mark_join(at);
+            }
             notes.extend(at.filter(|_| found.is_none()).map(Step::Note));
             known.push(at);
         }

@@ -134,8 +134,7 @@ impl<'a> Scan<'a> {
             self.at = end;
             return self.hole(kind);
         }
-        let (word, rest) = if next == b'/' { self.with_component(start, end) } else { (word, rest) };
-        self.at = start + word.len();
+        self.at = end;
         if seen & DIGIT == 0 {
             return match value::without_digit(word, rest).or_else(|| self.flag(word, next)) {
                 Some(kind) if self.off.holds(kind) => self.constant(word),
@@ -162,14 +161,6 @@ impl<'a> Scan<'a> {
         self.hole(kind);
     }
 
-    /// Takes both sides of `org.app/.Screen`: dots on either side of a slash make one name of it.
-    fn with_component(&self, start: usize, end: usize) -> (&'a [u8], &'a [u8]) {
-        let whole = value::path_end(self.line, end);
-        let is_one = self.line[start..end].contains(&b'.') && self.line[end..whole].contains(&b'.');
-        let end = if is_one && is_all(&self.line[end + 1..whole], WORD) { whole } else { end };
-        (&self.line[start..end], &self.line[end..])
-    }
-
     /// Tells a flag that is the value of a key from the same word in a sentence.
     fn flag(&self, word: &[u8], next: u8) -> Option<Kind> {
         if word.len() > 5 || !value::is_flag(word) {
@@ -191,7 +182,7 @@ impl<'a> Scan<'a> {
             Some((value::path_end(line, end + 2), Kind::Path))
         } else if rest[0] == b':' && end - start <= 4 && is_all(&line[start..end], HEX) {
             value::colon_address(line, start)
-        } else if rest[0] != b':' && !self.off.holds(Kind::Path) && value::goes_on_as_path(line, end) {
+        } else if rest[0] != b':' && !self.off.holds(Kind::Path) && value::goes_on_as_path(line, start, end) {
             // Digits before the slashes are a date: `2016/9/27`, `10/Oct/2000`.
             let kind = if seen & !(DIGIT | HEX) == 0 { Kind::Timestamp } else { Kind::Path };
             Some((value::path_end(line, end), kind))

@@ -1,6 +1,6 @@
 //! The miner's state as bytes: `TGTM`, a version, XXH3 of the rest, the number of templates, and the templates.
 //!
-//! A template is its canonical bytes, its words, the kinds of its holes and its parent, all lengths and numbers as
+//! A template is its canonical bytes, its words, the kinds of its holes and its parent (whether it is a join along with it), all lengths and numbers as
 //! LEB128. Places are not written: they follow from the templates.
 
 use twox_hash::XxHash3_64;
@@ -21,6 +21,7 @@ pub(crate) struct Entry {
     pub(crate) shape: Shape,
     /// Which entry it was merged into.
     pub(crate) parent: Option<u32>,
+    pub(crate) is_join: bool,
 }
 
 pub(crate) fn encode(forest: &Forest) -> Vec<u8> {
@@ -37,8 +38,9 @@ pub(crate) fn encode(forest: &Forest) -> Vec<u8> {
         for kinds in &node.shape.kinds {
             put(&mut body, u64::from(kinds.0));
         }
-        // Zero is no parent, so that the common case is one byte.
-        put(&mut body, if node.parent as usize == at { 0 } else { u64::from(node.parent) + 1 });
+        // Zero is no parent, so that the common case is one byte; the lowest bit tells a join.
+        let parent = if node.parent as usize == at { 0 } else { u64::from(node.parent) + 1 };
+        put(&mut body, 2 * parent + u64::from(node.is_join));
     }
     let mut bytes = Vec::with_capacity(HEAD_BYTES + body.len());
     bytes.extend_from_slice(MAGIC);
@@ -87,10 +89,11 @@ fn entry(reader: &mut Reader<'_>, count: u64) -> Result<Entry, StateError> {
         let kinds = reader.number(u64::from(u32::MAX))?;
         shape.kinds.push(Kinds(u32::try_from(kinds).map_err(|_| reader.malformed())?));
     }
+    let link = reader.number(2 * count + 1)?;
     // A number up to `count` names an entry.
-    let parent = reader.number(count)?.checked_sub(1);
+    let parent = (link / 2).checked_sub(1);
     let parent = parent.map(|at| u32::try_from(at).map_err(|_| reader.malformed())).transpose()?;
-    Ok(Entry { shape, parent })
+    Ok(Entry { shape, parent, is_join: link % 2 == 1 })
 }
 
 fn holes(bytes: &[u8]) -> usize {
@@ -98,11 +101,14 @@ fn holes(bytes: &[u8]) -> usize {
 }
 
 fn put(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(0x80 | (number & 0x7f) as u8);
+    loop {
+        let [low, ..] = number.to_le_bytes();
         number >>= 7;
+        if number == 0 {
+            return out.push(low & 0x7f);
+        }
+        out.push(low | 0x80);
     }
-    out.push(number as u8);
 }
 
 struct Reader<'a> {

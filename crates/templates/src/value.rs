@@ -27,7 +27,7 @@ pub(crate) fn with_digit(word: &[u8]) -> Kind {
     if digits + dots == word.len() {
         return if dots == 3 { Kind::Ip } else { Kind::Num };
     }
-    if memchr::memchr(b'@', word).is_some_and(|at| at > 0 && word[at..].contains(&b'.')) {
+    if is_email(word) {
         return Kind::Email;
     }
     with_letters(word, sign)
@@ -54,6 +54,10 @@ fn with_letters(word: &[u8], sign: usize) -> Kind {
     }
 }
 
+fn is_email(word: &[u8]) -> bool {
+    memchr::memchr(b'@', word).is_some_and(|at| at > 0 && word[at..].contains(&b'.'))
+}
+
 /// Says whether a word is a truth value or the absence of one.
 pub(crate) fn is_flag(word: &[u8]) -> bool {
     FLAGS.contains(&word)
@@ -75,6 +79,9 @@ pub(crate) fn without_digit(word: &[u8], rest: &[u8]) -> Option<Kind> {
     }
     if word.len() >= HEX_LETTERS_MIN && is_all(word, HEX) {
         return Some(Kind::Hex);
+    }
+    if is_email(word) {
+        return Some(Kind::Email);
     }
     // A dotted name with a port is a machine, even one without a digit in its name.
     if rest.first() == Some(&b':') && class_at(rest, 1) & DIGIT != 0 && word.contains(&b'.') {
@@ -161,9 +168,12 @@ pub(crate) fn path_end(line: &[u8], from: usize) -> usize {
     end
 }
 
-/// Says whether a word that is followed by a slash at `at` begins a path: one slash alone is `read/write`.
-pub(crate) fn goes_on_as_path(line: &[u8], at: usize) -> bool {
-    line[at..path_end(line, at)].iter().filter(|byte| matches!(byte, b'/' | b'\\')).count() >= 2
+/// Says whether a word that ends at a slash begins a path: one slash alone is `read/write`, unless there are dots on
+/// both sides of it, as in `org.app/.Screen`.
+pub(crate) fn goes_on_as_path(line: &[u8], start: usize, slash: usize) -> bool {
+    let rest = &line[slash..path_end(line, slash)];
+    let slashes = rest.iter().filter(|byte| matches!(byte, b'/' | b'\\')).count();
+    slashes >= 2 || (line[start..slash].contains(&b'.') && rest.contains(&b'.'))
 }
 
 /// Says whether the slash at `at` begins a path: it follows no name, and a name follows it.

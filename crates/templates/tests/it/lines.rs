@@ -47,7 +47,8 @@ fn values_are_known_by_their_look() {
     check("password=***** for ()", "password=<*> for (<*>)");
     check("lifetime <1 sec", "lifetime <DURATION>");
     check("<3>kernel: up", "<<NUM>>kernel: up");
-    check("screen org.app/.Main shown", "screen org.app/.Main shown");
+    check("screen org.app/.Main shown to ada@example.org", "screen <PATH> shown to <EMAIL>");
+    check("grpc.Users/Get is slow", "grpc.Users/Get is slow");
 }
 
 #[test]
@@ -72,6 +73,18 @@ fn a_word_that_varies_between_constants_is_a_variable() {
     assert_eq!(groups(&[&lines[..], &["logon of ian was refused"]].concat()), 1);
     assert_eq!(groups(&["logon of ada was refused", "logon of u7 was refused"]), 1);
     assert_eq!(groups(&["a started", "b started", "c started", "d started", "e started"]), 5);
+}
+
+#[test]
+fn words_that_are_variables_elsewhere_are_known_by_the_word_before_them() {
+    let on = ["ada", "bob", "eve", "ian"].map(|user| format!("user {user} logged on today"));
+    let off = ["ada", "bob"].map(|user| format!("user {user} has logged off"));
+    let found = |lines: &[String]| groups(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(found(&off), 2);
+    assert_eq!(found(&[&on[..], &off].concat()), 2);
+    assert_eq!(found(&[&off[..], &on].concat()), 2);
+    let unknown = ["ada", "joe"].map(|user| format!("user {user} has logged off"));
+    assert_eq!(found(&[&on[..], &unknown].concat()), 3);
 }
 
 #[test]
