@@ -19,8 +19,8 @@ use std::{env, fs};
 use tidegate_templates::{Miner, Settings, TemplateId};
 
 const SUFFIX: &str = "_2k.log_structured.csv";
-const WARM_PASSES: usize = 100;
-const COLD_PASSES: usize = 20;
+const WARM_PASSES: usize = 300;
+const COLD_PASSES: usize = 300;
 
 struct Labelled {
     body: String,
@@ -152,7 +152,7 @@ fn cold_ns(rows: &[Labelled]) -> Result<f64, Box<dyn Error>> {
     Ok((cpu_ns() - started) / (COLD_PASSES * rows.len()) as f64)
 }
 
-/// Time on the CPU where the system tells it, else time that passed.
+/// Time on the CPU where the system tells it (in steps of a scheduler tick, 4 ms), else time that passed.
 fn cpu_ns() -> f64 {
     thread_local!(static START: Instant = Instant::now());
     let told = fs::read_to_string("/proc/thread-self/schedstat").ok();
