@@ -1,5 +1,5 @@
-//! Scores the miner on labelled corpora: `cargo run --release -p tidegate-templates --example loghub -- FOLDER [ORDERS]`
-//! takes every `*_2k.log_structured.csv` of a folder (columns `Content` and `EventId`) and prints a line per set.
+//! Scores the miner on labelled corpora:
+//! `cargo run --release -p tidegate-templates --example loghub -- FOLDER [ORDERS]` takes every `*_2k.log_structured.csv` of a folder (columns `Content` and `EventId`) and prints a line per set.
 //!
 //! - GA, FGA: grouping accuracy (Zhu et al., ICSE-SEIP 2019) and the F1 of exactly right groups (Jiang et al., ISSTA
 //!   2024) of the final grouping, merges resolved: what a user who queries sees. `ingest` is the same of the ids as

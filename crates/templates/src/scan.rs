@@ -234,7 +234,8 @@ impl<'a> Scan<'a> {
         rest.iter().find(|byte| class(**byte) & NAME == 0) == Some(&b'>')
     }
 
-    /// Takes `"two words"` or `"*alarm*"` behind an equals sign as one word, so that values of different length meet in one place.
+    /// Takes `"two words"` or `"*alarm*"` behind an equals sign as one word, so that values of different length meet
+    /// in one place.
     fn quoted_value(&mut self, quote: u8) -> bool {
         let from = self.at + 1;
         let most = self.line.len().min(from + QUOTED_VALUE_BYTES_MAX);

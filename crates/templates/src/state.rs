@@ -1,7 +1,7 @@
 //! The miner's state as bytes: `TGTM`, a version, XXH3 of the rest, the number of templates, and the templates.
 //!
-//! A template is its canonical bytes, its words, the kinds of its holes and its parent (whether it is a join along with it), all lengths and numbers as
-//! LEB128. Places are not written: they follow from the templates.
+//! A template is its canonical bytes, its words, the kinds of its holes, and its parent along with whether it is a
+//! join; all lengths and numbers are LEB128. Places are not written: they follow from the templates.
 
 use twox_hash::XxHash3_64;
 

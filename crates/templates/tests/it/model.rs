@@ -63,7 +63,10 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_as_state_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0_usize..200) {
+    fn any_bytes_are_read_as_state_without_harm(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        at in 0_usize..200,
+    ) {
         let mut one = miner();
         prop_assert!(one.import(&bytes).is_err());
         one.mine("mail of ada");
