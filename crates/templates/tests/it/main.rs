@@ -1,0 +1,11 @@
+//! The miner from outside: facts, states, limits, masks and span names.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test, helpers included")]
+
+mod fixture;
+mod limits;
+mod lines;
+mod masks;
+mod model;
+mod restart;
+mod span_names;
