@@ -36,6 +36,7 @@ pub static LOGS: LazyLock<TableSpec> = LazyLock::new(|| {
         ("attributes", Attributes),
         ("attribute_types", Word),
         ("dropped_attributes_count", U32),
+        ("template_id", U64), // of its row in `log_templates`; 0 where it was not looked for
     ];
     table("logs", own.into_iter().chain(origin()))
 });
@@ -232,9 +233,24 @@ pub static CATALOG_VALUES: LazyLock<TableSpec> = LazyLock::new(|| {
     roll_up("catalog_values", own, &ROLL_UP)
 });
 
+/// The text of log templates. Several ids may stand for one template: [`LOG_TEMPLATE_MERGES`] says which.
+pub static LOG_TEMPLATES: LazyLock<TableSpec> = LazyLock::new(|| {
+    static ROLL_UP: RollUp =
+        RollUp { keys: &["template_id"], rules: &[("template", Merge::Min), ("first_timestamp", Merge::Min)] };
+    let own = [("template_id", U64), ("template", Text), ("first_timestamp", Timestamp)];
+    roll_up("log_templates", own, &ROLL_UP)
+});
+
+/// Templates that were found to be one: rows with `template_id` belong to `into_id`, and so on from there.
+pub static LOG_TEMPLATE_MERGES: LazyLock<TableSpec> = LazyLock::new(|| {
+    static ROLL_UP: RollUp = RollUp { keys: &["template_id", "into_id"], rules: &[("first_timestamp", Merge::Min)] };
+    let own = [("template_id", U64), ("into_id", U64), ("first_timestamp", Timestamp)];
+    roll_up("log_template_merges", own, &ROLL_UP)
+});
+
 /// Returns every built-in table.
 #[must_use]
-pub fn all() -> [&'static TableSpec; 10] {
+pub fn all() -> [&'static TableSpec; 12] {
     [
         &LOGS,
         &SPANS,
@@ -246,6 +262,8 @@ pub fn all() -> [&'static TableSpec; 10] {
         &CATALOG_SIGNALS,
         &CATALOG_ATTRIBUTES,
         &CATALOG_VALUES,
+        &LOG_TEMPLATES,
+        &LOG_TEMPLATE_MERGES,
     ]
 }
 

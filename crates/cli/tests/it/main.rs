@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `crash.rs` | acknowledged rows survive SIGKILL of server, engine, both; ingest goes on without an engine; stop flushes |
 //! | `snapshot.rs` | every answer is one moment, also while batches move and the engine restarts |
+//! | `catalogue.rs` | every number of the catalogue is that of a recount, while batches move, an engine dies, parts merge |
 //! | `full.rs` | a full log and a full disk are answered, and mend by themselves |
+//! | `recount.rs` | the recount, in SQL |
 //! | `fleet.rs` | producers that remember what was acknowledged |
 //! | `account.rs` | compares what was acknowledged with what is answered |
 #![expect(clippy::print_stderr, reason = "a failing round must be told with its seed and its times")]
@@ -17,9 +19,11 @@ use tempfile::TempDir;
 use tidegate_load::{Stack, StackOptions};
 
 mod account;
+mod catalogue;
 mod crash;
 mod fleet;
 mod full;
+mod recount;
 mod snapshot;
 
 /// A debug build beside other builds may be slow; a test that waits this long has failed.

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{UInt16Type, UInt64Type};
-use arrow_array::{ArrayRef, BooleanArray, RecordBatch, UInt16Array, UInt64Array};
+use arrow_array::{BooleanArray, RecordBatch, UInt16Array};
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use bytes::Bytes;
 use tidegate_model::limits::BATCH_PIECE_BYTES;
-use tidegate_model::{BatchId, PartitionDay, SeqRange, TableSpec};
+use tidegate_model::{BatchId, PartitionDay, TableSpec};
 
 use super::BatchError;
-use crate::buffer::{Cut, merge, unify};
+use crate::buffer::{Cut, merge, unify, with_seq};
 
 /// The rows of one insert: one partition, one set of columns.
 #[derive(Debug)]
@@ -130,15 +130,6 @@ fn group_of(schemas: &mut Vec<SchemaRef>, rows: &RecordBatch) -> usize {
 fn unique_values<'a>(rows: &'a RecordBatch, spec: &TableSpec, key: &str) -> Result<&'a [u64], BatchError> {
     let column = rows.column_by_name(key).and_then(|column| column.as_primitive_opt::<UInt64Type>());
     column.map(|values| values.values().as_ref()).ok_or_else(|| other_rows(spec, format!("`{key}` is no UInt64")))
-}
-
-/// Adds the rows' numbers as their last column.
-fn with_seq(rows: RecordBatch, range: SeqRange) -> Result<RecordBatch, ArrowError> {
-    let (schema, mut columns, _) = rows.into_parts();
-    let seq = Field::new(TableSpec::SEQ, DataType::UInt64, false);
-    let fields: Vec<_> = schema.fields().iter().cloned().chain([Arc::new(seq)]).collect();
-    columns.push(Arc::new(UInt64Array::from_iter_values(range.first.0..=range.last.0)) as ArrayRef);
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
 /// Splits rows by their partition; those of one partition, as almost always, go through untouched.

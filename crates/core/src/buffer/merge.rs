@@ -10,7 +10,16 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 use hashbrown::{HashMap, HashSet};
-use tidegate_model::{ColumnKind, ColumnSpec, Merge, TableSpec};
+use tidegate_model::{ColumnKind, ColumnSpec, Merge, SeqRange, TableSpec};
+
+/// Adds the rows' numbers as their last column.
+pub fn with_seq(rows: RecordBatch, range: SeqRange) -> Result<RecordBatch, ArrowError> {
+    let (schema, mut columns, _) = rows.into_parts();
+    let seq = Field::new(TableSpec::SEQ, DataType::UInt64, false);
+    let fields: Vec<_> = schema.fields().iter().cloned().chain([Arc::new(seq)]).collect();
+    columns.push(Arc::new(UInt64Array::from_iter_values(range.first.0..=range.last.0)) as ArrayRef);
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
 
 /// Makes one row of all rows of a roll-up that have equal keys, with `_seq` as its last column where the rows have it.
 ///

@@ -65,7 +65,7 @@ use std::time::Duration;
 use tidegate_model::{BufferId, Seq, SeqRange, TableName};
 
 pub use error::BufferError;
-pub use merge::merge;
+pub use merge::{merge, with_seq};
 pub use open::{BufferOptions, Site};
 pub use reader::{FrameReading, SegmentReading, read_segment};
 pub use recovery::{Recovery, Remembered};

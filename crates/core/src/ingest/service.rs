@@ -10,7 +10,7 @@ use arrow_schema::ArrowError;
 use arrow_select::filter::filter_record_batch;
 use bytes::Bytes;
 use tidegate_model::limits::{INGEST_RETRY_AFTER_MS, INGEST_WAITING_MAX};
-use tidegate_model::tables::METRIC_SERIES;
+use tidegate_model::tables::{self, METRIC_SERIES};
 use tidegate_model::{Clock, ErrorKind, SeqRange, Signal, TableName, UnixNanos};
 use tokio::sync::Semaphore;
 use twox_hash::XxHash3_128;
@@ -209,7 +209,8 @@ impl Ingest {
         if let Some(write) = write {
             match self.buffer.append(write).await? {
                 Appended::Rows(ranges) => {
-                    admitted.ranges = ranges;
+                    // What the requester sent, not what we count of it.
+                    admitted.ranges = ranges.into_iter().filter(|(table, _)| !is_catalogue(table)).collect();
                     self.catalogue.learn(learned);
                 }
                 Appended::Retry(told) => return Ok(answer::retold(&told, admitted)),
@@ -368,6 +369,10 @@ fn retry_of(request: &OtlpRequest) -> Retry {
             Retry { key: RetryKey { key, content }, is_chosen: true }
         }
     }
+}
+
+fn is_catalogue(table: &TableName) -> bool {
+    tables::all().iter().any(|spec| spec.roll_up.is_some() && spec.name == *table)
 }
 
 fn fingerprints(series: &RecordBatch) -> Vec<u64> {

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array};
 use arrow_buffer::Buffer;
 use arrow_ipc::writer::StreamEncoder;
-use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use tidegate_model::limits::QUERY_HOT_BYTES_MAX;
-use tidegate_model::{ColumnSpec, Seq, SeqRange, TableName, TableSpec};
+use tidegate_model::{ColumnSpec, TableName, TableSpec};
 
 use super::error::QueryError;
-use crate::buffer::{Chunk, merge, unify};
+use crate::buffer::{Chunk, merge, unify, with_seq};
 
 /// Buffers below this are copied together: a piece of its own in a request costs more than copying so many bytes.
 const COPIED_BYTES_MAX: usize = 16 << 10;
@@ -54,14 +54,19 @@ fn encode(hot: &HotRows, budget: &mut u64) -> Result<Vec<Bytes>, QueryError> {
         Ok(())
     };
     if let Some(spec) = &hot.merging {
-        let rows: Vec<RecordBatch> = hot.chunks.iter().map(Chunk::rows).collect::<Result<_, _>>()?;
+        let mut rows = Vec::with_capacity(hot.chunks.len());
+        for chunk in &hot.chunks {
+            rows.push(with_seq(chunk.rows()?, chunk.range).map_err(failed)?);
+        }
         let merged = merge(&rows, spec).map_err(failed)?;
-        let range = SeqRange { first: Seq(1), last: Seq(merged.num_rows() as u64) };
-        write(&[travelling(&merged, range, &schema).map_err(failed)?])?;
+        let seq =
+            merged.column_by_name(TableSpec::SEQ).cloned().unwrap_or_else(|| new_null_array(&DataType::UInt64, 0));
+        write(&[travelling(&merged, seq, &schema).map_err(failed)?])?;
     }
     let (mut small, mut small_rows) = (Vec::new(), 0);
     for chunk in hot.chunks.iter().filter(|_| hot.merging.is_none()) {
-        let batch = travelling(&chunk.rows()?, chunk.range, &schema).map_err(failed)?;
+        let seq = Arc::new(UInt64Array::from_iter_values(chunk.range.first.0..=chunk.range.last.0));
+        let batch = travelling(&chunk.rows()?, seq, &schema).map_err(failed)?;
         if batch.num_rows() >= BATCH_ROWS {
             write(&[batch])?;
             continue;
@@ -115,11 +120,11 @@ impl Pieces {
 /// engine then takes the column's default.
 fn schema(columns: &[ColumnSpec]) -> SchemaRef {
     let own = columns.iter().map(|column| Field::new(&column.name, column.kind.arrow(), true));
-    let seq = Field::new(TableSpec::SEQ, arrow_schema::DataType::UInt64, false);
+    let seq = Field::new(TableSpec::SEQ, DataType::UInt64, false);
     Arc::new(Schema::new(own.chain([seq]).collect::<Vec<_>>()))
 }
 
-fn travelling(rows: &RecordBatch, range: SeqRange, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+fn travelling(rows: &RecordBatch, seq: ArrayRef, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let (_seq, own) = schema.fields().split_last().expect("the schema ends with `_seq`");
     let mut columns: Vec<ArrayRef> = own
         .iter()
@@ -128,7 +133,7 @@ fn travelling(rows: &RecordBatch, range: SeqRange, schema: &SchemaRef) -> Result
             None => new_null_array(field.data_type(), rows.num_rows()),
         })
         .collect();
-    columns.push(Arc::new(UInt64Array::from_iter_values(range.first.0..=range.last.0)));
+    columns.push(seq);
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
 }

@@ -138,6 +138,7 @@ fn shape(spec: &TableSpec) -> Shape {
             name if name.starts_with("metric_") => "fingerprint",
             // Rows that merge must meet.
             name if name.starts_with("catalog_") => "cityHash64(signal, _partition)",
+            name if name.starts_with("log_template") => "template_id",
             _ => TableSpec::SEQ,
         },
     }

@@ -188,7 +188,7 @@ async fn a_dropped_answer_ends_its_query() {
 async fn migrations_run_twice_and_tell_beforehand_what_they_do() {
     let world = World::new().await;
     let plan = world.store.migration_plan().await.expect("a plan");
-    assert_eq!(plan.iter().map(|step| step.version).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(plan.iter().map(|step| step.version).collect::<Vec<_>>(), [1, 2, 3]);
     assert!(plan[0].statements.iter().any(|statement| statement.contains("`metric_series`")));
     let none = "SELECT count() FROM system.tables WHERE database = 'tidegate'";
     assert_eq!(world.store.rows("SELECT 1", &[]).await.map_err(|error| error.kind()), Err(ErrorKind::NotFound));
@@ -201,6 +201,34 @@ async fn migrations_run_twice_and_tell_beforehand_what_they_do() {
     assert_eq!(world.store.migration_plan().await.expect("a plan"), []);
     world.store.migrate().await.expect("again");
     assert_eq!(world.number(none).await, tables);
+    world.engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_roll_up_is_the_same_before_and_after_its_parts_merge() {
+    let world = World::new().await;
+    world.store.migrate().await.expect("the schema");
+    let columns = "(_partition, signal, name, records, first_timestamp, last_timestamp, series, example, _seq)";
+    for (records, time, series) in [(10, 5, "[1, 2]"), (3, 2, "[2, 3]"), (1, 9, "[]")] {
+        let row = format!("('2026-11-21', 'metrics', 'm', {records}, {time}, {time}, {series}, 'e{time}', {time})");
+        world
+            .store
+            .execute(&format!("INSERT INTO tidegate.catalog_signals {columns} VALUES {row}"))
+            .await
+            .expect("a row");
+    }
+    let grouped = "SELECT toString((name, sum(records), toUnixTimestamp64Nano(min(first_timestamp)), \
+         toUnixTimestamp64Nano(max(last_timestamp)), arraySort(groupUniqArrayArray(series)), min(example), max(_seq))) \
+         AS row FROM tidegate.catalog_signals GROUP BY name";
+    let expected = r#"[Object {"row": String("('m',14,2,9,[1,2,3],'e2',9)")}]"#;
+    for optimize in [false, true] {
+        if optimize {
+            world.store.execute("OPTIMIZE TABLE tidegate.catalog_signals FINAL").await.expect("a merge");
+            assert_eq!(world.number("SELECT count() FROM tidegate.catalog_signals").await, 1);
+        }
+        let rows = world.store.rows(grouped, &[]).await.expect("one row");
+        assert_eq!(format!("{rows:?}"), expected);
+    }
     world.engine.stop().await;
 }
 
@@ -235,7 +263,7 @@ async fn a_database_from_a_newer_program_is_refused() {
         "INSERT INTO tidegate.tidegate_schema (version, name, applied_at) SELECT 9001, 'from the future', now64(9)";
     world.store.execute(newer).await.expect("a step of a newer program");
     let error = world.store.migrate().await.expect_err("newer");
-    assert!(matches!(error, StoreError::Newer { found: 9001, known: 2, .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Newer { found: 9001, known: 3, .. }), "{error:?}");
     world.engine.stop().await;
 }
 

@@ -11,7 +11,7 @@ const UNSET: &[u8] = b"UNSET";
 
 /// Counts the rows of `logs`.
 pub(crate) fn log_records(reducer: &mut Reducer<'_>, rows: &RecordBatch) -> Result<(), ArrowError> {
-    let common = Common::of(rows)?;
+    let common = RecordColumns::of(rows)?;
     let severity = Words::of(column(rows, "severity_text")?);
     let severity_number = numbers::<UInt8Type>(rows, "severity_number")?;
     let event_name = Words::of(column(rows, "event_name")?);
@@ -42,7 +42,7 @@ pub(crate) fn log_records(reducer: &mut Reducer<'_>, rows: &RecordBatch) -> Resu
 
 /// Counts the rows of `spans`.
 pub(crate) fn spans(reducer: &mut Reducer<'_>, rows: &RecordBatch) -> Result<(), ArrowError> {
-    let common = Common::of(rows)?;
+    let common = RecordColumns::of(rows)?;
     let (name, kind) = (Words::of(column(rows, "name")?), Words::of(column(rows, "kind")?));
     let status = Words::of(column(rows, "status_code")?);
     let (parent, state) = (text(rows, "parent_span_id")?, text(rows, "trace_state")?);
@@ -71,7 +71,7 @@ pub(crate) fn spans(reducer: &mut Reducer<'_>, rows: &RecordBatch) -> Result<(),
 }
 
 /// The columns that log records and spans share.
-struct Common<'a> {
+struct RecordColumns<'a> {
     partition: &'a PrimitiveArray<UInt16Type>,
     timestamp: &'a PrimitiveArray<TimestampNanosecondType>,
     service: Words<'a>,
@@ -82,7 +82,7 @@ struct Common<'a> {
     scope: Maps<'a>,
 }
 
-impl<'a> Common<'a> {
+impl<'a> RecordColumns<'a> {
     fn of(rows: &'a RecordBatch) -> Result<Self, ArrowError> {
         Ok(Self {
             partition: numbers::<UInt16Type>(rows, tidegate_model::TableSpec::PARTITION)?,

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use arrow_array::types::{UInt8Type, UInt16Type, UInt32Type};
+use arrow_array::types::{UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_schema::SchemaRef;
 use tidegate_model::tables::LOGS;
 
@@ -32,6 +32,7 @@ columns! {
         body_type: Word,
         attributes: Attributes,
         dropped: Numbers<UInt32Type>,
+        template_id: Numbers<UInt64Type>,
         origin: OriginColumns,
     }
 }
@@ -114,6 +115,7 @@ impl LogColumns {
             body_type: Word::new("body"),
             attributes: Attributes::new("attributes", strict),
             dropped: Numbers::new(),
+            template_id: Numbers::new(),
             origin: OriginColumns::new(strict),
         }
     }
@@ -166,6 +168,8 @@ impl LogColumns {
         debug_assert!(record.body.is_present() || letter == EMPTY);
         self.attributes.end_row()?;
         self.dropped.push(record.dropped);
+        // Looked for when all bodies are there.
+        self.template_id.push(0);
         // The row is whole once its partition is there.
         self.partition.push(context.partition(timestamp));
         Ok(())
