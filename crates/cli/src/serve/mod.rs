@@ -9,6 +9,7 @@
 //! | `logs.rs` | what is printed |
 //! | `own_logs.rs` | the server's own log records, kept to be stored |
 //! | `telemetry.rs` | own metrics and logs, stored like anyone's |
+//! | `templates.rs` | what is known of log templates, saved |
 //! | `banner.rs` | what a person sees first |
 //! | `stop.rs` | signals, and the way down |
 
@@ -21,6 +22,7 @@ mod parts;
 mod schema;
 mod stop;
 mod telemetry;
+mod templates;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -102,10 +104,11 @@ pub(crate) async fn run(args: ServeArgs, environment: &BTreeMap<String, String>)
         .telemetry
         .own
         .then(|| telemetry::start(stages.clone(), own_log_records, settings.telemetry.interval_ms, stopped.clone()));
+    let templates = templates::start(parts.ingest.clone(), stopped);
     banner::show(&settings, &stages.addresses, &parts.recovery);
 
     signals.first().await;
-    let way_down = stop::WayDown { parts, serving, batches, telemetry, stop };
+    let way_down = stop::WayDown { parts, serving, batches, telemetry, templates, stop };
     stop::stop(way_down, signals).await;
     drop(folder);
     Ok(())

@@ -15,12 +15,13 @@ pub(super) struct Signals {
     interrupt: Mutex<Signal>,
 }
 
-/// What is stopped, in this order: doors, own telemetry, batches, log, engine.
+/// What is stopped, in this order: doors, own telemetry, templates, batches, log, engine.
 pub(super) struct WayDown {
     pub(super) parts: Parts,
     pub(super) serving: JoinHandle<()>,
     pub(super) batches: JoinHandle<Option<Batcher>>,
     pub(super) telemetry: Option<JoinHandle<()>>,
+    pub(super) templates: JoinHandle<()>,
     pub(super) stop: watch::Sender<bool>,
 }
 
@@ -54,12 +55,13 @@ pub(super) async fn stop(way_down: WayDown, signals: Signals) {
 }
 
 async fn go_down(way_down: WayDown) {
-    let WayDown { parts, serving, batches, telemetry, stop } = way_down;
+    let WayDown { parts, serving, batches, telemetry, templates, stop } = way_down;
     stop.send_replace(true);
     ended("the doors", serving.await);
     if let Some(telemetry) = telemetry {
         ended("the own telemetry", telemetry.await);
     }
+    ended("the templates", templates.await);
     let began = Instant::now();
     if let Ok(Some(batcher)) = batches.await {
         let limit = Duration::from_millis(STOP_FLUSH_MS).saturating_sub(began.elapsed());

@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `open.rs` | opening the file, migrations |
 //! | `batches.rs` | batches, watermarks, unique keys |
+//! | `states.rs` | what parts of the program know and can do without |
 //! | `retries.rs` | retry keys and the ledger's counts |
 //! | `datasets.rs` | datasets and the versions of their schemas |
 
@@ -24,6 +25,7 @@ mod batches;
 mod datasets;
 mod open;
 mod retries;
+mod states;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,10 @@ use tidegate_model::limits::CATALOG_WAIT_MS;
 use super::{Catalog, CatalogError};
 
 /// Every step of the schema, in order; a landed one is never edited (its checksum is kept in the file).
-const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "first", include_str!("migrations/0001_first.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "first", include_str!("migrations/0001_first.sql")),
+    (2, "states", include_str!("migrations/0002_states.sql")),
+];
 
 impl Catalog {
     /// Opens the file, made when absent; migrates it.

@@ -12,11 +12,12 @@ use bytes::Bytes;
 use tidegate_model::limits::{INGEST_RETRY_AFTER_MS, INGEST_WAITING_MAX};
 use tidegate_model::tables::{self, METRIC_SERIES};
 use tidegate_model::{Clock, ErrorKind, SeqRange, Signal, TableName, UnixNanos};
+use tidegate_templates::{Miner, Settings, SettingsError};
 use tokio::sync::Semaphore;
 use twox_hash::XxHash3_128;
 
 use super::answer;
-use super::catalogue::{Learned, Reducer, Registry};
+use super::catalogue::{Learned, Reducer, Registry, Templates, Told, count};
 use super::json::{self, JsonError};
 use super::otlp::{DecodeError, Decoded, decode_counted};
 use super::registry::{Reservation, SeriesRegistry};
@@ -101,6 +102,9 @@ pub enum IngestError {
     /// The rows of the catalogue could not be put together.
     #[error("count the request's records for the catalogue")]
     Catalogue(#[source] ArrowError),
+    /// The settings of the template miner are wrong.
+    #[error("{0}")]
+    Templates(#[source] SettingsError),
     /// The task that decodes, or the one that writes, ended early.
     #[error("take the request: its task ended early")]
     Task(#[source] tokio::task::JoinError),
@@ -121,6 +125,7 @@ impl IngestError {
             Self::Buffer { error } => error.kind(),
             Self::Busy => ErrorKind::Overloaded,
             Self::Catalog(_) => ErrorKind::Unavailable,
+            Self::Templates(_) => ErrorKind::Invalid,
             Self::Select(_) | Self::Catalogue(_) | Self::Task(_) => ErrorKind::Internal,
         }
     }
@@ -156,6 +161,7 @@ pub struct Ingest {
     pub(super) clock: Arc<dyn Clock>,
     series: SeriesRegistry,
     catalogue: Registry,
+    templates: Templates,
     /// One permit a core that may decode, and one for each request that may wait.
     cores: Arc<Semaphore>,
     room: Arc<Semaphore>,
@@ -171,6 +177,7 @@ impl Ingest {
         for chunk in tail.iter().flat_map(|tail| &tail.chunks) {
             known.extend(fingerprints(&chunk.rows()?));
         }
+        let templates = known_templates(&catalog).await?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             buffer,
@@ -178,6 +185,7 @@ impl Ingest {
             clock,
             series: SeriesRegistry::of(known),
             catalogue: Registry::default(),
+            templates,
             cores: Arc::new(Semaphore::new(cores)),
             room: Arc::new(Semaphore::new(cores + INGEST_WAITING_MAX)),
         })
@@ -186,14 +194,15 @@ impl Ingest {
     /// Takes one OTLP request: every row that can be taken is durable when this returns `Ok`.
     pub async fn otlp(&self, request: OtlpRequest) -> Result<Admitted, IngestError> {
         let received = self.clock.now();
-        let (series, catalogue) = (self.series.clone(), self.catalogue.clone());
-        let prepared = self.on_a_core(move || prepare(&request, received, &series, &catalogue)).await?;
+        let known =
+            Known { series: self.series.clone(), catalogue: self.catalogue.clone(), templates: self.templates.clone() };
+        let prepared = self.on_a_core(move || prepare(&request, received, &known)).await?;
         match prepared? {
             Prepared::Ready(ready) => self.append(ready, None).await,
-            Prepared::BringsSeries(decoded, retry, learned) => {
+            Prepared::BringsSeries(decoded, retry, beside) => {
                 let found = decoded.series.as_ref().map(|series| fingerprints(&series.rows)).unwrap_or_default();
                 let reservation = self.series.reserve(&found).await;
-                let ready = self.on_a_core(move || with_series(decoded, retry, reservation, learned)).await?;
+                let ready = self.on_a_core(move || with_series(decoded, retry, reservation, beside)).await?;
                 let (ready, reservation) = ready?;
                 // A requester that leaves must not give the reservation back: the rows may be in the log already.
                 let ingest = self.clone();
@@ -203,15 +212,25 @@ impl Ingest {
         }
     }
 
+    /// Saves what was found of log templates, so that the next start goes on from there; templates keep their ids
+    /// without it, and words that vary would have to be found again.
+    pub async fn save_templates(&self) -> Result<(), IngestError> {
+        if let Some(state) = self.templates.export() {
+            self.catalog.save_state(TEMPLATES, &state).await?;
+        }
+        Ok(())
+    }
+
     /// Makes a request's rows durable, and counts what was refused.
     pub(super) async fn append(&self, ready: Ready, series: Option<Reservation>) -> Result<Admitted, IngestError> {
-        let Ready { write, mut admitted, rejected, learned } = ready;
+        let Ready { write, mut admitted, rejected, beside } = ready;
         if let Some(write) = write {
             match self.buffer.append(write).await? {
                 Appended::Rows(ranges) => {
                     // What the requester sent, not what we count of it.
                     admitted.ranges = ranges.into_iter().filter(|(table, _)| !is_catalogue(table)).collect();
-                    self.catalogue.learn(learned);
+                    self.catalogue.learn(beside.learned);
+                    self.templates.learn(&beside.told);
                 }
                 Appended::Retry(told) => return Ok(answer::retold(&told, admitted)),
             }
@@ -247,13 +266,26 @@ pub(super) struct Ready {
     pub(super) write: Option<Write>,
     pub(super) admitted: Admitted,
     pub(super) rejected: Vec<(TableName, u64)>,
-    /// Values whose text is among the rows.
-    pub(super) learned: Learned,
+    pub(super) beside: Beside,
 }
 
 enum Prepared {
     Ready(Ready),
-    BringsSeries(Decoded, Retry, Learned),
+    BringsSeries(Decoded, Retry, Beside),
+}
+
+/// What becomes known when a request is durable: values and templates whose text is among its rows.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    learned: Learned,
+    told: Told,
+}
+
+/// What all requests know of those before them.
+struct Known {
+    series: SeriesRegistry,
+    catalogue: Registry,
+    templates: Templates,
 }
 
 /// How a request is known again.
@@ -264,22 +296,32 @@ struct Retry {
     is_chosen: bool,
 }
 
-fn prepare(
-    request: &OtlpRequest,
-    received: UnixNanos,
-    series: &SeriesRegistry,
-    catalogue: &Registry,
-) -> Result<Prepared, IngestError> {
+fn prepare(request: &OtlpRequest, received: UnixNanos, known: &Known) -> Result<Prepared, IngestError> {
     let retry = retry_of(request);
-    let mut reducer = Some(Reducer::new(catalogue));
-    let mut decoded = decoded(request, received, series, &mut reducer)?;
-    let counted = reducer.map(Reducer::finish).transpose().map_err(IngestError::Catalogue)?;
-    let (rows, learned) = counted.unwrap_or_default();
-    decoded.rows.extend(rows);
+    let mut reducer = Some(Reducer::new(&known.catalogue));
+    let mut decoded = decoded(request, received, &known.series, &mut reducer)?;
+    let beside = match reducer {
+        Some(reducer) => beside(reducer, &mut decoded, received, known).map_err(IngestError::Catalogue)?,
+        None => Beside::default(),
+    };
     if decoded.series.is_some() {
-        return Ok(Prepared::BringsSeries(decoded, retry, learned));
+        return Ok(Prepared::BringsSeries(decoded, retry, beside));
     }
-    Ok(Prepared::Ready(ready(decoded, retry, learned)))
+    Ok(Prepared::Ready(ready(decoded, retry, beside)))
+}
+
+/// Finds the templates, counts the records, and puts what came of it beside their rows.
+fn beside(
+    mut reducer: Reducer<'_>,
+    decoded: &mut Decoded,
+    received: UnixNanos,
+    known: &Known,
+) -> Result<Beside, ArrowError> {
+    let told = known.templates.mine(&mut decoded.rows, received)?;
+    count(&mut reducer, &decoded.rows)?;
+    let (rows, learned) = reducer.finish()?;
+    decoded.rows.extend(rows);
+    Ok(Beside { learned, told })
 }
 
 fn decoded(
@@ -331,7 +373,7 @@ fn with_series(
     mut decoded: Decoded,
     retry: Retry,
     reservation: Reservation,
-    learned: Learned,
+    beside: Beside,
 ) -> Result<(Ready, Reservation), IngestError> {
     if let Some(Rows { table, rows }) = decoded.series.take() {
         let wanted: BooleanArray =
@@ -341,15 +383,15 @@ fn with_series(
             decoded.rows.push(Rows { table, rows });
         }
     }
-    Ok((ready(decoded, retry, learned), reservation))
+    Ok((ready(decoded, retry, beside), reservation))
 }
 
-fn ready(decoded: Decoded, retry: Retry, learned: Learned) -> Ready {
+fn ready(decoded: Decoded, retry: Retry, beside: Beside) -> Ready {
     let Decoded { rows, accepted, rejections, rejected, .. } = decoded;
     let admitted = Admitted { accepted, rejected: rejections, ..Admitted::default() };
     let has_something = !rows.is_empty() || retry.is_chosen;
     let write = has_something.then(|| Write::new(rows, Some(retry.key), answer::told(&admitted)));
-    Ready { write, admitted, rejected, learned }
+    Ready { write, admitted, rejected, beside }
 }
 
 /// Hashes what makes the request recognisable.
@@ -373,6 +415,20 @@ fn retry_of(request: &OtlpRequest) -> Retry {
 
 fn is_catalogue(table: &TableName) -> bool {
     tables::all().iter().any(|spec| spec.roll_up.is_some() && spec.name == *table)
+}
+
+/// The name under which the catalog keeps what the miner knows.
+const TEMPLATES: &str = "log templates";
+
+async fn known_templates(catalog: &Catalog) -> Result<Templates, IngestError> {
+    let miner = Miner::new(Settings::default()).map_err(IngestError::Templates)?;
+    let templates = Templates::new(miner);
+    if let Some(state) = catalog.state(TEMPLATES).await?
+        && let Err(error) = templates.import(&state)
+    {
+        tracing::warn!(%error, "what was known of log templates cannot be read; they are found anew, under the same ids");
+    }
+    Ok(templates)
 }
 
 fn fingerprints(series: &RecordBatch) -> Vec<u64> {

@@ -114,11 +114,15 @@ impl Reducer<'_> {
 }
 
 /// The text was checked when its record was decoded.
-fn odd(fault: Fault) -> ArrowError {
+pub(super) fn odd(fault: Fault) -> ArrowError {
     ArrowError::InvalidArgumentError(format!("the catalogue was given bad text: {fault:?}"))
 }
 
-fn assembled(spec: &TableSpec, schema: &SchemaRef, columns: impl Column) -> Result<Option<Rows>, ArrowError> {
+pub(super) fn assembled(
+    spec: &TableSpec,
+    schema: &SchemaRef,
+    columns: impl Column,
+) -> Result<Option<Rows>, ArrowError> {
     if columns.len() == 0 {
         return Ok(None);
     }

@@ -1,6 +1,7 @@
 //! The catalogue: what a request's records are, and which attributes they have, reduced to a few rows.
 //!
-//! Owns: the rows of `catalog_signals`, `catalog_attributes` and `catalog_values`, and how they are counted.
+//! Owns: the rows of `catalog_signals`, `catalog_attributes`, `catalog_values` and `log_templates`, and how they are
+//! counted.
 //!
 //! Invariants:
 //! - Every record that is taken is counted once in `catalog_signals`, every attribute of it once in
@@ -14,9 +15,11 @@
 //! | `reducer.rs` | [`Reducer`]: one request's groups and attributes |
 //! | `records.rs` | log records and spans, read from their columns; data points call the reducer while they are decoded |
 //! | `registry.rs` | [`Registry`]: which names, keys and values are known over all requests |
+//! | `mining.rs` | [`Templates`]: the template of each log record |
 //! | `assemble.rs` | the rows |
 
 mod assemble;
+mod mining;
 mod records;
 mod reducer;
 mod registry;
@@ -24,7 +27,8 @@ mod registry;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use records::{log_records, spans};
+pub(crate) use mining::{Templates, Told};
+pub(crate) use records::count;
 pub(crate) use reducer::{Reducer, Scope, Who};
 pub use registry::OVERFLOW;
 pub(crate) use registry::{Learned, Registry};

@@ -1,27 +1,42 @@
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type};
+use arrow_array::types::{Int32Type, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{ArrayRef, DictionaryArray, ListArray, MapArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow_schema::ArrowError;
 use tidegate_model::Signal;
+use tidegate_model::tables::{LOGS, SPANS};
 
 use super::reducer::{Reducer, Scope, Who};
+use crate::buffer::Rows;
 
 /// The name of a log record without a severity's text.
 const UNSET: &[u8] = b"UNSET";
 
+/// Counts log records and spans; data points were counted while they were decoded, as their attributes are in no row.
+pub(crate) fn count(reducer: &mut Reducer<'_>, rows: &[Rows]) -> Result<(), ArrowError> {
+    for Rows { table, rows } in rows {
+        match table {
+            table if *table == LOGS.name => log_records(reducer, rows)?,
+            table if *table == SPANS.name => spans(reducer, rows)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Counts the rows of `logs`.
-pub(crate) fn log_records(reducer: &mut Reducer<'_>, rows: &RecordBatch) -> Result<(), ArrowError> {
+fn log_records(reducer: &mut Reducer<'_>, rows: &RecordBatch) -> Result<(), ArrowError> {
     let common = RecordColumns::of(rows)?;
     let severity = Words::of(column(rows, "severity_text")?);
     let severity_number = numbers::<UInt8Type>(rows, "severity_number")?;
     let event_name = Words::of(column(rows, "event_name")?);
     let (body, trace_id, span_id) = (text(rows, "body")?, text(rows, "trace_id")?, text(rows, "span_id")?);
     let dropped = numbers::<UInt32Type>(rows, "dropped_attributes_count")?;
+    let template_id = numbers::<UInt64Type>(rows, "template_id")?;
     let mut digits = itoa::Buffer::new();
     for row in 0..rows.num_rows() {
         let (level, body) = (severity.get(row), body.value(row));
         let name = if level.is_empty() { UNSET } else { level };
-        common.begin(reducer, Signal::Logs, name, row, level.len() + body.len());
+        common.begin(reducer, (Signal::Logs, name, template_id.value(row)), row, level.len() + body.len());
         reducer.facet("severity_number", digits.format(severity_number.value(row)).as_bytes());
         for (is_there, facet) in [(!trace_id.value(row).is_empty(), "trace"), (!span_id.value(row).is_empty(), "span")]
         {
@@ -41,7 +56,7 @@ pub(crate) fn log_records(reducer: &mut Reducer<'_>, rows: &RecordBatch) -> Resu
 }
 
 /// Counts the rows of `spans`.
-pub(crate) fn spans(reducer: &mut Reducer<'_>, rows: &RecordBatch) -> Result<(), ArrowError> {
+fn spans(reducer: &mut Reducer<'_>, rows: &RecordBatch) -> Result<(), ArrowError> {
     let common = RecordColumns::of(rows)?;
     let (name, kind) = (Words::of(column(rows, "name")?), Words::of(column(rows, "kind")?));
     let status = Words::of(column(rows, "status_code")?);
@@ -52,7 +67,7 @@ pub(crate) fn spans(reducer: &mut Reducer<'_>, rows: &RecordBatch) -> Result<(),
     let event_words = Words::of(event_names.values());
     let links = Nested::of(rows, "link_attributes")?;
     for row in 0..rows.num_rows() {
-        common.begin(reducer, Signal::Traces, name.get(row), row, name.get(row).len());
+        common.begin(reducer, (Signal::Traces, name.get(row), 0), row, name.get(row).len());
         reducer.facet("kind", kind.get(row));
         reducer.facet("status", status.get(row));
         let present = [("parent", parent.value(row)), ("trace_state", state.value(row))];
@@ -96,11 +111,17 @@ impl<'a> RecordColumns<'a> {
         })
     }
 
-    fn begin(&self, reducer: &mut Reducer<'_>, signal: Signal, name: &[u8], row: usize, bytes: usize) {
+    fn begin(
+        &self,
+        reducer: &mut Reducer<'_>,
+        (signal, name, template_id): (Signal, &[u8], u64),
+        row: usize,
+        bytes: usize,
+    ) {
         let who = Who {
             signal,
             name,
-            template_id: 0,
+            template_id,
             service: self.service.get(row),
             timestamp: self.timestamp.value(row),
             partition: self.partition.value(row),

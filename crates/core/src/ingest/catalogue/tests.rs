@@ -12,7 +12,9 @@ use tidegate_model::tables::{CATALOG_ATTRIBUTES, CATALOG_SIGNALS, CATALOG_VALUES
 use tidegate_model::{Signal, TableSpec, UnixNanos};
 use twox_hash::XxHash3_64;
 
-use super::{OVERFLOW, Reducer, Registry};
+use tidegate_templates::{Miner, Settings};
+
+use super::{OVERFLOW, Reducer, Registry, Templates, count};
 use crate::buffer::{Rows, merge};
 use crate::ingest::otlp::tests::generate::Generator;
 use crate::ingest::otlp::{Decoded, decode_counted};
@@ -49,7 +51,9 @@ fn every_number_is_that_of_a_recount() {
             let request = request(signal, seed * 10 + at as u64);
             let mut reducer = Some(Reducer::new(&registry));
             let decoded = decode_counted(signal, &request, RECEIVED, &|_| false, &mut reducer).expect("a request");
-            let (rows, learned) = reducer.expect("it is there").finish().expect("the rows of the catalogue");
+            let mut reducer = reducer.expect("it is there");
+            count(&mut reducer, &decoded.rows).expect("rows that can be counted");
+            let (rows, learned) = reducer.finish().expect("the rows of the catalogue");
             registry.learn(learned);
             counts.recount(signal, &decoded);
             rows.into_iter().for_each(|rows| counted.entry(rows.table.to_string()).or_default().push(rows.rows));
@@ -102,8 +106,10 @@ fn a_value_is_told_once_and_again_when_its_request_failed() {
     let values_of = |fails: bool| {
         let request = request(Signal::Logs, 3);
         let mut reducer = Some(Reducer::new(&registry));
-        decode_counted(Signal::Logs, &request, RECEIVED, &|_| false, &mut reducer).expect("a request");
-        let (rows, learned) = reducer.expect("it is there").finish().expect("the rows of the catalogue");
+        let decoded = decode_counted(Signal::Logs, &request, RECEIVED, &|_| false, &mut reducer).expect("a request");
+        let mut reducer = reducer.expect("it is there");
+        count(&mut reducer, &decoded.rows).expect("rows that can be counted");
+        let (rows, learned) = reducer.finish().expect("the rows of the catalogue");
         if !fails {
             registry.learn(learned);
         }
@@ -273,4 +279,26 @@ fn entries(maps: &ArrayRef, row: usize, scope: &'static str) -> Vec<Entry> {
 fn nested(rows: &RecordBatch, name: &str, row: usize, scope: &'static str) -> Vec<Entry> {
     let maps = column(rows, name).as_list::<i32>().value(row);
     (0..maps.len()).flat_map(|item| entries(&maps, item, scope)).collect()
+}
+
+#[test]
+fn a_template_is_told_until_somebody_who_told_it_is_durable() {
+    let templates = Templates::new(Miner::new(Settings::default()).expect("a miner"));
+    let mine = |seed| {
+        let request = request(Signal::Logs, seed);
+        let mut decoded = decode_counted(Signal::Logs, &request, RECEIVED, &|_| true, &mut None).expect("a request");
+        let told = templates.mine(&mut decoded.rows, RECEIVED).expect("rows with bodies");
+        let table = |name: &str| decoded.rows.iter().find(|rows| rows.table.as_str() == name).map(|rows| &rows.rows);
+        let used: BTreeSet<u64> =
+            table("logs").map(|logs| numbers(logs, "template_id")).into_iter().flatten().collect();
+        let texts = table("log_templates").map(|rows| numbers(rows, "template_id")).unwrap_or_default();
+        (told, used, texts.into_iter().collect::<BTreeSet<u64>>())
+    };
+    let (failed, used, texts) = mine(3);
+    assert!(!used.is_empty() && used.is_subset(&texts));
+    let (durable, _, again) = mine(3);
+    assert!(texts.is_subset(&again), "the first request may fail: the second one tells the same");
+    templates.learn(&durable);
+    drop(failed);
+    assert_eq!(mine(3).2, BTreeSet::new());
 }

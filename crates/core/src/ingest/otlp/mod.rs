@@ -30,11 +30,10 @@ pub(in crate::ingest) mod tests;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, SchemaRef};
 use tidegate_model::limits::{REQUEST_EXPANDED_BYTES_MAX, REQUEST_INFLATED_BYTES_MAX, REQUEST_ROWS_MAX};
-use tidegate_model::tables::{LOGS, SPANS};
 use tidegate_model::{ErrorKind, Signal, TableName, TableSpec, UnixNanos, partition_day};
 
 use crate::buffer::Rows;
-use crate::ingest::catalogue::{self, Reducer};
+use crate::ingest::catalogue::Reducer;
 use crate::ingest::columns::Column;
 use crate::ingest::rejection::{Fault, Reason, Rejections};
 use crate::ingest::wire::WireError;
@@ -94,7 +93,7 @@ pub fn decode(
     decode_counted(signal, body, received, is_known, &mut None)
 }
 
-/// The same, with every record that is taken counted for the catalogue.
+/// The same, with every data point that is taken counted for the catalogue.
 pub(crate) fn decode_counted(
     signal: Signal,
     body: &[u8],
@@ -116,28 +115,11 @@ pub(crate) fn decode_counted(
             Signal::Metrics => metrics::decode(body, context, is_known, reducer),
         }
     };
-    let decoded = match run(false) {
+    match run(false) {
         // Some text is not UTF-8: strict columns find the rows to refuse.
         Err(DecodeError::Internal { .. }) => run(true),
         outcome => outcome,
-    }?;
-    if let Some(reducer) = reducer {
-        count(reducer, &decoded)?;
     }
-    Ok(decoded)
-}
-
-/// Counts log records and spans; data points were counted while they were decoded, as their attributes are in no row.
-fn count(reducer: &mut Reducer<'_>, decoded: &Decoded) -> Result<(), DecodeError> {
-    for Rows { table, rows } in &decoded.rows {
-        let counted = match table {
-            table if *table == LOGS.name => catalogue::log_records(reducer, rows),
-            table if *table == SPANS.name => catalogue::spans(reducer, rows),
-            _ => Ok(()),
-        };
-        counted.map_err(|source| DecodeError::Internal { table: table.clone(), source })?;
-    }
-    Ok(())
 }
 
 /// What the rows of one request share.
