@@ -151,11 +151,17 @@ pub const ENGINE_STEADY_MS: u64 = 60_000;
 /// How long the engine may take to stop before it is killed (milliseconds): it ends its queries within 8 s.
 pub const ENGINE_STOP_MS: u64 = 10_000;
 
-/// Batches of different tables in flight at once: the engine gains nothing from more on two cores, and each holds its encoded rows.
+/// Batches of different tables in flight at once: the engine gains nothing from more on two cores, and each holds a few pieces of encoded rows.
 pub const BATCH_TABLES_AT_ONCE: usize = 2;
 
-/// An Arrow stream goes to ClickHouse in pieces of about this many bytes: few calls, and memory is freed as they are sent.
-pub const BATCH_PIECE_BYTES: usize = 1 << 20;
+/// A compressed Arrow stream goes to ClickHouse in pieces of about this many bytes: few calls, and memory is freed as they are sent.
+pub const BATCH_PIECE_BYTES: usize = 256 << 10;
+
+/// Pieces of an insert that wait for the socket; past it the encoder waits. 8,192 log records are about ten of them.
+pub const BATCH_PIECES_WAITING_MAX: usize = 8;
+
+/// Buffers below this are copied together: a piece of its own in a request costs more than copying so many bytes.
+pub const SENT_COPIED_BYTES_MAX: usize = 16 << 10;
 
 /// The first pause before a batch is tried again (milliseconds), doubled each time.
 pub const BATCH_RETRY_MS_MIN: u64 = 100;

@@ -31,7 +31,8 @@
 //! | `recovery.rs` | segments become tails, retry keys and the place to write on |
 //! | `leftovers.rs` | what is behind the last good frame: a torn tail, or damage |
 //! | `tail.rs` | [`Chunk`], one table's hot rows and watermarks |
-//! | `unify.rs` | [`unify`]: small batches become one, dictionaries included
+//! | `sent.rs` | [`sent`]: rows that share a resource get it each, on their way out |
+//! | `unify.rs` | [`unify`]: small batches become one, dictionaries included |
 //! | `retries.rs` | the dedup window |
 //! | `state.rs` | what is under the one lock |
 //! | `shared.rs` | the lock, the world, trimming, free disk |
@@ -46,6 +47,7 @@ mod reader;
 mod recovery;
 mod retries;
 mod segment;
+mod sent;
 mod shared;
 mod state;
 mod tail;
@@ -66,6 +68,7 @@ pub use error::BufferError;
 pub use open::{BufferOptions, Site};
 pub use reader::{FrameReading, SegmentReading, read_segment};
 pub use recovery::{Recovery, Remembered};
+pub use sent::sent;
 pub use tail::{Chunk, Cut, TableTail, TailStatus};
 pub use tidegate_model::{RetryKey, StoredRetry};
 pub use unify::unify;
