@@ -66,8 +66,9 @@ pub const SPARE_SEGMENTS_MAX: usize = 2;
 /// How often the free disk space is asked for (milliseconds): `statvfs` is cheap, and a second of writes fits the reserve.
 pub const DISK_FREE_CHECK_MS: u64 = 1_000;
 
-/// Hot rows held in memory before further ones stay on disk only and are read back for a query or an insert.
-pub const HOT_TAIL_BYTES: u64 = 256 << 20;
+/// Hot rows held in memory before further ones stay on disk only and are read back for a query or an insert: two
+/// batches, the one in flight and the one that fills. The server holds about 220 MiB beside them under full load.
+pub const HOT_TAIL_BYTES: u64 = 2 * BATCH_BYTES;
 
 /// WAL bytes on disk past which writes are refused: an hour of an absent ClickHouse at 10 k rows/s is about 14 GB.
 pub const WAL_BYTES: u64 = 16 << 30;
@@ -102,9 +103,9 @@ pub const CATALOG_WAIT_MS: u64 = 30_000;
 /// A user's SQL: ClickHouse's own default of `max_query_size`.
 pub const QUERY_SQL_BYTES_MAX: usize = 256 << 10;
 
-/// Hot rows that travel with one query, encoded; twice the hot tail's memory. A larger tail means that ClickHouse has
-/// been away for long, and then the query fails with that reason instead of leaving rows out.
-pub const QUERY_HOT_BYTES_MAX: u64 = 2 * HOT_TAIL_BYTES;
+/// Hot rows that travel with one query, encoded; four times the hot tail's memory. A larger tail means that ClickHouse
+/// has been away for long, and then the query fails with that reason instead of leaving rows out.
+pub const QUERY_HOT_BYTES_MAX: u64 = 4 * HOT_TAIL_BYTES;
 
 /// How often a read that waits for rows looks again (milliseconds).
 pub const QUERY_WAIT_POLL_MS: u64 = 10;
