@@ -12,7 +12,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use bytes::Bytes;
 use tidegate_model::limits::SENT_COPIED_BYTES_MAX;
-use tidegate_model::{BatchId, PartitionDay, SeqRange, TableSpec};
+use tidegate_model::{BatchId, ColumnKind, PartitionDay, SeqRange, TableSpec};
 
 use super::BatchError;
 use crate::buffer::{Chunk, Cut, sent, unify};
@@ -46,11 +46,11 @@ pub(super) struct Plan {
 /// Splits a cut by partition and by set of columns; its rows are encoded later, while they are sent.
 pub(super) fn plan(cut: &Cut, id: &BatchId, spec: &TableSpec) -> Result<Plan, BatchError> {
     let mut chunks: BTreeMap<(PartitionDay, usize), Vec<Chunk>> = BTreeMap::new();
-    let mut schemas: Vec<SchemaRef> = Vec::new();
+    let mut forms = Forms::default();
     let mut unique_keys = Vec::new();
     for chunk in &cut.chunks {
         let rows = chunk.rows()?;
-        let group = group_of(&mut schemas, &rows);
+        let group = forms.group_of(&rows.schema(), spec)?;
         if let Some(key) = spec.unique_key {
             unique_keys.extend_from_slice(unique_values(&rows, spec, key)?);
         }
@@ -64,10 +64,10 @@ pub(super) fn plan(cut: &Cut, id: &BatchId, spec: &TableSpec) -> Result<Plan, Ba
     let parts = chunks.into_iter().map(|((partition, group), chunks)| {
         // Almost every batch has one set of columns; a dataset that just got another has two.
         let token = if group == 0 { format!("{id}:{partition}") } else { format!("{id}:{partition}:{group}") };
-        let (spec, schema) = sent_form(spec, &schemas[group])?;
-        Ok(Part { token, spec, partition, chunks, schema })
+        let schema = Arc::clone(&forms.sent[group]);
+        Part { token, spec: narrowed(spec, &schema), partition, chunks, schema }
     });
-    Ok(Plan { parts: parts.collect::<Result<_, BatchError>>()?, partitions, unique_keys })
+    Ok(Plan { parts: parts.collect(), partitions, unique_keys })
 }
 
 /// Rows of small requests are put together up to this many: each record batch of its own takes the engine about
@@ -165,16 +165,28 @@ impl WayOut {
     }
 }
 
-/// Returns the number of the rows' set of columns, in the order in which they first came. Their types do not count:
-/// the same columns of earlier versions are sent in the same form.
-fn group_of(schemas: &mut Vec<SchemaRef>, rows: &RecordBatch) -> usize {
-    let schema = rows.schema();
-    let names = |schema: &SchemaRef| schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
-    let same = |known: &SchemaRef| Arc::ptr_eq(known, &schema) || names(known) == names(&schema);
-    schemas.iter().position(same).unwrap_or_else(|| {
-        schemas.push(schema);
-        schemas.len() - 1
-    })
+/// The sets of columns of a cut, in the order in which they first came, as they are sent.
+#[derive(Default)]
+struct Forms {
+    sent: Vec<SchemaRef>,
+    /// Schemas of rows, and which of `sent` they become: several where earlier versions held rows in another form.
+    known: Vec<(SchemaRef, usize)>,
+}
+
+impl Forms {
+    fn group_of(&mut self, rows: &SchemaRef, spec: &TableSpec) -> Result<usize, BatchError> {
+        let same = |known: &SchemaRef| Arc::ptr_eq(known, rows) || known.fields() == rows.fields();
+        if let Some((_, group)) = self.known.iter().find(|(known, _)| same(known)) {
+            return Ok(*group);
+        }
+        let schema = sent_schema(rows, spec)?;
+        let group = self.sent.iter().position(|sent| *sent == schema).unwrap_or_else(|| {
+            self.sent.push(schema);
+            self.sent.len() - 1
+        });
+        self.known.push((Arc::clone(rows), group));
+        Ok(group)
+    }
 }
 
 fn unique_values<'a>(rows: &'a RecordBatch, spec: &TableSpec, key: &str) -> Result<&'a [u64], BatchError> {
@@ -211,17 +223,22 @@ fn equals(partitions: &UInt16Array, day: PartitionDay) -> BooleanArray {
     partitions.values().iter().map(|value| Some(*value == day)).collect()
 }
 
-/// Returns the table with only the columns that the rows have, ClickHouse gives the others their defaults, and the
-/// rows' schema as they are sent.
-fn sent_form(spec: &TableSpec, rows: &Schema) -> Result<(TableSpec, SchemaRef), BatchError> {
+/// Returns the rows' schema as they are sent.
+fn sent_schema(rows: &Schema, spec: &TableSpec) -> Result<SchemaRef, BatchError> {
     let fields = rows.fields().iter().map(|field| match spec.column(field.name()) {
-        Some(column) => Ok(column.sent_field().with_nullable(field.is_nullable())),
+        Some(column) if column.kind == ColumnKind::Labels => Ok(Arc::new(column.sent_field())),
+        Some(_) => Ok(Arc::clone(field)),
         None => Err(other_rows(spec, format!("it has no column `{}`", field.name()))),
     });
     let mut fields = fields.collect::<Result<Vec<_>, _>>()?;
-    fields.push(Field::new(TableSpec::SEQ, DataType::UInt64, false));
+    fields.push(Arc::new(Field::new(TableSpec::SEQ, DataType::UInt64, false)));
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+/// Returns the table with only the columns that the rows have; ClickHouse gives the others their defaults.
+fn narrowed(spec: &TableSpec, rows: &Schema) -> TableSpec {
     let columns = spec.columns.iter().filter(|column| rows.column_with_name(&column.name).is_some());
-    Ok((TableSpec { columns: columns.cloned().collect(), ..spec.clone() }, Arc::new(Schema::new(fields))))
+    TableSpec { columns: columns.cloned().collect(), ..spec.clone() }
 }
 
 fn other_rows(spec: &TableSpec, why: String) -> BatchError {
