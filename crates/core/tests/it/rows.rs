@@ -8,7 +8,7 @@ use arrow_array::{
     ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, TimestampNanosecondArray, UInt16Array, UInt64Array,
 };
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{DataType, Field};
+use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use tidegate_core::buffer::{Appended, Buffer, Rows, Write, sent};
 use tidegate_model::{ColumnKind, ColumnSpec, TableSpec, tables};
@@ -44,6 +44,19 @@ pub(crate) fn logs(days: &[u16], service: &str, texts: &[&str]) -> RecordBatch {
         ("attributes", attributes(service, days.len())),
     ];
     rows(&tables::LOGS, days, &given)
+}
+
+/// The same rows as the first logs held them: a map in each row where they now share one.
+pub(crate) fn in_earlier_form(spec: &TableSpec, rows: &RecordBatch) -> RecordBatch {
+    let earlier = spec.columns.iter().zip(rows.columns()).map(|(column, values)| match column.kind {
+        ColumnKind::Labels => {
+            let maps = empty_maps(rows.num_rows());
+            (Field::new(&column.name, maps.data_type().clone(), false), maps)
+        }
+        _ => (Field::new(&column.name, values.data_type().clone(), column.kind.is_nullable()), Arc::clone(values)),
+    });
+    let (fields, columns): (Vec<_>, Vec<_>) = earlier.unzip();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("rows of an earlier version")
 }
 
 /// Spans of one trace.
