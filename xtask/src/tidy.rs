@@ -16,6 +16,9 @@ const DEPENDENCY_BORDERS: &[(&str, &[&str])] = &[
     ("libc", &["crates/chdb"]),
 ];
 
+/// Where `unsafe` may be: the binding of libchdb, and one setting of the allocator. `crates/chdb/UNSAFE.md` lists each.
+const UNSAFE_EXCUSED: &[&str] = &["Cargo.toml", "crates/chdb/", "crates/cli/src/memory.rs", "xtask/src/tidy.rs"];
+
 const FILE_LINES_MAX: usize = 600;
 
 /// Files that were longer when the limit came; a number here may only shrink.
@@ -104,11 +107,14 @@ fn borders(path: &str, text: &str) -> Vec<String> {
     crossed.map(|(name, at)| format!("only {} may depend on `{name}`", at.join(", "))).collect()
 }
 
-/// The lint of the workspace denies `unsafe`; this rule keeps anyone but `chdb` from switching it off.
+/// The lint of the workspace denies `unsafe`; this rule keeps anyone else from switching it off.
 fn unsafe_code(path: &str, text: &str) -> Vec<String> {
-    let excused = path == "Cargo.toml" || path.starts_with("crates/chdb/") || path == "xtask/src/tidy.rs";
+    let excused = UNSAFE_EXCUSED.iter().any(|place| path.starts_with(place));
     let is_code = path.ends_with(".rs") || path.ends_with("Cargo.toml");
-    breach(is_code && !excused && text.contains("unsafe_code"), "only crates/chdb may hold `unsafe`")
+    breach(
+        is_code && !excused && text.contains("unsafe_code"),
+        "only crates/chdb and crates/cli/src/memory.rs may hold `unsafe`",
+    )
 }
 
 fn lines(path: &str, text: &str) -> Vec<String> {

@@ -6,6 +6,7 @@ mod client;
 mod config;
 mod doctor;
 mod ingest;
+mod memory;
 mod query;
 mod serve;
 mod settings;
@@ -15,10 +16,6 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-/// Requests are many short-lived buffers of all sizes, on all threads.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, about, max_term_width = 100)]
@@ -47,8 +44,13 @@ enum Command {
     Version,
 }
 
+fn main() -> ExitCode {
+    memory::keep_freed();
+    run()
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn run() -> ExitCode {
     let environment: BTreeMap<String, String> = std::env::vars().collect();
     let outcome = match Cli::parse().command {
         Command::Serve(args) => serve::run(args, &environment).await,

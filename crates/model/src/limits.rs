@@ -66,8 +66,9 @@ pub const SPARE_SEGMENTS_MAX: usize = 2;
 /// How often the free disk space is asked for (milliseconds): `statvfs` is cheap, and a second of writes fits the reserve.
 pub const DISK_FREE_CHECK_MS: u64 = 1_000;
 
-/// Hot rows held in memory before further ones stay on disk only and are read back for a query or an insert.
-pub const HOT_TAIL_BYTES: u64 = 256 << 20;
+/// Hot rows held in memory before further ones stay on disk only and are read back for a query or an insert: two
+/// batches, the one in flight and the one that fills. The server holds about 220 MiB beside them under full load.
+pub const HOT_TAIL_BYTES: u64 = 2 * BATCH_BYTES;
 
 /// WAL bytes on disk past which writes are refused: an hour of an absent ClickHouse at 10 k rows/s is about 14 GB.
 pub const WAL_BYTES: u64 = 16 << 30;
@@ -102,9 +103,9 @@ pub const CATALOG_WAIT_MS: u64 = 30_000;
 /// A user's SQL: ClickHouse's own default of `max_query_size`.
 pub const QUERY_SQL_BYTES_MAX: usize = 256 << 10;
 
-/// Hot rows that travel with one query, encoded; twice the hot tail's memory. A larger tail means that ClickHouse has
-/// been away for long, and then the query fails with that reason instead of leaving rows out.
-pub const QUERY_HOT_BYTES_MAX: u64 = 2 * HOT_TAIL_BYTES;
+/// Hot rows that travel with one query, encoded; four times the hot tail's memory. A larger tail means that ClickHouse
+/// has been away for long, and then the query fails with that reason instead of leaving rows out.
+pub const QUERY_HOT_BYTES_MAX: u64 = 4 * HOT_TAIL_BYTES;
 
 /// How often a read that waits for rows looks again (milliseconds).
 pub const QUERY_WAIT_POLL_MS: u64 = 10;
@@ -151,11 +152,17 @@ pub const ENGINE_STEADY_MS: u64 = 60_000;
 /// How long the engine may take to stop before it is killed (milliseconds): it ends its queries within 8 s.
 pub const ENGINE_STOP_MS: u64 = 10_000;
 
-/// Batches of different tables in flight at once: the engine gains nothing from more on two cores, and each holds its encoded rows.
+/// Batches of different tables in flight at once: the engine gains nothing from more on two cores, and each holds a few pieces of encoded rows.
 pub const BATCH_TABLES_AT_ONCE: usize = 2;
 
-/// An Arrow stream goes to ClickHouse in pieces of about this many bytes: few calls, and memory is freed as they are sent.
-pub const BATCH_PIECE_BYTES: usize = 1 << 20;
+/// A compressed Arrow stream goes to ClickHouse in pieces of about this many bytes: few calls, and memory is freed as they are sent.
+pub const BATCH_PIECE_BYTES: usize = 256 << 10;
+
+/// Pieces of an insert that wait for the socket; past it the encoder waits. 8,192 log records are about ten of them.
+pub const BATCH_PIECES_WAITING_MAX: usize = 8;
+
+/// Buffers below this are copied together: a piece of its own in a request costs more than copying so many bytes.
+pub const SENT_COPIED_BYTES_MAX: usize = 16 << 10;
 
 /// The first pause before a batch is tried again (milliseconds), doubled each time.
 pub const BATCH_RETRY_MS_MIN: u64 = 100;

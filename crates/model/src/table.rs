@@ -16,8 +16,8 @@ pub enum ColumnKind {
     Word,
     /// `Map(Dictionary(Int32, Utf8), Utf8)`, `Map(LowCardinality(String), String)`: attributes, in the order sent.
     Attributes,
-    /// `Map(Dictionary(Int32, Utf8), Utf8)`, `Map(LowCardinality(String), LowCardinality(String))`: attributes
-    /// whose values repeat from row to row, as a resource's do; a third cheaper to insert than [`Self::Attributes`].
+    /// `Dictionary(Int32, Map(Dictionary(Int32, Utf8), Utf8))`, `Map(LowCardinality(String), LowCardinality(String))`:
+    /// attributes that many rows share, as a resource's are; rows hold them once, and get them when they are sent.
     Labels,
     /// `Timestamp(Nanosecond, UTC)`, `DateTime64(9, 'UTC')`.
     Timestamp,
@@ -44,13 +44,14 @@ pub enum ColumnKind {
 }
 
 impl ColumnKind {
-    /// Returns the Arrow type of the column's values.
+    /// Returns the Arrow type of the column's values in rows: in memory and in the log.
     #[must_use]
     pub fn arrow(&self) -> DataType {
         match self {
             Self::Text => DataType::Utf8,
             Self::Word => word_type(),
-            Self::Attributes | Self::Labels => attributes_type(),
+            Self::Attributes => map_type(DataType::Utf8),
+            Self::Labels => DataType::Dictionary(Box::new(DataType::Int32), Box::new(map_type(DataType::Utf8))),
             Self::Timestamp => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
             Self::Day => DataType::UInt16,
             Self::Bool => DataType::Boolean,
@@ -62,6 +63,15 @@ impl ColumnKind {
             Self::F64 => DataType::Float64,
             Self::Nullable(inner) => inner.arrow(),
             Self::List(item) => DataType::List(Arc::new(Field::new("item", item.arrow(), item.is_nullable()))),
+        }
+    }
+
+    /// Returns the Arrow type in which the column is sent to ClickHouse, which knows no dictionary of maps.
+    #[must_use]
+    pub fn sent_arrow(&self) -> DataType {
+        match self {
+            Self::Labels => map_type(word_type()),
+            kind => kind.arrow(),
         }
     }
 
@@ -98,9 +108,9 @@ fn word_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
-fn attributes_type() -> DataType {
+fn map_type(values: DataType) -> DataType {
     let key = Field::new("keys", word_type(), false);
-    let value = Field::new("values", DataType::Utf8, false);
+    let value = Field::new("values", values, false);
     let entries = Field::new("entries", DataType::Struct(Fields::from(vec![key, value])), false);
     DataType::Map(Arc::new(entries), false)
 }
@@ -122,6 +132,12 @@ impl ColumnSpec {
 
     fn field(&self) -> Field {
         Field::new(&self.name, self.kind.arrow(), self.kind.is_nullable())
+    }
+
+    /// Returns the column's field as it is sent to ClickHouse.
+    #[must_use]
+    pub fn sent_field(&self) -> Field {
+        Field::new(&self.name, self.kind.sent_arrow(), self.kind.is_nullable())
     }
 }
 
@@ -208,11 +224,11 @@ impl TableSpec {
         Arc::new(Schema::new(self.columns.iter().map(ColumnSpec::field).collect::<Vec<_>>()))
     }
 
-    /// Returns the Arrow schema of the rows as ClickHouse stores them: with `_seq` as the last column.
+    /// Returns the Arrow schema of the rows as they are sent to ClickHouse: with `_seq` as the last column.
     #[must_use]
-    pub fn stored_schema(&self) -> SchemaRef {
+    pub fn sent_schema(&self) -> SchemaRef {
         let seq = Field::new(Self::SEQ, DataType::UInt64, false);
-        Arc::new(Schema::new(self.columns.iter().map(ColumnSpec::field).chain([seq]).collect::<Vec<_>>()))
+        Arc::new(Schema::new(self.columns.iter().map(ColumnSpec::sent_field).chain([seq]).collect::<Vec<_>>()))
     }
 
     /// Finds a column by its name.

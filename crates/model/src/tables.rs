@@ -345,7 +345,7 @@ mod tests {
             names.sort_unstable();
             names.dedup();
             assert_eq!(names.len(), spec.columns.len(), "{} names a column twice", spec.name);
-            assert_eq!(spec.stored_schema().fields().len(), spec.columns.len() + 1);
+            assert_eq!(spec.sent_schema().fields().len(), spec.columns.len() + 1);
             assert!(spec.column("timestamp").or(spec.column("first_timestamp")).is_some());
             let Some(roll_up) = spec.roll_up else { continue };
             let own =

@@ -7,10 +7,11 @@ use tidegate_model::ErrorKind;
 use tidegate_model::limits::{BATCH_RETRY_MS_MAX, BATCH_RETRY_MS_MIN, BATCH_STUCK_RETRY_MS};
 use tokio::time::Instant;
 
-use super::encode::{Encoded, encode};
+use super::encode::{Part, Plan, plan};
 use super::mover::Shared;
 use super::seal::Sealed;
 use super::{BatchError, BatchReport};
+use crate::store::{Gone, Outlet, StoreError};
 
 /// Takes one batch from its cut to its watermark; ends only when that is done.
 pub(super) async fn store(shared: Arc<Shared>, sealed: Sealed) {
@@ -49,29 +50,49 @@ impl Attempt<'_> {
 
         let started = Instant::now();
         let (cut, id) = (self.sealed.cut.clone(), row.id.clone());
-        let encoding = tokio::task::spawn_blocking(move || encode(&cut, &id, &spec));
-        let encoded = encoding.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        let Plan { parts, partitions, unique_keys } = blocking(move || plan(&cut, &id, &spec)).await?;
         self.report(|report| report.encoding += started.elapsed());
 
-        let Encoded { parts, partitions, unique_keys } = encoded;
         for part in parts {
-            if self.inserted.contains(&part.token) {
-                continue;
+            if !self.inserted.contains(&part.token) {
+                let token = part.token.clone();
+                self.insert(part).await?;
+                self.report(|report| report.inserts += 1);
+                self.inserted.insert(token);
             }
-            let started = Instant::now();
-            let outcome = states.store.insert(&part.spec, &part.token, part.arrow_stream).await;
-            self.report(|report| report.inserting += started.elapsed());
-            outcome?;
-            self.report(|report| report.inserts += 1);
-            self.inserted.insert(part.token);
         }
         states.catalog.store_batch(&row.id, states.clock.now(), partitions, &unique_keys).await?;
+        Ok(())
+    }
+
+    /// Encodes a part's rows while they are sent.
+    async fn insert(&self, part: Part) -> Result<(), BatchError> {
+        let (token, spec) = (part.token.clone(), part.spec.clone());
+        let (outlet, rows) = Outlet::open();
+        let encoding = blocking(move || {
+            let began = Instant::now();
+            let waited = part.encode(outlet)?;
+            Ok::<_, BatchError>(waited.map(|waited| began.elapsed().saturating_sub(waited)))
+        });
+        let started = Instant::now();
+        let (encoded, outcome) = tokio::join!(encoding, self.shared.states.store.insert(&spec, &token, rows));
+        self.report(|report| report.inserting += started.elapsed());
+        // A stream that broke off is why the insert failed, not the other way round.
+        let encoded = encoded?;
+        outcome?;
+        let spent = encoded.map_err(|Gone| StoreError::CutOff("an insert was answered before its end".to_owned()))?;
+        self.report(|report| report.encoding += spent);
         Ok(())
     }
 
     fn report(&self, change: impl FnOnce(&mut BatchReport)) {
         self.shared.reports.update(&self.sealed.row.table, change);
     }
+}
+
+/// Runs work that blocks.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// Says whether the same batch may pass later without anybody's help.

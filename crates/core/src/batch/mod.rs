@@ -17,7 +17,7 @@
 //! | `mover.rs` | [`Batcher`]: which table is due, how many at once, flush and stop |
 //! | `seal.rs` | when a table is due; the cuts that a crash left open |
 //! | `insert.rs` | one batch, from its cut to its watermark, tried until it is done |
-//! | `encode.rs` | a cut as Arrow streams, one per partition |
+//! | `encode.rs` | a cut as Arrow streams, one per partition, made while they are sent |
 //! | `targets.rs` | the tables that inserts go to: made, and given the columns they lack |
 //! | `trim.rs` | what the buffer forgets, the catalog keeps |
 //! | `report.rs` | what is told about the batches of each table |

@@ -19,7 +19,7 @@ pub struct BatchReport {
     pub failures: u64,
     /// Why the batch in flight is not stored yet.
     pub stuck: Option<String>,
-    /// Time spent encoding, retries included.
+    /// Time spent encoding, retries included; most of it while the rows before are on their way.
     pub encoding: Duration,
     /// Time spent waiting for ClickHouse, retries included.
     pub inserting: Duration,

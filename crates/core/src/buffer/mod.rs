@@ -32,7 +32,8 @@
 //! | `leftovers.rs` | what is behind the last good frame: a torn tail, or damage |
 //! | `tail.rs` | [`Chunk`], one table's hot rows and watermarks |
 //! | `merge.rs` | [`merge`]: rows of a roll-up with equal keys become one |
-//! | `unify.rs` | [`unify`]: small batches become one, dictionaries included
+//! | `sent.rs` | [`sent`]: rows that share a resource get it each, on their way out |
+//! | `unify.rs` | [`unify`]: small batches become one, dictionaries included |
 //! | `retries.rs` | the dedup window |
 //! | `state.rs` | what is under the one lock |
 //! | `shared.rs` | the lock, the world, trimming, free disk |
@@ -48,6 +49,7 @@ mod reader;
 mod recovery;
 mod retries;
 mod segment;
+mod sent;
 mod shared;
 mod state;
 mod tail;
@@ -69,6 +71,7 @@ pub use merge::{merge, with_seq};
 pub use open::{BufferOptions, Site};
 pub use reader::{FrameReading, SegmentReading, read_segment};
 pub use recovery::{Recovery, Remembered};
+pub use sent::sent;
 pub use tail::{Chunk, Cut, TableTail, TailStatus};
 pub use tidegate_model::{RetryKey, StoredRetry};
 pub use unify::unify;

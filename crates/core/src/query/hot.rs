@@ -11,14 +11,11 @@ use arrow_buffer::Buffer;
 use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
-use tidegate_model::limits::QUERY_HOT_BYTES_MAX;
+use tidegate_model::limits::{QUERY_HOT_BYTES_MAX, SENT_COPIED_BYTES_MAX};
 use tidegate_model::{ColumnSpec, TableName, TableSpec};
 
 use super::error::QueryError;
-use crate::buffer::{Chunk, merge, unify, with_seq};
-
-/// Buffers below this are copied together: a piece of its own in a request costs more than copying so many bytes.
-const COPIED_BYTES_MAX: usize = 16 << 10;
+use crate::buffer::{Chunk, merge, sent, unify, with_seq};
 
 /// Chunks below this are put together up to this (5,000 chunks of 10 rows with 20 dictionaries take the engine 2.3 s
 /// as they are, 0.05 s put together).
@@ -96,7 +93,7 @@ struct Pieces {
 
 impl Pieces {
     fn push(&mut self, buffer: Buffer) {
-        if buffer.len() < COPIED_BYTES_MAX {
+        if buffer.len() < SENT_COPIED_BYTES_MAX {
             self.small.extend_from_slice(&buffer);
             return;
         }
@@ -119,7 +116,7 @@ impl Pieces {
 /// All columns may hold nothing here: rows from before a column was added to their table have none of it, and the
 /// engine then takes the column's default.
 fn schema(columns: &[ColumnSpec]) -> SchemaRef {
-    let own = columns.iter().map(|column| Field::new(&column.name, column.kind.arrow(), true));
+    let own = columns.iter().map(|column| Field::new(&column.name, column.kind.sent_arrow(), true));
     let seq = Field::new(TableSpec::SEQ, DataType::UInt64, false);
     Arc::new(Schema::new(own.chain([seq]).collect::<Vec<_>>()))
 }
@@ -129,10 +126,10 @@ fn travelling(rows: &RecordBatch, seq: ArrayRef, schema: &SchemaRef) -> Result<R
     let mut columns: Vec<ArrayRef> = own
         .iter()
         .map(|field| match rows.column_by_name(field.name()) {
-            Some(column) => Arc::clone(column),
-            None => new_null_array(field.data_type(), rows.num_rows()),
+            Some(column) => sent(column, field.data_type()),
+            None => Ok(new_null_array(field.data_type(), rows.num_rows())),
         })
-        .collect();
+        .collect::<Result<_, _>>()?;
     columns.push(seq);
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)

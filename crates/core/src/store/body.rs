@@ -6,8 +6,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{Compression, StoreError};
-
 /// A request's body in pieces of known length, sent one by one without being copied together.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Pieces {
@@ -21,37 +19,6 @@ impl Pieces {
 
     fn len(&self) -> u64 {
         self.pieces.iter().map(|piece| piece.len() as u64).sum()
-    }
-
-    /// Compresses the pieces, one after another, into one stream.
-    pub(super) async fn compress(self, compression: Compression) -> Result<Self, StoreError> {
-        if compression == Compression::None {
-            return Ok(self);
-        }
-        let compressed = tokio::task::spawn_blocking(move || compress(self.pieces, compression)).await;
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Unreachable {
-            step: "compress a request for ClickHouse",
-            source,
-        };
-        let body = compressed.map_err(|error| failed(error.into()))?.map_err(|error| failed(error.into()))?;
-        Ok(Self { pieces: VecDeque::from([body.into()]) })
-    }
-}
-
-fn compress(pieces: VecDeque<Bytes>, compression: Compression) -> std::io::Result<Vec<u8>> {
-    use std::io::Write;
-    match compression {
-        Compression::None => Ok(pieces.iter().flatten().copied().collect()),
-        Compression::Lz4 => {
-            let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
-            pieces.iter().try_for_each(|piece| encoder.write_all(piece))?;
-            encoder.finish().map_err(std::io::Error::other)
-        }
-        Compression::Zstd => {
-            let mut encoder = zstd::Encoder::new(Vec::new(), zstd::DEFAULT_COMPRESSION_LEVEL)?;
-            pieces.iter().try_for_each(|piece| encoder.write_all(piece))?;
-            encoder.finish()
-        }
     }
 }
 

@@ -1,13 +1,11 @@
 use std::time::Duration;
 
-use bytes::Bytes;
 use reqwest::header::CONTENT_ENCODING;
 use tidegate_model::TableSpec;
 use tidegate_model::limits::STORE_INSERT_MS;
 
-use super::body::Pieces;
 use super::client::{As, chain, identifier, send};
-use super::{Compression, Store, StoreError};
+use super::{ArrowRows, Compression, Store, StoreError};
 
 /// What makes an insert one block per partition, stored once, synced before it is answered.
 const INSERT_SETTINGS: [(&str, &str); 9] = [
@@ -27,12 +25,11 @@ const INSERT_SETTINGS: [(&str, &str); 9] = [
 
 impl Store {
     /// Inserts one Arrow IPC stream into one table as one block; `token` makes it idempotent.
-    pub async fn insert(&self, table: &TableSpec, token: &str, arrow_stream: Vec<Bytes>) -> Result<(), StoreError> {
-        let mut body = Pieces::default();
-        body.push(self.insert_statement(table));
-        arrow_stream.into_iter().for_each(|piece| body.push(piece));
+    pub async fn insert(&self, table: &TableSpec, token: &str, rows: impl Into<ArrowRows>) -> Result<(), StoreError> {
+        let mut rows = rows.into();
+        let _until_the_end = rows.take_insert();
         let compression = self.compression()?;
-        let body = body.compress(compression).await?;
+        let body = rows.into_body(self.insert_statement(table), compression);
 
         let mut params = INSERT_SETTINGS.to_vec();
         params.push(("insert_deduplication_token", token));

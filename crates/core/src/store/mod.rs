@@ -17,10 +17,11 @@
 //! | `error.rs` | [`StoreError`], and what each of ClickHouse's numbers means for the caller |
 //! | `options.rs` | [`StoreOptions`]: where ClickHouse is, who we are there |
 //! | `client.rs` | one request: address, user, parameters, status, retries |
-//! | `body.rs` | request bodies: pieces, multipart, compression |
+//! | `body.rs` | request bodies: pieces, multipart |
 //! | `select.rs` | a user's read with its external tables, and how it is cancelled |
 //! | `answer.rs` | an answer's body, watched for exceptions, cuts and the time |
 //! | `insert.rs` | one Arrow stream into one table, once |
+//! | `rows.rs` | [`Outlet`], [`ArrowRows`]: that stream, made while it is sent |
 //! | `schema.rs`, `ddl/` | the DDL of a table in both forms |
 //! | `migrations.rs` | numbered steps of the schema, dry run, columns that are lacking |
 //! | `engine.rs` | the engine process: start, watch, restart, stop |
@@ -33,6 +34,7 @@ mod error;
 mod insert;
 mod migrations;
 mod options;
+mod rows;
 mod schema;
 mod select;
 
@@ -42,5 +44,6 @@ pub use engine::{Engine, EngineData, EngineError, EngineOptions, EngineState, En
 pub use error::StoreError;
 pub use migrations::MigrationStep;
 pub use options::{Compression, StoreOptions};
+pub use rows::{ArrowRows, Gone, Outlet};
 pub use schema::TRACE_RANGES;
 pub use select::{External, Select};

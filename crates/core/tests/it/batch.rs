@@ -9,7 +9,7 @@ use tidegate_core::catalog::Dataset;
 use tidegate_model::{ColumnKind, ColumnSpec, PARTITION_ODD, Seq, UnixNanos, tables};
 
 use crate::proxy::{Fault, Proxy};
-use crate::rows::{DAY, append, dataset_table, logs, rows, spans};
+use crate::rows::{DAY, append, dataset_table, in_earlier_form, logs, rows, spans};
 use crate::world::{LIMIT, World};
 
 /// Batches that are sealed by a flush only.
@@ -158,6 +158,21 @@ async fn a_batch_that_was_inserted_but_not_noted_is_not_doubled() {
         .map(|batch| batch.range.to_string())
         .collect();
     assert_eq!(ranges, ["5..=5", "2..=4", "1..=1"]);
+    batcher.stop(LIMIT).await;
+    world.engine.stop().await;
+}
+
+#[tokio::test]
+async fn rows_of_an_earlier_version_are_stored_in_one_insert_with_the_newer() {
+    let world = World::new().await;
+    let (states, batcher) = world.open(&world.store, by_hand()).await;
+    let now = logs(&[DAY], "a", &["now"]);
+    append(&states.buffer, &tables::LOGS, in_earlier_form(&tables::LOGS, &now)).await;
+    append(&states.buffer, &tables::LOGS, now).await;
+    assert_eq!(batcher.flush(&[], LIMIT).await, []);
+    assert_eq!(world.count("logs").await, (2, 2));
+    let reports = batcher.reports();
+    assert_eq!(reports[0].1.inserts, 1, "{reports:?}");
     batcher.stop(LIMIT).await;
     world.engine.stop().await;
 }

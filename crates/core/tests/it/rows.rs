@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use arrow_array::builder::{Int32Builder, MapBuilder, StringBuilder, StringDictionaryBuilder};
 use arrow_array::types::Int32Type;
-use arrow_array::{ArrayRef, RecordBatch, StringArray, TimestampNanosecondArray, UInt16Array, UInt64Array};
+use arrow_array::{
+    ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, TimestampNanosecondArray, UInt16Array, UInt64Array,
+};
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{DataType, Field};
+use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
-use tidegate_core::buffer::{Appended, Buffer, Rows, Write};
+use tidegate_core::buffer::{Appended, Buffer, Rows, Write, sent};
 use tidegate_model::{ColumnKind, ColumnSpec, TableSpec, tables};
 
 /// 2026-11-20, the partition of the tests' rows.
@@ -44,6 +46,19 @@ pub(crate) fn logs(days: &[u16], service: &str, texts: &[&str]) -> RecordBatch {
     rows(&tables::LOGS, days, &given)
 }
 
+/// The same rows as the first logs held them: a map in each row where they now share one.
+pub(crate) fn in_earlier_form(spec: &TableSpec, rows: &RecordBatch) -> RecordBatch {
+    let earlier = spec.columns.iter().zip(rows.columns()).map(|(column, values)| match column.kind {
+        ColumnKind::Labels => {
+            let maps = empty_maps(rows.num_rows());
+            (Field::new(&column.name, maps.data_type().clone(), false), maps)
+        }
+        _ => (Field::new(&column.name, values.data_type().clone(), column.kind.is_nullable()), Arc::clone(values)),
+    });
+    let (fields, columns): (Vec<_>, Vec<_>) = earlier.unzip();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("rows of an earlier version")
+}
+
 /// Spans of one trace.
 pub(crate) fn spans(trace_id: &str, count: usize) -> RecordBatch {
     let start = i64::from(DAY) * 86_400_000_000_000;
@@ -67,9 +82,11 @@ pub(crate) async fn append(buffer: &Buffer, spec: &TableSpec, rows: RecordBatch)
 
 /// Encodes rows with their numbers, as one Arrow stream.
 pub(crate) fn arrow_stream(spec: &TableSpec, rows: &RecordBatch, first_seq: u64) -> Vec<Bytes> {
-    let mut columns = rows.columns().to_vec();
+    let schema = spec.sent_schema();
+    let sent = rows.columns().iter().zip(schema.fields()).map(|(column, field)| sent(column, field.data_type()));
+    let mut columns: Vec<ArrayRef> = sent.collect::<Result<_, _>>().expect("rows of this table");
     columns.push(Arc::new(UInt64Array::from_iter_values(first_seq..first_seq + rows.num_rows() as u64)));
-    let numbered = RecordBatch::try_new(spec.stored_schema(), columns).expect("numbered rows");
+    let numbered = RecordBatch::try_new(schema, columns).expect("numbered rows");
     let mut writer = StreamWriter::try_new(Vec::new(), &numbered.schema()).expect("a stream");
     writer.write(&numbered).expect("rows");
     vec![writer.into_inner().expect("an end").into()]
@@ -113,10 +130,10 @@ fn empty(kind: &ColumnKind, rows: usize) -> ArrayRef {
     match kind {
         ColumnKind::Text => Arc::new(StringArray::from(vec![""; rows])),
         ColumnKind::Word => words(&vec![""; rows]),
-        ColumnKind::Attributes | ColumnKind::Labels => {
-            let mut builder = map_builder();
-            (0..rows).for_each(|_| builder.append(true).expect("an empty map"));
-            Arc::new(builder.finish())
+        ColumnKind::Attributes => empty_maps(rows),
+        ColumnKind::Labels => {
+            let shared = Int32Array::from(vec![0; rows]);
+            Arc::new(DictionaryArray::new(shared, empty_maps(1)))
         }
         ColumnKind::List(item) => empty_lists(item, rows),
         ColumnKind::Nullable(inner) => arrow_array::new_null_array(&inner.arrow(), rows),
@@ -132,6 +149,12 @@ fn empty(kind: &ColumnKind, rows: usize) -> ArrayRef {
             }
         }
     }
+}
+
+fn empty_maps(rows: usize) -> ArrayRef {
+    let mut builder = map_builder();
+    (0..rows).for_each(|_| builder.append(true).expect("an empty map"));
+    Arc::new(builder.finish())
 }
 
 fn empty_lists(item: &ColumnKind, rows: usize) -> ArrayRef {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arrow_array::{ArrayRef, StringArray, UInt64Array};
 use futures_util::StreamExt;
 use tidegate_core::store::{
-    Compression, Engine, EngineData, EngineState, External, Select, Store, StoreError, StoreOptions,
+    Compression, Engine, EngineData, EngineState, External, Outlet, Select, Store, StoreError, StoreOptions,
 };
 use tidegate_model::{ColumnKind, ColumnSpec, ErrorKind, tables};
 
@@ -73,6 +73,27 @@ async fn a_request_that_was_cut_stores_all_or_nothing() {
     proxy.set(Fault::None);
     faulty.insert(&tables::LOGS, "batch:1", stream()).await.expect("the repeat");
     assert_eq!(world.count("logs").await, (2_000, 2_000));
+    world.engine.stop().await;
+}
+
+#[tokio::test]
+async fn rows_that_break_off_are_not_stored() {
+    let world = World::new().await;
+    world.store.migrate().await.expect("the schema");
+    let stream = || arrow_stream(&tables::LOGS, &logs(&[DAY, DAY], "a", &["one", "two"]), 1);
+    let send = async |is_whole: bool| {
+        let (mut outlet, rows) = Outlet::open();
+        let encoding = tokio::task::spawn_blocking(move || {
+            stream().into_iter().for_each(|piece| outlet.push(piece).expect("it is taken"));
+            is_whole.then(|| outlet.finish())
+        });
+        let (outcome, _) = tokio::join!(world.store.insert(&tables::LOGS, "batch:1", rows), encoding);
+        outcome
+    };
+    send(false).await.expect_err("it broke off");
+    assert_eq!(world.count("logs").await, (0, 0));
+    send(true).await.expect("the repeat");
+    assert_eq!(world.count("logs").await, (2, 2));
     world.engine.stop().await;
 }
 

@@ -5,5 +5,6 @@ mod fixture;
 mod known_errors;
 mod limits;
 mod model;
+mod sent;
 mod unify;
 mod world;

@@ -162,8 +162,10 @@ impl<'a> Nested<'a> {
     }
 }
 
-/// A map column.
+/// A map column; rows may share maps.
 struct Maps<'a> {
+    /// Which map each row has, where they are shared.
+    numbers: Option<&'a [i32]>,
     map: &'a MapArray,
     keys: Words<'a>,
     values: &'a StringArray,
@@ -171,12 +173,15 @@ struct Maps<'a> {
 
 impl<'a> Maps<'a> {
     fn of(column: &'a ArrayRef) -> Self {
-        let map = column.as_map();
-        Self { map, keys: Words::of(map.keys()), values: map.values().as_string() }
+        let shared = column.as_dictionary_opt::<Int32Type>();
+        let map = shared.map_or(column, |shared| shared.values()).as_map();
+        let numbers = shared.map(|shared| shared.keys().values().as_ref());
+        Self { numbers, map, keys: Words::of(map.keys()), values: map.values().as_string() }
     }
 
     fn each(&self, row: usize, mut each: impl FnMut(&[u8], &[u8])) {
-        for entry in range(self.map.value_offsets(), row) {
+        let map = self.numbers.map_or(row, |numbers| usize::try_from(numbers[row]).unwrap_or_default());
+        for entry in range(self.map.value_offsets(), map) {
             each(self.keys.get(entry), self.values.value(entry).as_bytes());
         }
     }

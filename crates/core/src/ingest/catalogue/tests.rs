@@ -269,6 +269,10 @@ fn entries_of(rows: &RecordBatch, name: &str, row: usize, scope: &'static str) -
 }
 
 fn entries(maps: &ArrayRef, row: usize, scope: &'static str) -> Vec<Entry> {
+    let (maps, row) = match maps.as_dictionary_opt::<Int32Type>() {
+        Some(shared) => (shared.values(), shared.key(row).expect("a map")),
+        None => (maps, row),
+    };
     let map = maps.as_map().value(row);
     let keys = map.column(0).as_dictionary::<Int32Type>();
     let (texts, values) = (keys.values().as_string::<i32>(), map.column(1).as_string::<i32>());

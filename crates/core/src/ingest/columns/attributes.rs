@@ -7,7 +7,7 @@ use tidegate_model::ColumnKind;
 
 use super::text::append_short;
 use super::word::same_bytes;
-use super::{Column, Dictionary, Text, Word, offset, place};
+use super::{Column, Dictionary, Text, Word, make_room, offset, place};
 use crate::ingest::rejection::{Fault, Reason};
 
 /// Takes the entries of one map, in order: a key, then its value's text, then its type's letter.
@@ -54,29 +54,31 @@ impl Attributes {
         Ok(())
     }
 
-    /// Pushes as many equal rows.
-    pub(crate) fn repeat(&mut self, entries: &EntryList, rows: usize) -> Result<(), Fault> {
-        if rows == 0 {
-            return Ok(());
-        }
+    /// Pushes a row with these entries.
+    pub(crate) fn push(&mut self, entries: &EntryList) -> Result<(), Fault> {
         for (key, value, letter) in entries.iter() {
             self.key(key)?;
             self.text(value)?;
             self.end_entry(letter);
         }
-        self.types.repeat(self.letters.as_bytes(), rows)?;
-        self.letters.clear();
-        let length = entries.len();
-        let first = self.keys.len() - length;
-        for n in 1..=rows {
-            self.offsets.push(offset(first + n * length));
-        }
-        self.keys.reserve(length * (rows - 1));
-        for _ in 1..rows {
-            self.keys.extend_from_within(first..first + length);
-        }
-        self.values.repeat_last(length, rows - 1);
-        Ok(())
+        self.end_row()
+    }
+
+    /// Returns the letters of the last row's types.
+    pub(super) fn last_types(&self) -> &[u8] {
+        self.types.last()
+    }
+
+    /// Returns the maps, and the column of their types.
+    pub(super) fn into_parts(self) -> Result<(MapArray, Word), ArrowError> {
+        let keys = Arc::new(self.dictionary.into_array(self.keys)?) as ArrayRef;
+        let values = Arc::new(self.values.into_array()?) as ArrayRef;
+        let DataType::Struct(fields) = ENTRIES.data_type() else {
+            return Err(ArrowError::SchemaError("a map's entries are a struct".into()));
+        };
+        let entries = StructArray::try_new(fields.clone(), vec![keys, values], None)?;
+        let offsets = OffsetBuffer::new(self.offsets.into());
+        Ok((MapArray::try_new(ENTRIES.clone(), offsets, entries, None, false)?, self.types))
     }
 
     /// Finds the key's number; most often it is that of the key at the same place in the row before.
@@ -134,16 +136,24 @@ impl Column for Attributes {
         self.letters.clear();
     }
 
+    fn measure(&self, sizes: &mut Vec<usize>) {
+        sizes.push(self.offsets.len());
+        sizes.push(self.keys.len());
+        self.values.measure(sizes);
+        self.types.measure(sizes);
+    }
+
+    fn reserve(&mut self, sizes: &mut dyn Iterator<Item = usize>) {
+        make_room(&mut self.offsets, sizes);
+        make_room(&mut self.keys, sizes);
+        self.values.reserve(sizes);
+        self.types.reserve(sizes);
+    }
+
     fn finish(self, arrays: &mut Vec<ArrayRef>) -> Result<(), ArrowError> {
-        let keys = Arc::new(self.dictionary.into_array(self.keys)?) as ArrayRef;
-        let values = Arc::new(self.values.into_array()?) as ArrayRef;
-        let DataType::Struct(fields) = ENTRIES.data_type() else {
-            return Err(ArrowError::SchemaError("a map's entries are a struct".into()));
-        };
-        let entries = StructArray::try_new(fields.clone(), vec![keys, values], None)?;
-        let offsets = OffsetBuffer::new(self.offsets.into());
-        arrays.push(Arc::new(MapArray::try_new(ENTRIES.clone(), offsets, entries, None, false)?));
-        self.types.finish(arrays)
+        let (maps, types) = self.into_parts()?;
+        arrays.push(Arc::new(maps));
+        types.finish(arrays)
     }
 }
 

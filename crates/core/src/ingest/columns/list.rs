@@ -4,7 +4,7 @@ use arrow_array::{Array, ArrayRef, ListArray};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, Field};
 
-use super::{Column, offset, place};
+use super::{Column, make_room, offset, place};
 
 /// A variable number of items in each row; items of several columns become as many list columns.
 #[derive(Debug)]
@@ -33,6 +33,16 @@ impl<C: Column> Column for List<C> {
     fn truncate(&mut self, rows: usize) {
         self.offsets.truncate(rows + 1);
         self.items.truncate(self.offsets.last().copied().map_or(0, place));
+    }
+
+    fn measure(&self, sizes: &mut Vec<usize>) {
+        sizes.push(self.offsets.len());
+        self.items.measure(sizes);
+    }
+
+    fn reserve(&mut self, sizes: &mut dyn Iterator<Item = usize>) {
+        make_room(&mut self.offsets, sizes);
+        self.items.reserve(sizes);
     }
 
     fn finish(self, arrays: &mut Vec<ArrayRef>) -> Result<(), ArrowError> {

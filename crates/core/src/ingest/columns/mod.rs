@@ -11,11 +11,15 @@
 //! | `text.rs` | [`Text`] |
 //! | `word.rs` | [`Word`]: text with few distinct values; [`Dictionary`] |
 //! | `attributes.rs` | [`Attributes`]: a map column and the column of its types; [`EntryList`]: one map's entries |
+//! | `labels.rs` | [`Labels`]: a map column whose rows share few maps |
+//! | `room.rs` | [`Room`]: how large columns will probably become |
 //! | `list.rs` | [`List`]: a variable number of items in each row |
 
 mod attributes;
+mod labels;
 mod list;
 mod numbers;
+mod room;
 mod text;
 mod word;
 
@@ -23,8 +27,10 @@ use arrow_array::ArrayRef;
 use arrow_schema::ArrowError;
 
 pub(crate) use attributes::{Attributes, EntryList, EntrySink};
+pub(crate) use labels::Labels;
 pub(crate) use list::List;
 pub(crate) use numbers::{Bools, Numbers, Optional, Times};
+pub(crate) use room::Room;
 pub(crate) use text::Text;
 pub(crate) use word::{Dictionary, Word};
 
@@ -35,6 +41,12 @@ pub(crate) trait Column: Sized {
 
     /// Takes back what was pushed behind the first `rows` rows.
     fn truncate(&mut self, rows: usize);
+
+    /// Notes how large its vectors are, in the order in which [`Column::reserve`] takes them.
+    fn measure(&self, sizes: &mut Vec<usize>);
+
+    /// Makes room for vectors of these sizes.
+    fn reserve(&mut self, sizes: &mut dyn Iterator<Item = usize>);
 
     /// Appends the Arrow form to `arrays`; fails on text that is not UTF-8.
     fn finish(self, arrays: &mut Vec<ArrayRef>) -> Result<(), ArrowError>;
@@ -58,6 +70,14 @@ macro_rules! columns {
                 $($crate::ingest::columns::Column::truncate(&mut self.$field, rows);)+
             }
 
+            fn measure(&self, sizes: &mut Vec<usize>) {
+                $($crate::ingest::columns::Column::measure(&self.$field, sizes);)+
+            }
+
+            fn reserve(&mut self, sizes: &mut dyn Iterator<Item = usize>) {
+                $($crate::ingest::columns::Column::reserve(&mut self.$field, sizes);)+
+            }
+
             fn finish(self, arrays: &mut Vec<arrow_array::ArrayRef>) -> Result<(), arrow_schema::ArrowError> {
                 $($crate::ingest::columns::Column::finish(self.$field, arrays)?;)+
                 Ok(())
@@ -66,6 +86,11 @@ macro_rules! columns {
     };
 }
 pub(crate) use columns;
+
+/// Makes the room that comes next.
+fn make_room<T>(vector: &mut Vec<T>, sizes: &mut dyn Iterator<Item = usize>) {
+    vector.reserve_exact(sizes.next().unwrap_or(0));
+}
 
 /// Arrow counts with `i32`; a request and what it expands to are limited far below that.
 fn offset(n: usize) -> i32 {

@@ -4,7 +4,7 @@ use arrow_array::types::TimestampNanosecondType;
 use arrow_array::{ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray};
 use arrow_schema::ArrowError;
 
-use super::Column;
+use super::{Column, make_room};
 
 /// A column of numbers.
 #[derive(Debug)]
@@ -32,6 +32,14 @@ impl<T: ArrowPrimitiveType> Column for Numbers<T> {
 
     fn truncate(&mut self, rows: usize) {
         self.0.truncate(rows);
+    }
+
+    fn measure(&self, sizes: &mut Vec<usize>) {
+        sizes.push(self.0.len());
+    }
+
+    fn reserve(&mut self, sizes: &mut dyn Iterator<Item = usize>) {
+        make_room(&mut self.0, sizes);
     }
 
     fn finish(self, arrays: &mut Vec<ArrayRef>) -> Result<(), ArrowError> {
@@ -64,6 +72,14 @@ impl Column for Times {
         self.0.truncate(rows);
     }
 
+    fn measure(&self, sizes: &mut Vec<usize>) {
+        sizes.push(self.0.len());
+    }
+
+    fn reserve(&mut self, sizes: &mut dyn Iterator<Item = usize>) {
+        make_room(&mut self.0, sizes);
+    }
+
     fn finish(self, arrays: &mut Vec<ArrayRef>) -> Result<(), ArrowError> {
         let times = PrimitiveArray::<TimestampNanosecondType>::new(self.0.into(), None);
         arrays.push(Arc::new(times.with_timezone("UTC")));
@@ -94,6 +110,14 @@ impl Column for Bools {
         self.0.truncate(rows);
     }
 
+    fn measure(&self, sizes: &mut Vec<usize>) {
+        sizes.push(self.0.len());
+    }
+
+    fn reserve(&mut self, sizes: &mut dyn Iterator<Item = usize>) {
+        make_room(&mut self.0, sizes);
+    }
+
     fn finish(self, arrays: &mut Vec<ArrayRef>) -> Result<(), ArrowError> {
         arrays.push(Arc::new(BooleanArray::from(self.0)));
         Ok(())
@@ -121,6 +145,14 @@ impl<T: ArrowPrimitiveType> Column for Optional<T> {
 
     fn truncate(&mut self, rows: usize) {
         self.0.truncate(rows);
+    }
+
+    fn measure(&self, sizes: &mut Vec<usize>) {
+        sizes.push(self.0.len());
+    }
+
+    fn reserve(&mut self, sizes: &mut dyn Iterator<Item = usize>) {
+        make_room(&mut self.0, sizes);
     }
 
     fn finish(self, arrays: &mut Vec<ArrayRef>) -> Result<(), ArrowError> {

@@ -4,7 +4,7 @@ use arrow_array::{ArrayRef, StringArray};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::ArrowError;
 
-use super::{Column, offset, place};
+use super::{Column, make_room, offset, place};
 use crate::ingest::rejection::{Fault, Reason};
 
 /// A column of text.
@@ -59,21 +59,6 @@ impl Text {
         self.offsets.push(offset(self.bytes.len()));
     }
 
-    /// Repeats the last `rows` rows as often as asked.
-    pub(crate) fn repeat_last(&mut self, rows: usize, times: usize) {
-        let first = self.len() - rows;
-        let (start, end) = (place(self.offsets[first]), self.bytes.len());
-        self.bytes.reserve((end - start) * times);
-        self.offsets.reserve(rows * times);
-        for n in 1..=times {
-            self.bytes.extend_from_within(start..end);
-            let shift = offset((end - start) * n);
-            for row in first + 1..=first + rows {
-                self.offsets.push(self.offsets[row] + shift);
-            }
-        }
-    }
-
     pub(crate) fn into_array(self) -> Result<StringArray, ArrowError> {
         StringArray::try_new(OffsetBuffer::new(self.offsets.into()), self.bytes.into(), None)
     }
@@ -87,6 +72,16 @@ impl Column for Text {
     fn truncate(&mut self, rows: usize) {
         self.offsets.truncate(rows + 1);
         self.bytes.truncate(self.offsets.last().copied().map_or(0, place));
+    }
+
+    fn measure(&self, sizes: &mut Vec<usize>) {
+        sizes.push(self.offsets.len());
+        sizes.push(self.bytes.len());
+    }
+
+    fn reserve(&mut self, sizes: &mut dyn Iterator<Item = usize>) {
+        make_room(&mut self.offsets, sizes);
+        make_room(&mut self.bytes, sizes);
     }
 
     fn finish(self, arrays: &mut Vec<ArrayRef>) -> Result<(), ArrowError> {

@@ -7,7 +7,7 @@ use arrow_buffer::OffsetBuffer;
 use arrow_schema::ArrowError;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::{Column, offset, place};
+use super::{Column, make_room, offset, place};
 use crate::ingest::rejection::{Fault, Reason};
 
 /// Distinct texts, numbered in the order they came. Each is checked to be UTF-8 once, when it is new.
@@ -106,6 +106,11 @@ impl Word {
         self.repeat(value, 1)
     }
 
+    /// Returns the last row's text.
+    pub(super) fn last(&self) -> &[u8] {
+        self.numbers.last().map_or(&[], |number| self.dictionary.text(*number))
+    }
+
     #[inline]
     pub(crate) fn repeat(&mut self, value: &[u8], rows: usize) -> Result<(), Fault> {
         if rows == 0 {
@@ -132,6 +137,14 @@ impl Column for Word {
 
     fn truncate(&mut self, rows: usize) {
         self.numbers.truncate(rows);
+    }
+
+    fn measure(&self, sizes: &mut Vec<usize>) {
+        sizes.push(self.numbers.len());
+    }
+
+    fn reserve(&mut self, sizes: &mut dyn Iterator<Item = usize>) {
+        make_room(&mut self.numbers, sizes);
     }
 
     fn finish(self, arrays: &mut Vec<ArrayRef>) -> Result<(), ArrowError> {

@@ -10,7 +10,7 @@ use super::envelope::{each_item, each_scope};
 use super::origin::OriginColumns;
 use super::value::{EMPTY, STRING, read_entry, read_text};
 use super::{Context, DecodeError, Decoded, Stop, Tally, assemble, check_id, storable};
-use crate::ingest::columns::{Attributes, Column, Numbers, Text, Times, Word, columns};
+use crate::ingest::columns::{Attributes, Column, Numbers, Room, Text, Times, Word, columns};
 use crate::ingest::rejection::{Fault, Reason};
 use crate::ingest::wire::{Nested, Reader, fixed32, fixed64, len, varint};
 
@@ -39,9 +39,12 @@ columns! {
 
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| LOGS.row_schema());
 
+static ROOM: Room = Room::new();
+
 /// Decodes an `ExportLogsServiceRequest`.
 pub(super) fn decode(body: &[u8], context: Context) -> Result<Decoded, DecodeError> {
     let mut columns = LogColumns::new(context.strict);
+    ROOM.make(&mut columns, body.len());
     let mut tally = Tally::default();
     each_scope(body, |origin, scope| {
         let first = columns.len();
@@ -58,6 +61,7 @@ pub(super) fn decode(body: &[u8], context: Context) -> Result<Decoded, DecodeErr
         columns.service_name.repeat(&origin.resource.service_name, rows)?;
         columns.origin.repeat(&origin, rows, &mut tally.budget)
     })?;
+    ROOM.note(&columns, body.len());
     let accepted = columns.len() as u64;
     let rejected = tally.rejections.total();
     Ok(Decoded {

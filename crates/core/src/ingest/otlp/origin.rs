@@ -5,20 +5,20 @@ use tidegate_model::tables::UNKNOWN_SERVICE;
 
 use super::value::{read_entry, write_json_string};
 use super::{Budget, Stop};
-use crate::ingest::columns::{Attributes, EntryList, Numbers, Word, columns};
+use crate::ingest::columns::{EntryList, Labels, Numbers, Word, columns};
 use crate::ingest::rejection::{Fault, Reason};
 use crate::ingest::wire::{Nested, Reader, WireError, len, varint};
 
 columns! {
     /// The last columns of every row.
     OriginColumns {
-        resource_attributes: Attributes,
+        resource_attributes: Labels,
         resource_dropped: Numbers<UInt32Type>,
         resource_entity_refs: Word,
         resource_schema_url: Word,
         scope_name: Word,
         scope_version: Word,
-        scope_attributes: Attributes,
+        scope_attributes: Labels,
         scope_dropped: Numbers<UInt32Type>,
         scope_schema_url: Word,
         presence: Numbers<UInt8Type>,
@@ -28,13 +28,13 @@ columns! {
 impl OriginColumns {
     pub(super) fn new(strict: bool) -> Self {
         Self {
-            resource_attributes: Attributes::new("resource.attributes", strict),
+            resource_attributes: Labels::new("resource.attributes", strict),
             resource_dropped: Numbers::new(),
             resource_entity_refs: Word::new("resource.entity_refs"),
             resource_schema_url: Word::new("resource schema_url"),
             scope_name: Word::new("scope.name"),
             scope_version: Word::new("scope.version"),
-            scope_attributes: Attributes::new("scope.attributes", strict),
+            scope_attributes: Labels::new("scope.attributes", strict),
             scope_dropped: Numbers::new(),
             scope_schema_url: Word::new("scope schema_url"),
             presence: Numbers::new(),

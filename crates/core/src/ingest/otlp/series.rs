@@ -205,8 +205,8 @@ impl SeriesColumns {
         self.description.push(metric.description)?;
         self.temporality.push(metric.temporality)?;
         self.is_monotonic.push(metric.is_monotonic);
-        self.metadata.repeat(&metric.metadata, 1)?;
-        self.attributes.repeat(attributes, 1)?;
+        self.metadata.push(&metric.metadata)?;
+        self.attributes.push(attributes)?;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use super::envelope::{each_item, each_scope};
 use super::origin::OriginColumns;
 use super::value::read_entry;
 use super::{Budget, Context, DecodeError, Decoded, Stop, Tally, assemble, check_id, enum_name, storable};
-use crate::ingest::columns::{Attributes, Column, List, Numbers, Text, Times, Word, columns};
+use crate::ingest::columns::{Attributes, Column, List, Numbers, Room, Text, Times, Word, columns};
 use crate::ingest::rejection::{Fault, Reason};
 use crate::ingest::wire::{Nested, Reader, fixed32, fixed64, len, varint};
 
@@ -65,9 +65,12 @@ columns! {
 
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| SPANS.row_schema());
 
+static ROOM: Room = Room::new();
+
 /// Decodes an `ExportTraceServiceRequest`.
 pub(super) fn decode(body: &[u8], context: Context) -> Result<Decoded, DecodeError> {
     let mut columns = SpanColumns::new(context.strict);
+    ROOM.make(&mut columns, body.len());
     let mut tally = Tally::default();
     each_scope(body, |origin, scope| {
         let first = columns.len();
@@ -87,6 +90,7 @@ pub(super) fn decode(body: &[u8], context: Context) -> Result<Decoded, DecodeErr
         columns.service_name.repeat(&origin.resource.service_name, rows)?;
         columns.origin.repeat(&origin, rows, &mut tally.budget)
     })?;
+    ROOM.note(&columns, body.len());
     let accepted = columns.len() as u64;
     let rejected = tally.rejections.total();
     Ok(Decoded {

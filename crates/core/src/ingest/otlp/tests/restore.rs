@@ -103,7 +103,12 @@ impl Row {
     }
 
     pub(super) fn attributes(&self, name: &str, types: &str) -> Vec<KeyValue> {
-        let entries = self.column(name).as_map().value(self.row);
+        // A resource's are held once for all its rows.
+        let (maps, row) = match self.column(name).as_dictionary_opt::<Int32Type>() {
+            Some(shared) => (shared.values().as_map(), shared.key(self.row).unwrap()),
+            None => (self.column(name).as_map(), self.row),
+        };
+        let entries = maps.value(row);
         let letters = self.text(types);
         let pair = |i: usize| KeyValue {
             key: text_at(entries.column(0), i),
