@@ -67,7 +67,7 @@ pub const SPARE_SEGMENTS_MAX: usize = 2;
 pub const DISK_FREE_CHECK_MS: u64 = 1_000;
 
 /// Hot rows held in memory before further ones stay on disk only and are read back for a query or an insert: two
-/// batches, the one in flight and the one that fills. The server holds about 220 MiB beside them under full load.
+/// batches, the one in flight and the one that fills. The server holds about 260 MiB beside them under full load.
 pub const HOT_TAIL_BYTES: u64 = 2 * BATCH_BYTES;
 
 /// WAL bytes on disk past which writes are refused: an hour of an absent ClickHouse at 10 k rows/s is about 14 GB.
