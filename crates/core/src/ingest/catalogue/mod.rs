@@ -29,6 +29,6 @@ mod tests;
 
 pub(crate) use mining::{Templates, Told};
 pub(crate) use records::count;
-pub(crate) use reducer::{Reducer, Scope, Who};
+pub(crate) use reducer::{Place, Reducer, Who};
 pub use registry::OVERFLOW;
 pub(crate) use registry::{Learned, Registry};

@@ -5,7 +5,7 @@ use arrow_schema::ArrowError;
 use tidegate_model::Signal;
 use tidegate_model::tables::{LOGS, SPANS};
 
-use super::reducer::{Reducer, Scope, Who};
+use super::reducer::{Place, Reducer, Who};
 use crate::buffer::Rows;
 
 /// The name of a log record without a severity's text.
@@ -79,8 +79,8 @@ fn spans(reducer: &mut Reducer<'_>, rows: &RecordBatch) -> Result<(), ArrowError
         }
         reducer.dropped([dropped[0].value(row), dropped[1].value(row), dropped[2].value(row)]);
         common.attributes(reducer, row);
-        events.attributes(reducer, Scope::Event, row);
-        links.attributes(reducer, Scope::Link, row);
+        events.attributes(reducer, Place::Event, row);
+        links.attributes(reducer, Place::Link, row);
     }
     Ok(())
 }
@@ -136,7 +136,7 @@ impl<'a> RecordColumns<'a> {
             reducer.facet("scope_version", self.scope_version.get(row));
         }
         for (maps, scope) in
-            [(&self.own, Scope::Attribute), (&self.resource, Scope::Resource), (&self.scope, Scope::Scope)]
+            [(&self.own, Place::Attribute), (&self.resource, Place::Resource), (&self.scope, Place::Scope)]
         {
             maps.each(row, |key, value| reducer.attribute(scope, key, value));
         }
@@ -155,7 +155,7 @@ impl<'a> Nested<'a> {
         Ok(Self { offsets: lists.value_offsets(), maps: Maps::of(lists.values()) })
     }
 
-    fn attributes(&self, reducer: &mut Reducer<'_>, scope: Scope, row: usize) {
+    fn attributes(&self, reducer: &mut Reducer<'_>, scope: Place, row: usize) {
         for item in range(self.offsets, row) {
             self.maps.each(item, |key, value| reducer.attribute(scope, key, value));
         }

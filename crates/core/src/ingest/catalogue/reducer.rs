@@ -26,7 +26,7 @@ pub(crate) struct Who<'a> {
 
 /// Where an attribute is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scope {
+pub(crate) enum Place {
     Resource,
     Scope,
     Attribute,
@@ -34,7 +34,7 @@ pub(crate) enum Scope {
     Link,
 }
 
-impl Scope {
+impl Place {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Resource => "resource",
@@ -93,7 +93,7 @@ pub(super) struct Group {
 #[derive(Debug)]
 pub(super) struct Attribute {
     pub(super) group: usize,
-    pub(super) scope: Scope,
+    pub(super) scope: Place,
     pub(super) key: Vec<u8>,
     /// Of signal, scope and key.
     pub(super) id: u64,
@@ -158,7 +158,7 @@ impl<'r> Reducer<'r> {
     }
 
     /// Counts an attribute of the open record.
-    pub(crate) fn attribute(&mut self, scope: Scope, key: &[u8], value: &[u8]) {
+    pub(crate) fn attribute(&mut self, scope: Place, key: &[u8], value: &[u8]) {
         let expected = self.groups[self.current].order.get(self.cursor).copied();
         let place = match expected {
             Some(place) if self.attributes[place].scope == scope && self.attributes[place].key == key => place,
@@ -264,7 +264,7 @@ impl<'r> Reducer<'r> {
         self.group_places.find(group_hash(who, hour), |place| self.groups[*place].is(who, hour)).copied()
     }
 
-    fn find_attribute(&mut self, scope: Scope, key: &[u8]) -> usize {
+    fn find_attribute(&mut self, scope: Place, key: &[u8]) -> usize {
         let group = self.current;
         let place = self.known_attribute(scope, key).unwrap_or_else(|| self.new_attribute(scope, key));
         let order = &mut self.groups[group].order;
@@ -275,7 +275,7 @@ impl<'r> Reducer<'r> {
         place
     }
 
-    fn known_attribute(&self, scope: Scope, key: &[u8]) -> Option<usize> {
+    fn known_attribute(&self, scope: Place, key: &[u8]) -> Option<usize> {
         let is_it = |place: &usize| {
             let known = &self.attributes[*place];
             known.group == self.current && known.scope == scope && known.key == key
@@ -283,7 +283,7 @@ impl<'r> Reducer<'r> {
         self.attribute_places.find(attribute_hash(self.current, scope, key), is_it).copied()
     }
 
-    fn new_attribute(&mut self, scope: Scope, key: &[u8]) -> usize {
+    fn new_attribute(&mut self, scope: Place, key: &[u8]) -> usize {
         let signal = self.groups[self.current].signal.as_str();
         let mut key = key;
         let mut id = hash_of(&[signal.as_bytes(), scope.name().as_bytes(), key]);
@@ -352,7 +352,7 @@ fn group_hash(who: &Who<'_>, hour: i64) -> u64 {
     XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot_with_seed(seed, who.name), who.service)
 }
 
-fn attribute_hash(group: usize, scope: Scope, key: &[u8]) -> u64 {
+fn attribute_hash(group: usize, scope: Place, key: &[u8]) -> u64 {
     XxHash3_64::oneshot_with_seed((group as u64) << 3 | scope as u64, key)
 }
 

@@ -86,7 +86,7 @@ fn what_is_past_a_limit_is_counted_together() {
         };
         reducer.begin(&who, 0);
         for key in 0..20 {
-            reducer.attribute(super::Scope::Attribute, format!("{name}-{key}").as_bytes(), b"value");
+            reducer.attribute(super::Place::Attribute, format!("{name}-{key}").as_bytes(), b"value");
         }
     }
     let (rows, _) = reducer.finish().expect("the rows of the catalogue");
@@ -298,11 +298,10 @@ fn a_template_is_told_until_somebody_who_told_it_is_durable() {
         let texts = table("log_templates").map(|rows| numbers(rows, "template_id")).unwrap_or_default();
         (told, used, texts.into_iter().collect::<BTreeSet<u64>>())
     };
-    let (failed, used, texts) = mine(3);
+    let (_failed, used, texts) = mine(3);
     assert!(!used.is_empty() && used.is_subset(&texts));
     let (durable, _, again) = mine(3);
     assert!(texts.is_subset(&again), "the first request may fail: the second one tells the same");
     templates.learn(&durable);
-    drop(failed);
     assert_eq!(mine(3).2, BTreeSet::new());
 }

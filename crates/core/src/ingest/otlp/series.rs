@@ -12,7 +12,7 @@ use twox_hash::{XxHash3_64, XxHash3_128};
 use super::origin::{Origin, OriginColumns};
 use super::{Budget, Context, DecodeError, Stop, assemble};
 use crate::buffer::Rows;
-use crate::ingest::catalogue::{Reducer, Scope, Who};
+use crate::ingest::catalogue::{Place, Reducer, Who};
 use crate::ingest::columns::{Attributes, Bools, Column, EntryList, Numbers, Times, Word, columns};
 
 columns! {
@@ -163,9 +163,9 @@ impl<'k, 'r> Series<'k, 'r> {
             reducer.facet("scope_version", origin.scope.version);
         }
         let lists = [
-            (Scope::Attribute, attributes),
-            (Scope::Resource, &origin.resource.attributes),
-            (Scope::Scope, &origin.scope.attributes),
+            (Place::Attribute, attributes),
+            (Place::Resource, &origin.resource.attributes),
+            (Place::Scope, &origin.scope.attributes),
         ];
         for (scope, list) in lists {
             list.iter().for_each(|(key, value, _)| reducer.attribute(scope, key, value));
