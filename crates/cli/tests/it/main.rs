@@ -5,6 +5,8 @@
 //! | `crash.rs` | acknowledged rows survive SIGKILL of server, engine, both; ingest goes on without an engine; stop flushes |
 //! | `snapshot.rs` | every answer is one moment, also while batches move and the engine restarts |
 //! | `full.rs` | a full log and a full disk are answered, and mend by themselves |
+//! | `fresh.rs` | reads that insist on a row; answers that break off; a backend that keeps nothing |
+//! | `start.rs` | what a start refuses or says; a stop that may not take its time |
 //! | `fleet.rs` | producers that remember what was acknowledged |
 //! | `account.rs` | compares what was acknowledged with what is answered |
 #![expect(clippy::print_stderr, reason = "a failing round must be told with its seed and its times")]
@@ -19,8 +21,10 @@ use tidegate_load::{Stack, StackOptions};
 mod account;
 mod crash;
 mod fleet;
+mod fresh;
 mod full;
 mod snapshot;
+mod start;
 
 /// A debug build beside other builds may be slow; a test that waits this long has failed.
 const READY_WITHIN: Duration = Duration::from_secs(60);

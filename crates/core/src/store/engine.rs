@@ -285,10 +285,16 @@ async fn watch_over(child: &mut Child, store: &Store, status: &watch::Sender<Eng
     match timeout(Duration::from_millis(ENGINE_READY_MS), ready).await {
         Err(_) => return format!("it was not ready within {ENGINE_READY_MS} ms"),
         Ok(None) => {}
-        Ok(Some((address, version))) => {
+        Ok(Some(Ready { address, version, landlock })) => {
             store.set_url(&format!("http://{address}"));
             let pid = child.id();
-            tracing::info!(pid, address, version, "the engine is ready");
+            tracing::info!(pid, address, version, landlock, "the engine is ready");
+            if landlock.as_ref().is_none_or(|state| state.starts_with("unavailable")) {
+                tracing::warn!(
+                    landlock,
+                    "the engine is not locked to its folders: `tidegate doctor` says how to mend it"
+                );
+            }
             status.send_modify(|status| {
                 status.state = EngineState::Ready;
                 status.version = version;
@@ -305,11 +311,20 @@ async fn watch_over(child: &mut Child, store: &Store, status: &watch::Sender<Eng
     }
 }
 
+/// What the engine says when it is ready.
+struct Ready {
+    address: String,
+    version: Option<String>,
+    /// How far the kernel keeps it in its folders.
+    landlock: Option<String>,
+}
+
 /// Reads `{"event":"ready","http":"127.0.0.1:PORT",…}`.
-fn ready_line(line: &str) -> Option<(String, Option<String>)> {
+fn ready_line(line: &str) -> Option<Ready> {
     let line: Value = serde_json::from_str(line).ok()?;
-    let address = (line["event"] == "ready").then(|| line["http"].as_str())??;
-    Some((address.to_owned(), line["version"].as_str().map(str::to_owned)))
+    let address = (line["event"] == "ready").then(|| line["http"].as_str())??.to_owned();
+    let [version, landlock] = ["version", "landlock"].map(|name| line[name].as_str().map(str::to_owned));
+    Some(Ready { address, version, landlock })
 }
 
 /// Ends the process: asks, waits, then kills. Does nothing to one that has ended.
