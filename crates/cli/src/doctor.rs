@@ -117,15 +117,27 @@ fn library(settings: &Settings, program: &Path) -> Verdict {
 }
 
 fn landlock() -> Verdict {
-    let modules = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
-    if modules.split(',').any(|module| module.trim() == "landlock") {
+    if has_landlock() {
         return Fine("the engine is locked to its folders".into());
     }
     Poor(
-        "this kernel does not say that it has Landlock; the engine may not be locked to its folders".into(),
-        "use Linux 5.13 or newer with landlock in its list of security modules; the engine's first log line tells"
-            .into(),
+        "this kernel has no Landlock; the engine is not locked to its folders".into(),
+        "use Linux 5.13 or newer with landlock in its list of security modules".into(),
     )
+}
+
+/// Asks the kernel for rules, and does not lock this process by them.
+#[cfg(target_os = "linux")]
+fn has_landlock() -> bool {
+    use landlock::{AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr};
+
+    let strict = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    strict.handle_access(AccessFs::Execute).and_then(Ruleset::create).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_landlock() -> bool {
+    false
 }
 
 fn folder(path: &Path) -> Verdict {

@@ -33,8 +33,8 @@ async fn a_read_that_insists_on_a_row_is_refused_or_waits_and_is_answered() -> R
         let rows = json(answer).await?["data"][0]["rows"].take();
         ensure!(account::as_number(&rows) == Some(wanted), "{rows}");
     }
-    let unknown = read(&stack, &format!("{count}&min_watermark=lgos=5")).await?;
-    ensure!(unknown.status() == 400, "{unknown:?}");
+    let malformed = read(&stack, &format!("{count}&min_watermark=logs")).await?;
+    ensure!(malformed.status() == 400, "{malformed:?}");
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 //! | `full.rs` | a full log and a full disk are answered, and mend by themselves |
 //! | `fresh.rs` | reads that insist on a row; answers that break off; a backend that keeps nothing |
 //! | `start.rs` | what a start refuses or says; a stop that may not take its time |
+//! | `names.rs` | columns whose names SQL must quote |
 //! | `fleet.rs` | producers that remember what was acknowledged |
 //! | `account.rs` | compares what was acknowledged with what is answered |
 #![expect(clippy::print_stderr, reason = "a failing round must be told with its seed and its times")]
@@ -23,6 +24,7 @@ mod crash;
 mod fleet;
 mod fresh;
 mod full;
+mod names;
 mod snapshot;
 mod start;
 

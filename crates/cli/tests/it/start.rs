@@ -70,6 +70,26 @@ async fn a_second_signal_ends_the_flush_at_once_and_costs_no_row() -> Result<()>
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupt_from_the_terminal_stops_the_server_and_not_its_engine_first() -> Result<()> {
+    let (_folder, mut stack) = stack(&[("TIDEGATE_BATCH__AGE_MS", "3600000")])?;
+    stack.wrap(["setsid"]);
+    stack.start()?;
+    stack.ready(READY_WITHIN).await?;
+    eventually("a query is answered", async || Ok(stack.query("SELECT 1").await.is_ok())).await?;
+    let fleet = Fleet::start(&stack, PLANS, 8);
+    eventually("rows are acknowledged", async || Ok(fleet.acked_requests() >= 20)).await?;
+    fleet.stop().await?;
+    // As the terminal does: to the whole group, of which the server is the first.
+    let group = stack.serve_pid().and_then(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?));
+    rustix::process::kill_process_group(group.context("a server")?, Kill::INT)?;
+    let status = stack.wait()?;
+    let log = stack.log_tail();
+    ensure!(status.success() && log.contains("\"rows_in_the_log\":0"), "{status}\n{log}");
+    ensure!(!log.contains("the engine is down"), "{log}");
+    Ok(())
+}
+
 /// The kernel's answer where Landlock is not built in, given by a filter that the server inherits.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

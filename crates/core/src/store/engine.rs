@@ -266,6 +266,8 @@ impl Supervisor {
         command.env(WRITER_PASSWORD_VARIABLE, &self.passwords.writer);
         command.env(READER_PASSWORD_VARIABLE, &self.passwords.reader);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        // Ctrl+C on a terminal is for every process of its group: the engine must live until the last rows are stored.
+        command.process_group(0);
         command
     }
 }
