@@ -44,6 +44,7 @@ use Verdict::{Broken, Fine, Poor};
 pub(crate) fn run(args: DoctorArgs, environment: &BTreeMap<String, String>) -> Result<()> {
     let values = args.data.map(|data| ("--data", "data", data)).into_iter().collect();
     let settings = settings::load(&Flags { file: args.config, values }, environment)?.settings;
+    let is_new = !settings.data.exists();
     let mut checks =
         vec![("version", Fine(format!("tidegate {}, layout {FOLDER_VERSION}", env!("CARGO_PKG_VERSION"))))];
     if settings.storage.backend != Backend::ClickHouse {
@@ -57,6 +58,10 @@ pub(crate) fn run(args: DoctorArgs, environment: &BTreeMap<String, String>) -> R
     checks.push(("disk sync", sync(&settings.data)));
     checks.extend(ports(&settings));
     checks.push(("open files", open_files()));
+    if is_new {
+        // A folder that was made only to be looked at goes again; it is empty.
+        let _ = fs::remove_dir(&settings.data);
+    }
     for (name, verdict) in &checks {
         print_line(name, verdict);
     }
