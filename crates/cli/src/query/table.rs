@@ -156,12 +156,12 @@ mod tests {
                 {"name":"default_type","type":"String"},{"name":"comment","type":"String"}],
                 "data":[["a","UInt8","",""],["b","String","","why"]]}"#,
             &expect![[r#"
-                ┌────────────────────────┐
-                │ name   type    comment │
-                ╞════════════════════════╡
-                │ a      UInt8           │
-                │ b      String  why     │
-                └────────────────────────┘
+                ┌─────────────────────────┐
+                │ name   type     comment │
+                ╞═════════════════════════╡
+                │ a      UInt8            │
+                │ b      String   why     │
+                └─────────────────────────┘
                 2 rows (replica-only)
             "#]],
         );

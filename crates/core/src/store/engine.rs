@@ -10,17 +10,17 @@ use std::time::Duration;
 
 use rand::Rng;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
 use tidegate_model::ErrorKind;
 use tidegate_model::limits::{
     ENGINE_BACKOFF_MS_MAX, ENGINE_BACKOFF_MS_MIN, ENGINE_READY_MS, ENGINE_STEADY_MS, ENGINE_STOP_MS,
 };
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::engine_words::{Ready, forward_logs, ready_line};
 use super::{Store, StoreError, StoreOptions};
 
 const BINARY: &str = "tidegate-engine";
@@ -313,22 +313,6 @@ async fn watch_over(child: &mut Child, store: &Store, status: &watch::Sender<Eng
     }
 }
 
-/// What the engine says when it is ready.
-struct Ready {
-    address: String,
-    version: Option<String>,
-    /// How far the kernel keeps it in its folders.
-    landlock: Option<String>,
-}
-
-/// Reads `{"event":"ready","http":"127.0.0.1:PORT",…}`.
-fn ready_line(line: &str) -> Option<Ready> {
-    let line: Value = serde_json::from_str(line).ok()?;
-    let address = (line["event"] == "ready").then(|| line["http"].as_str())??.to_owned();
-    let [version, landlock] = ["version", "landlock"].map(|name| line[name].as_str().map(str::to_owned));
-    Some(Ready { address, version, landlock })
-}
-
 /// Ends the process: asks, waits, then kills. Does nothing to one that has ended.
 async fn end(child: &mut Child) {
     let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else { return };
@@ -341,25 +325,6 @@ async fn end(child: &mut Child) {
     if let Err(error) = child.kill().await {
         tracing::error!(%error, "the engine could not be killed");
     }
-}
-
-/// Passes its log lines on; returns the last one that was more than information.
-async fn forward_logs(stderr: impl AsyncRead + Unpin) -> Option<String> {
-    let mut last_words = None;
-    let mut lines = BufReader::new(stderr).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        let parsed: Value = serde_json::from_str(&line).unwrap_or_default();
-        let level = parsed["level"].as_str().unwrap_or("WARN").to_ascii_uppercase();
-        match level.as_str() {
-            "TRACE" | "DEBUG" => tracing::debug!(target: "tidegate_engine", line, "the engine says"),
-            "INFO" => tracing::info!(target: "tidegate_engine", line, "the engine says"),
-            _ => {
-                tracing::warn!(target: "tidegate_engine", line, "the engine says");
-                last_words = Some(line);
-            }
-        }
-    }
-    last_words
 }
 
 fn find_binary(given: Option<&std::path::Path>) -> Result<PathBuf, EngineError> {
