@@ -3,7 +3,7 @@
 SHELL := bash
 DATA ?= ./tidegate-data
 
-.PHONY: help run build libchdb test lint clean
+.PHONY: help run build libchdb test lint bench fuzz clean
 
 help: ## Lists what can be made.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
@@ -26,6 +26,12 @@ lint: ## Checks format, lints and the rules of the tree.
 	cargo fmt --all --check
 	cargo xtask tidy
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+bench: libchdb ## Measures this machine (minutes); prints a table, fails on nothing.
+	cargo xtask bench
+
+fuzz: ## Gives every reader of bytes random ones for a minute each (needs a C++ compiler).
+	cargo xtask fuzz --seconds 60
 
 clean: ## Removes what was built; data folders and lib/ stay.
 	cargo clean

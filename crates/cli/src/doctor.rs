@@ -44,6 +44,7 @@ use Verdict::{Broken, Fine, Poor};
 pub(crate) fn run(args: DoctorArgs, environment: &BTreeMap<String, String>) -> Result<()> {
     let values = args.data.map(|data| ("--data", "data", data)).into_iter().collect();
     let settings = settings::load(&Flags { file: args.config, values }, environment)?.settings;
+    let is_new = !settings.data.exists();
     let mut checks =
         vec![("version", Fine(format!("tidegate {}, layout {FOLDER_VERSION}", env!("CARGO_PKG_VERSION"))))];
     if settings.storage.backend != Backend::ClickHouse {
@@ -57,6 +58,10 @@ pub(crate) fn run(args: DoctorArgs, environment: &BTreeMap<String, String>) -> R
     checks.push(("disk sync", sync(&settings.data)));
     checks.extend(ports(&settings));
     checks.push(("open files", open_files()));
+    if is_new {
+        // A folder that was made only to be looked at goes again; it is empty.
+        let _ = fs::remove_dir(&settings.data);
+    }
     for (name, verdict) in &checks {
         print_line(name, verdict);
     }
@@ -117,15 +122,27 @@ fn library(settings: &Settings, program: &Path) -> Verdict {
 }
 
 fn landlock() -> Verdict {
-    let modules = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
-    if modules.split(',').any(|module| module.trim() == "landlock") {
+    if has_landlock() {
         return Fine("the engine is locked to its folders".into());
     }
     Poor(
-        "this kernel does not say that it has Landlock; the engine may not be locked to its folders".into(),
-        "use Linux 5.13 or newer with landlock in its list of security modules; the engine's first log line tells"
-            .into(),
+        "this kernel has no Landlock; the engine is not locked to its folders".into(),
+        "use Linux 5.13 or newer with landlock in its list of security modules".into(),
     )
+}
+
+/// Asks the kernel for rules, and does not lock this process by them.
+#[cfg(target_os = "linux")]
+fn has_landlock() -> bool {
+    use landlock::{AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr};
+
+    let strict = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    strict.handle_access(AccessFs::Execute).and_then(Ruleset::create).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_landlock() -> bool {
+    false
 }
 
 fn folder(path: &Path) -> Verdict {

@@ -28,7 +28,7 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(serve::ServeArgs),
-    /// Send files of rows (NDJSON, CSV, Parquet) into a dataset
+    /// Send files of rows (NDJSON, JSON, CSV, Parquet, Arrow) into a dataset
     Ingest(ingest::IngestArgs),
     /// Ask in SQL, over stored and hot rows
     Query(query::QueryArgs),

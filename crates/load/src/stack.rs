@@ -3,7 +3,7 @@ use std::fs::{self, File};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal as Kill, kill_process};
@@ -139,6 +139,16 @@ impl Stack {
         let Some(mut serve) = self.serve.take() else { return Ok(()) };
         serve.kill()?;
         serve.wait().map(drop)
+    }
+
+    /// Sends a signal to the server; `false` when none runs.
+    pub fn signal_serve(&self, signal: Kill) -> io::Result<bool> {
+        self.serve_pid().map_or(Ok(false), |pid| signal_process(pid, signal))
+    }
+
+    /// Waits until the server has ended by itself; returns how.
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.serve.take().ok_or(io::ErrorKind::NotFound)?.wait()
     }
 
     /// Sends a signal to the engine; `false` when none runs.

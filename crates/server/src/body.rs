@@ -7,7 +7,6 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use tidegate_model::ErrorKind;
-use tidegate_model::limits::BODY_IDLE_MS;
 
 use crate::errors::Failure;
 
@@ -15,7 +14,12 @@ use crate::errors::Failure;
 const RESERVED_BYTES_MAX: usize = 4 << 20;
 
 /// Reads a whole body; refuses one past `bytes_max`, and a client that stops sending.
-pub(crate) async fn read(headers: &HeaderMap, mut body: Body, bytes_max: usize) -> Result<Bytes, Failure> {
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    mut body: Body,
+    bytes_max: usize,
+    idle: Duration,
+) -> Result<Bytes, Failure> {
     let announced = content_length(headers).unwrap_or(0);
     if announced > bytes_max {
         return Err(too_large(bytes_max));
@@ -23,7 +27,7 @@ pub(crate) async fn read(headers: &HeaderMap, mut body: Body, bytes_max: usize) 
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     let mut length = 0;
-    while let Some(data) = next_data(&mut body).await? {
+    while let Some(data) = next_data(&mut body, idle).await? {
         length += data.len();
         if length > bytes_max {
             return Err(too_large(bytes_max));
@@ -50,11 +54,10 @@ pub(crate) fn too_large(bytes_max: usize) -> Failure {
         .with_hint("send smaller batches")
 }
 
-async fn next_data(body: &mut Body) -> Result<Option<Bytes>, Failure> {
+async fn next_data(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, Failure> {
     loop {
-        let idle = Duration::from_millis(BODY_IDLE_MS);
         let frame = tokio::time::timeout(idle, body.frame()).await.map_err(|_elapsed| {
-            Failure::new(ErrorKind::Timeout, format!("no byte of the body came for {BODY_IDLE_MS} ms"))
+            Failure::new(ErrorKind::Timeout, format!("no byte of the body came for {} ms", idle.as_millis()))
                 .with_status(StatusCode::REQUEST_TIMEOUT)
         })?;
         match frame {

@@ -41,13 +41,16 @@ pub struct Listeners {
 pub struct ServerOptions {
     /// Connections of each listener.
     pub connections_max: usize,
+    /// How long a connection may take to send a request's head.
+    pub head_wait: Duration,
     /// How long requests in flight may take to end after a stop.
     pub stop_wait: Duration,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self { connections_max: CONNECTIONS_MAX, stop_wait: Duration::from_secs(5) }
+        let head_wait = Duration::from_millis(HEAD_READ_MS);
+        Self { connections_max: CONNECTIONS_MAX, head_wait, stop_wait: Duration::from_secs(5) }
     }
 }
 
@@ -78,7 +81,7 @@ async fn serve_http(
         };
         let Some((stream, permit)) = accepted else { break };
         let io = TokioIo::new(Counted::new(stream, permit, gauge.clone()));
-        connections.spawn(serve_connection(io, router.clone(), stop.clone()));
+        connections.spawn(serve_connection(io, router.clone(), options.head_wait, stop.clone()));
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
@@ -92,9 +95,9 @@ async fn serve_http(
     }
 }
 
-async fn serve_connection(io: TokioIo<Counted>, router: Router, stop: watch::Receiver<bool>) {
+async fn serve_connection(io: TokioIo<Counted>, router: Router, head_wait: Duration, stop: watch::Receiver<bool>) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(Duration::from_millis(HEAD_READ_MS));
+    http.timer(TokioTimer::new()).header_read_timeout(head_wait);
     let mut connection = std::pin::pin!(http.serve_connection(io, TowerToHyperService::new(router)));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

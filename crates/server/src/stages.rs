@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tidegate_core::buffer::Buffer;
 use tidegate_core::catalog::Catalog;
@@ -36,6 +37,8 @@ pub struct Stages {
     pub addresses: Vec<(&'static str, String)>,
     /// Numbers the requests of this process.
     pub requests: Arc<AtomicU64>,
+    /// How long a request's body may pause.
+    pub body_idle: Duration,
 }
 
 /// Whether ClickHouse has our tables.

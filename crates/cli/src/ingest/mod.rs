@@ -75,6 +75,9 @@ struct Admitted {
     rejected: u64,
     #[serde(default)]
     rejections: Vec<Rejection>,
+    /// The piece was here already.
+    #[serde(default)]
+    retry: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -88,6 +91,8 @@ struct Rejection {
 struct Outcome {
     accepted: u64,
     rejected: u64,
+    /// Those of the accepted that an earlier run had brought.
+    known: u64,
     shown: Vec<String>,
 }
 
@@ -99,16 +104,24 @@ pub(crate) async fn run(args: IngestArgs) -> anyhow::Result<()> {
         let format = args.format.map_or_else(|| format_of(file), |format| Ok(format.into()))?;
         let outcome = send_file(&client, &args.dataset, file, format).await;
         let outcome = outcome.with_context(|| format!("ingest {}", file.display()))?;
-        println!("{}: {} rows accepted, {} rejected", file.display(), outcome.accepted, outcome.rejected);
+        let known = match outcome.known {
+            0 => String::new(),
+            known => format!(" ({known} of them had come before, and are stored once)"),
+        };
+        println!("{}: {} accepted, {} rejected{known}", file.display(), rows(outcome.accepted), outcome.rejected);
         for line in &outcome.shown {
             println!("  {line}");
         }
         rejected += outcome.rejected;
     }
     if rejected > 0 {
-        bail!("{rejected} rows were rejected; all others are durable\n  mend those rows and send them alone");
+        bail!("{} rejected; all others are durable\n  mend what was rejected and send it alone", rows(rejected));
     }
     Ok(())
+}
+
+fn rows(count: u64) -> String {
+    if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
 }
 
 fn format_of(file: &Path) -> anyhow::Result<files::FileFormat> {
@@ -123,13 +136,13 @@ fn format_of(file: &Path) -> anyhow::Result<files::FileFormat> {
 async fn send_file(client: &Client, dataset: &str, file: &Path, format: files::FileFormat) -> anyhow::Result<Outcome> {
     let identity = identity(file)?;
     let path = file.to_owned();
-    let mut rows = tokio::task::spawn_blocking(move || files::open(&path, format)).await??;
-    let progress = progress_bar(rows.bytes);
+    let mut source = tokio::task::spawn_blocking(move || files::open(&path, format)).await??;
+    let progress = progress_bar(source.bytes);
     let mut outcome = Outcome::default();
     loop {
         // Reading is for a thread that may block, while the answer to the last piece is looked at here.
-        let (batch, rest) = tokio::task::spawn_blocking(move || (rows.next(), rows)).await?;
-        rows = rest;
+        let (batch, rest) = tokio::task::spawn_blocking(move || (source.next(), source)).await?;
+        source = rest;
         let Some(batch) = batch.transpose()? else { break };
         outcome.rejected += batch.rejected.total();
         outcome.show(batch.rejected.listed.iter().map(|row| (row.index, row.detail.as_str())));
@@ -139,11 +152,12 @@ async fn send_file(client: &Client, dataset: &str, file: &Path, format: files::F
             let admitted = send_piece(client, dataset, &batch, &key).await?;
             outcome.accepted += admitted.accepted;
             outcome.rejected += admitted.rejected;
+            outcome.known += if admitted.retry { admitted.accepted } else { 0 };
             let place = |index: u64| usize::try_from(index).ok().and_then(|index| batch.places.get(index).copied());
             let listed = admitted.rejections.iter();
             outcome.show(listed.map(|row| (place(row.index).unwrap_or(row.index), row.detail.as_str())));
         }
-        progress.set_message(format!("{} rows", outcome.accepted));
+        progress.set_message(rows(outcome.accepted));
     }
     progress.finish_and_clear();
     Ok(outcome)

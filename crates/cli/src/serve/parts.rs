@@ -9,6 +9,7 @@ use tidegate_core::ingest::Ingest;
 use tidegate_core::query::{Query, QueryOptions};
 use tidegate_core::store::{Engine, EngineData, EngineOptions, Store, StoreOptions};
 use tidegate_core::world::SystemClock;
+use tidegate_model::limits::BODY_IDLE_MS;
 use tidegate_model::{Clock, UnixNanos};
 use tidegate_server::{Metrics, SchemaState, Stages};
 use tokio::sync::watch;
@@ -66,6 +67,7 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             addresses,
             requests: Arc::default(),
+            body_idle: Duration::from_millis(BODY_IDLE_MS),
         }
     }
 }

@@ -9,6 +9,9 @@ use tokio::task::JoinHandle;
 
 use super::parts::Parts;
 
+/// The exit code after a second signal: rows are left in the log, durable, and nobody was told how many.
+const ENDED_AT_ONCE: i32 = 6;
+
 /// SIGTERM and SIGINT.
 pub(super) struct Signals {
     terminate: Mutex<Signal>,
@@ -49,7 +52,7 @@ pub(super) async fn stop(way_down: WayDown, signals: Signals) {
         () = go_down(way_down) => {}
         () = signals.first() => {
             tracing::warn!("a second signal: ending at once, what is in the log is recovered at the next start");
-            std::process::exit(1);
+            std::process::exit(ENDED_AT_ONCE);
         }
     }
 }

@@ -7,6 +7,9 @@
 //! | `catalogue.rs` | every number of the catalogue is that of a recount, while batches move, an engine dies, parts merge |
 //! | `full.rs` | a full log and a full disk are answered, and mend by themselves |
 //! | `recount.rs` | the recount, in SQL |
+//! | `fresh.rs` | reads that insist on a row; answers that break off; a backend that keeps nothing |
+//! | `start.rs` | what a start refuses or says; a stop that may not take its time |
+//! | `names.rs` | columns whose names SQL must quote |
 //! | `fleet.rs` | producers that remember what was acknowledged |
 //! | `account.rs` | compares what was acknowledged with what is answered |
 #![expect(clippy::print_stderr, reason = "a failing round must be told with its seed and its times")]
@@ -22,9 +25,12 @@ mod account;
 mod catalogue;
 mod crash;
 mod fleet;
+mod fresh;
 mod full;
 mod recount;
+mod names;
 mod snapshot;
+mod start;
 
 /// A debug build beside other builds may be slow; a test that waits this long has failed.
 const READY_WITHIN: Duration = Duration::from_secs(60);

@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rand::Rng;
@@ -17,12 +18,14 @@ use crate::store::{Gone, Outlet, StoreError};
 pub(super) async fn store(shared: Arc<Shared>, sealed: Sealed) {
     let mut attempt = Attempt { shared: &shared, sealed: &sealed, inserted: HashSet::new() };
     let mut pause = Duration::from_millis(BATCH_RETRY_MS_MIN);
-    while let Err(error) = attempt.run().await {
+    while let Err(error) = in_a_slot(&shared, &mut attempt).await {
         let wait = if may_pass(&error) { pause } else { Duration::from_millis(BATCH_STUCK_RETRY_MS) };
         tell(&shared, &sealed, &error, wait);
         shared.targets.doubt(&error).await;
         let jitter = rand::rng().random_range(0.5..1.5);
+        shared.pausing.fetch_add(1, Ordering::SeqCst);
         tokio::time::sleep(wait.mul_f64(jitter)).await;
+        shared.pausing.fetch_sub(1, Ordering::SeqCst);
         pause = (pause * 2).min(Duration::from_millis(BATCH_RETRY_MS_MAX));
     }
     shared.states.buffer.advance(&sealed.cut.table, sealed.cut.range.last);
@@ -32,6 +35,12 @@ pub(super) async fn store(shared: Arc<Shared>, sealed: Sealed) {
         report.bytes += sealed.row.bytes;
         report.stuck = None;
     });
+}
+
+/// Tries once, beside at most so many others; a batch that pauses holds no slot, however long its table is refused.
+async fn in_a_slot(shared: &Shared, attempt: &mut Attempt<'_>) -> Result<(), BatchError> {
+    let _slot = shared.slots.acquire().await.expect("nobody closes it");
+    attempt.run().await
 }
 
 struct Attempt<'a> {

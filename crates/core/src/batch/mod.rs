@@ -8,6 +8,7 @@
 //! - A cut is in the catalog before its first insert; after a crash the same cut goes out under the same tokens.
 //! - A table has at most one batch in flight, so its watermark moves without gaps.
 //! - A watermark moves when every part of its batch is inserted and synced, the catalog's before the buffer's.
+//! - Every table has its turn: neither one that always has a batch due nor one that is refused keeps others waiting.
 //! - Nothing is dropped: whatever ClickHouse refuses stays in the buffer and is tried again, for as long as it takes.
 //!
 //! It never changes a row, and never waits for a reader.

@@ -1,10 +1,11 @@
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tidegate_model::limits::{BATCH_LOOK_MS, BATCH_SAVE_MS};
 use tidegate_model::{Clock, Seq, TableName, UnixNanos};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -45,6 +46,10 @@ pub(super) struct Shared {
     pub(super) options: BatchOptions,
     pub(super) targets: Targets,
     pub(super) reports: Reports,
+    /// One for each batch that may be encoded and inserted at once.
+    pub(super) slots: Semaphore,
+    /// Batches that wait after a failure; they take nobody's place meanwhile.
+    pub(super) pausing: AtomicUsize,
     /// Tables that a flush wants stored up to a row, whatever their age.
     wanted: Mutex<HashMap<TableName, Seq>>,
     wake: Notify,
@@ -62,6 +67,8 @@ impl Batcher {
         }
         let shared = Arc::new(Shared {
             states,
+            slots: Semaphore::new(options.tables_at_once.max(1)),
+            pausing: AtomicUsize::new(0),
             options,
             targets: Targets::default(),
             reports: Reports::default(),
@@ -75,6 +82,7 @@ impl Batcher {
             open: open.into(),
             jobs: JoinSet::new(),
             busy: HashSet::new(),
+            turns: HashMap::new(),
             saved: SavedCounts::default(),
         };
         let task = Arc::new(tokio::sync::Mutex::new(Some(tokio::spawn(mover.run()))));
@@ -147,6 +155,8 @@ struct Mover {
     jobs: JoinSet<TableName>,
     /// Tables with a batch in flight.
     busy: HashSet<TableName>,
+    /// When each table had its last turn, counted in batches.
+    turns: HashMap<TableName, usize>,
     saved: SavedCounts,
 }
 
@@ -189,12 +199,12 @@ impl Mover {
             let sealed = self.open.remove(at);
             sealed.into_iter().for_each(|sealed| self.start(sealed));
         }
-        let mut waiting = false;
-        for tail in shared.states.buffer.status() {
-            if tail.head == tail.sealed || self.busy.contains(&tail.table) {
-                continue;
-            }
-            waiting = true;
+        let mut tails = shared.states.buffer.status();
+        tails.retain(|tail| tail.head != tail.sealed && !self.busy.contains(&tail.table));
+        let waiting = !tails.is_empty();
+        // In turn: tables that always have a batch due must not keep another's rows, and with them the log, for ever.
+        tails.sort_by_key(|tail| self.turns.get(&tail.table).copied());
+        for tail in tails {
             let has_open = self.open.iter().any(|sealed| sealed.cut.table == tail.table);
             let due = is_due(&tail, &shared.options) || shared.is_wanted(&tail);
             if !due || has_open || !self.has_room() {
@@ -207,12 +217,15 @@ impl Mover {
     }
 
     fn has_room(&self) -> bool {
-        self.jobs.len() < self.shared.options.tables_at_once.max(1)
+        let at_work = self.jobs.len().saturating_sub(self.shared.pausing.load(Ordering::SeqCst));
+        at_work < self.shared.options.tables_at_once.max(1)
     }
 
     fn start(&mut self, sealed: Sealed) {
         let (shared, table) = (Arc::clone(&self.shared), sealed.cut.table.clone());
         self.busy.insert(table.clone());
+        let turn = self.turns.values().max().map_or(1, |last| last + 1);
+        self.turns.insert(table.clone(), turn);
         self.jobs.spawn(async move {
             store(shared, sealed).await;
             table

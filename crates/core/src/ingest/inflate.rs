@@ -5,6 +5,9 @@ use libdeflater::{DecompressionError, Decompressor};
 /// The most that deflate expands: 258 bytes from two bits.
 const DEFLATE_RATIO_MAX: usize = 1_032;
 
+/// How a gzip member with deflated data begins.
+const GZIP_MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+
 /// A gzip member without content: header, one empty block, trailer.
 const GZIP_BYTES_MIN: usize = 20;
 
@@ -48,11 +51,17 @@ pub fn inflate(compression: Compression, body: &[u8], limit: usize) -> Result<Ve
     }
 }
 
-/// Inflates one gzip member.
+/// Inflates one or more gzip members.
 ///
-/// The last four bytes of a member say its size, so there is one buffer and one pass. A body of several members is
-/// refused rather than cut after its first: the trailer at its end is then another one's.
+/// Nothing tells where a member ends but inflating it, and libdeflate stops after the first in silence. So a body in
+/// which another member might begin (by chance one of 16 million bytes looks like it) goes to a reader that knows.
 fn gunzip(body: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
+    let may_have_more = body.get(1..).is_some_and(|rest| memchr::memmem::find(rest, &GZIP_MAGIC).is_some());
+    if may_have_more { gunzip_members(body, limit) } else { gunzip_member(body, limit) }
+}
+
+/// Inflates one gzip member: its last four bytes say its size, so there is one buffer and one pass.
+fn gunzip_member(body: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
     let malformed = |problem: &str| InflateError::Malformed { format: "gzip", problem: problem.to_owned() };
     let trailer = body.len().checked_sub(8).filter(|_| body.len() >= GZIP_BYTES_MIN).and_then(|at| body.get(at..));
     let Some(&[c0, c1, c2, c3, s0, s1, s2, s3]) = trailer else { return Err(malformed("it is too short")) };
@@ -66,9 +75,22 @@ fn gunzip(body: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
     let mut out = vec![0; size];
     match Decompressor::new().gzip_decompress(body, &mut out) {
         Ok(written) if written == size && libdeflater::crc32(&out) == u32::from_le_bytes([c0, c1, c2, c3]) => Ok(out),
-        Ok(_) => Err(malformed("it has more than one member, or bytes behind its end")),
+        Ok(_) => Err(malformed("it has bytes behind its end")),
         Err(DecompressionError::BadData) => Err(malformed("its data or checksum is wrong")),
         Err(DecompressionError::InsufficientSpace) => Err(malformed("it holds more than its size says")),
+    }
+}
+
+/// Inflates gzip members one behind the other, as `cat a.gz b.gz` and parallel compressors make them.
+fn gunzip_members(body: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
+    use std::io::Read;
+
+    let mut out = Vec::new();
+    let mut members = flate2::bufread::MultiGzDecoder::new(body).take(limit as u64 + 1);
+    match members.read_to_end(&mut out) {
+        Ok(_) if out.len() > limit => Err(InflateError::TooLarge { limit }),
+        Ok(_) => Ok(out),
+        Err(error) => Err(InflateError::Malformed { format: "gzip", problem: error.to_string() }),
     }
 }
 
@@ -140,11 +162,31 @@ mod tests {
     }
 
     #[test]
-    fn several_frames_are_read_and_several_members_refused() {
+    fn several_frames_or_members_are_read() {
         let (first, second) = (zstd::bulk::compress(b"one", 3).expect("compresses"), zstd_stream(b"two"));
         check(&[first, second].concat(), Compression::Zstd, b"onetwo");
-        let members = [gzip(b"one"), gzip(b"four")].concat();
-        assert!(matches!(inflate(Compression::Gzip, &members, LIMIT), Err(InflateError::Malformed { .. })));
+        check(&[gzip(b"one"), gzip(b"four")].concat(), Compression::Gzip, b"onefour");
+        check(&[gzip(b"four"), gzip(b""), gzip(b"one")].concat(), Compression::Gzip, b"fourone");
+        // The same member twice: size and checksum at the body's end are also those of the first.
+        check(&[gzip(b"one"), gzip(b"one")].concat(), Compression::Gzip, b"oneone");
+    }
+
+    #[test]
+    fn bytes_that_look_like_a_member_are_data_when_they_are_data() {
+        // Stored, not deflated: the magic bytes stand in the body as they are.
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+        encoder.write_all(&GZIP_MAGIC).expect("a Vec takes everything");
+        let packed = encoder.finish().expect("a Vec takes everything");
+        assert!(memchr::memmem::find(&packed[1..], &GZIP_MAGIC).is_some());
+        check(&packed, Compression::Gzip, &GZIP_MAGIC);
+    }
+
+    #[test]
+    fn what_follows_a_member_is_a_member_or_the_body_is_refused() {
+        for rest in [&b"more"[..], &GZIP_MAGIC, &[0; 8]] {
+            let body = [&gzip(b"one"), rest].concat();
+            assert!(inflate(Compression::Gzip, &body, LIMIT).is_err(), "{rest:?}");
+        }
     }
 
     #[test]
@@ -152,6 +194,7 @@ mod tests {
         let bomb = vec![0; LIMIT + 1];
         let packed = [
             (Compression::Gzip, gzip(&bomb)),
+            (Compression::Gzip, [gzip(&bomb[1..]), gzip(&bomb[..1])].concat()),
             (Compression::Zstd, zstd::bulk::compress(&bomb, 3).expect("compresses")),
             (Compression::Zstd, zstd_stream(&bomb)),
             (Compression::None, bomb),

@@ -351,21 +351,9 @@ fn decoded(
         *count += more;
     }
     decoded.rejections = rejections;
-    count_left_out(&mut decoded, request.signal, transcoded.dropped.count());
+    // What the JSON reader left out counts under the table that it was for.
+    decoded.rejected.extend(transcoded.dropped.by_table());
     Ok(decoded)
-}
-
-/// Counts the records that the JSON reader left out, under the table that they were for.
-fn count_left_out(decoded: &mut Decoded, signal: Signal, records: u64) {
-    if records == 0 {
-        return;
-    }
-    let table = match signal {
-        Signal::Logs => &tidegate_model::tables::LOGS,
-        Signal::Traces => &tidegate_model::tables::SPANS,
-        Signal::Metrics => &tidegate_model::tables::METRIC_SAMPLES,
-    };
-    decoded.rejected.push((table.name.clone(), records));
 }
 
 /// Puts the rows of those series into the request that this request must bring.

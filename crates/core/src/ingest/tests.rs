@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use tidegate_model::tables::{LOGS, METRIC_SAMPLES, METRIC_SERIES};
+use tidegate_model::tables::{LOGS, METRIC_HISTOGRAMS, METRIC_SAMPLES, METRIC_SERIES, METRIC_SUMMARIES};
 use tidegate_model::{ErrorKind, Signal, TableSpec};
 
 use super::wire::Writer;
@@ -128,6 +128,22 @@ async fn json_rows_keep_their_places_in_the_request() {
     assert_eq!((admitted.accepted, places), (2, vec![0, 2, 3]));
     assert_eq!(admitted.rejected.counts[Reason::OutOfRange as usize], 1);
     assert_eq!(ledger(&buffer, &LOGS), (2, 3, 0));
+}
+
+#[tokio::test]
+async fn json_points_that_cannot_be_read_count_under_their_own_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ingest, buffer) = open(dir.path()).await;
+    // The last metric's own fault takes both of its points with it, read twice and counted once.
+    let body = r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[
+        {"name":"g","gauge":{"dataPoints":[{"asInt":"many"},{"asInt":"1"}]}},
+        {"name":"h","histogram":{"aggregationTemporality":2,"dataPoints":[{"count":"many"},{"count":-1},{}]}},
+        {"name":["s"],"summary":{"dataPoints":[{"count":"many"},{}]}}
+    ]}]}]}"#;
+    let admitted = ingest.otlp(request(Signal::Metrics, Encoding::Json, body)).await.unwrap();
+    assert_eq!((admitted.accepted, admitted.rejected.total()), (2, 5));
+    let tables = [&METRIC_SAMPLES, &METRIC_HISTOGRAMS, &METRIC_SUMMARIES];
+    assert_eq!(tables.map(|table| ledger(&buffer, table)), [(1, 1, 0), (1, 2, 0), (0, 2, 0)]);
 }
 
 #[tokio::test]

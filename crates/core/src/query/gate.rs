@@ -177,7 +177,8 @@ pub(super) fn check_union(tokens: &[Token<'_>], is_table: impl Fn(&Token<'_>) ->
     Ok(())
 }
 
-pub(super) const WRITES: &str = "this statement writes; reads are SELECT, WITH, SHOW, DESCRIBE, EXISTS and EXPLAIN, rows go in by OTLP or by \
+pub(super) const WRITES: &str = "this statement writes, or is none; reads are SELECT, WITH, SHOW, DESCRIBE, EXISTS and \
+     EXPLAIN, rows go in by OTLP or by \
      POST /datasets/{slug}/ingest";
 
 /// Builds the refusal of a statement at a token.

@@ -10,17 +10,17 @@ use std::time::Duration;
 
 use rand::Rng;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
 use tidegate_model::ErrorKind;
 use tidegate_model::limits::{
     ENGINE_BACKOFF_MS_MAX, ENGINE_BACKOFF_MS_MIN, ENGINE_READY_MS, ENGINE_STEADY_MS, ENGINE_STOP_MS,
 };
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::engine_words::{Ready, forward_logs, ready_line};
 use super::{Store, StoreError, StoreOptions};
 
 const BINARY: &str = "tidegate-engine";
@@ -266,6 +266,8 @@ impl Supervisor {
         command.env(WRITER_PASSWORD_VARIABLE, &self.passwords.writer);
         command.env(READER_PASSWORD_VARIABLE, &self.passwords.reader);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        // Ctrl+C on a terminal is for every process of its group: the engine must live until the last rows are stored.
+        command.process_group(0);
         command
     }
 }
@@ -285,10 +287,16 @@ async fn watch_over(child: &mut Child, store: &Store, status: &watch::Sender<Eng
     match timeout(Duration::from_millis(ENGINE_READY_MS), ready).await {
         Err(_) => return format!("it was not ready within {ENGINE_READY_MS} ms"),
         Ok(None) => {}
-        Ok(Some((address, version))) => {
+        Ok(Some(Ready { address, version, landlock })) => {
             store.set_url(&format!("http://{address}"));
             let pid = child.id();
-            tracing::info!(pid, address, version, "the engine is ready");
+            tracing::info!(pid, address, version, landlock, "the engine is ready");
+            if landlock.as_ref().is_none_or(|state| state.starts_with("unavailable")) {
+                tracing::warn!(
+                    landlock,
+                    "the engine is not locked to its folders: `tidegate doctor` says how to mend it"
+                );
+            }
             status.send_modify(|status| {
                 status.state = EngineState::Ready;
                 status.version = version;
@@ -305,13 +313,6 @@ async fn watch_over(child: &mut Child, store: &Store, status: &watch::Sender<Eng
     }
 }
 
-/// Reads `{"event":"ready","http":"127.0.0.1:PORT",…}`.
-fn ready_line(line: &str) -> Option<(String, Option<String>)> {
-    let line: Value = serde_json::from_str(line).ok()?;
-    let address = (line["event"] == "ready").then(|| line["http"].as_str())??;
-    Some((address.to_owned(), line["version"].as_str().map(str::to_owned)))
-}
-
 /// Ends the process: asks, waits, then kills. Does nothing to one that has ended.
 async fn end(child: &mut Child) {
     let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else { return };
@@ -324,25 +325,6 @@ async fn end(child: &mut Child) {
     if let Err(error) = child.kill().await {
         tracing::error!(%error, "the engine could not be killed");
     }
-}
-
-/// Passes its log lines on; returns the last one that was more than information.
-async fn forward_logs(stderr: impl AsyncRead + Unpin) -> Option<String> {
-    let mut last_words = None;
-    let mut lines = BufReader::new(stderr).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        let parsed: Value = serde_json::from_str(&line).unwrap_or_default();
-        let level = parsed["level"].as_str().unwrap_or("WARN").to_ascii_uppercase();
-        match level.as_str() {
-            "TRACE" | "DEBUG" => tracing::debug!(target: "tidegate_engine", line, "the engine says"),
-            "INFO" => tracing::info!(target: "tidegate_engine", line, "the engine says"),
-            _ => {
-                tracing::warn!(target: "tidegate_engine", line, "the engine says");
-                last_words = Some(line);
-            }
-        }
-    }
-    last_words
 }
 
 fn find_binary(given: Option<&std::path::Path>) -> Result<PathBuf, EngineError> {

@@ -25,11 +25,13 @@
 //! | `schema.rs`, `ddl/` | the DDL of a table in both forms |
 //! | `migrations.rs` | numbered steps of the schema, dry run, columns that are lacking |
 //! | `engine.rs` | the engine process: start, watch, restart, stop |
+//! | `engine_words.rs` | what the engine process says |
 
 mod answer;
 mod body;
 mod client;
 mod engine;
+mod engine_words;
 mod error;
 mod insert;
 mod migrations;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arrow_array::{ArrayRef, UInt64Array};
 use tidegate_core::batch::{BatchOptions, Batcher, States};
 use tidegate_core::catalog::Dataset;
-use tidegate_model::{ColumnKind, ColumnSpec, PARTITION_ODD, Seq, UnixNanos, tables};
+use tidegate_model::{ColumnKind, ColumnSpec, PARTITION_ODD, Seq, TableSpec, UnixNanos, tables};
 
 use crate::proxy::{Fault, Proxy};
 use crate::rows::{DAY, append, dataset_table, in_earlier_form, logs, rows, spans};
@@ -214,6 +214,44 @@ async fn a_refused_batch_waits_and_passes_when_its_cause_is_mended() {
     assert_eq!(batcher.flush(&[], LIMIT).await, []);
     assert_eq!(world.count("dataset_it").await, (1, 1));
     batcher.stop(LIMIT).await;
+    world.engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_table_with_many_batches_due_does_not_keep_others_waiting() {
+    let world = World::new().await;
+    let states = world.states(&world.store).await;
+    for _ in 0..12 {
+        append(&states.buffer, &tables::LOGS, logs(&[DAY], "a", &["x"])).await;
+    }
+    append(&states.buffer, &tables::SPANS, spans("0af7", 1)).await;
+    let options = BatchOptions { rows: 1, age_ms: 0, tables_at_once: 1, ..BatchOptions::default() };
+    let batcher = Batcher::start(states.clone(), options).await.expect("a mover");
+    assert_eq!(batcher.flush(&[], LIMIT).await, []);
+    let sealed = async |table| states.catalog.batches(table, 20, None).await.expect("batches");
+    let (logs, spans) = (sealed(&tables::LOGS.name).await, sealed(&tables::SPANS.name).await);
+    assert_eq!((logs.len(), spans.len()), (12, 1));
+    let before = logs.iter().filter(|batch| batch.sealed_at <= spans[0].sealed_at).count();
+    assert!(before <= 1, "{before} batches of logs went before the one of spans");
+    batcher.stop(LIMIT).await;
+    world.engine.stop().await;
+}
+
+#[tokio::test]
+async fn refused_tables_do_not_keep_others_waiting() {
+    let world = World::new().await;
+    let (states, batcher) = world.open(&world.store, by_hand()).await;
+    // Nobody described these tables: as many as may be inserted at once, and one more.
+    for name in ["dataset_a", "dataset_b", "dataset_c"] {
+        let spec = TableSpec { name: name.parse().expect("a name"), ..dataset_table(&[("id", ColumnKind::U64)]) };
+        let ids: ArrayRef = Arc::new(UInt64Array::from(vec![1]));
+        append(&states.buffer, &spec, rows(&spec, &[DAY], &[("id", ids)])).await;
+    }
+    append(&states.buffer, &tables::LOGS, logs(&[DAY], "a", &["x"])).await;
+    assert_eq!(batcher.flush(std::slice::from_ref(&tables::LOGS.name), LIMIT).await, []);
+    let left = batcher.flush(&[], Duration::from_millis(200)).await;
+    assert!(left.len() == 3 && left.iter().all(|left| left.reason.is_some()), "{left:?}");
+    batcher.stop(Duration::ZERO).await;
     world.engine.stop().await;
 }
 

@@ -6,6 +6,7 @@
 //! | `paced.rs` | latency of the ack at 10 k rows/s, memory at 100 k rows/s |
 //! | `reading.rs` | ack to visible, what the hot tail costs a query |
 //! | `stages.rs` | receive, decode, WAL, batch encode, by themselves |
+//! | `rows.rs` | JSON rows of a dataset, decoded by themselves |
 //! | `lab.rs` | starting, pre-encoding, waiting until merges have settled |
 //! | `parts.rs` | bytes of a table's active parts on disk |
 //! | `report.rs` | tables and JSON |
@@ -15,6 +16,7 @@ mod paced;
 mod parts;
 mod reading;
 mod report;
+mod rows;
 mod stages;
 mod throughput;
 
@@ -37,6 +39,7 @@ struct Shape {
 #[derive(Debug, Clone, Copy)]
 enum Measurement {
     Stages(Signal, u64),
+    Rows(u64),
     Split(Shape),
     Throughput(Shape),
     Latency(Shape),
@@ -71,6 +74,7 @@ pub(crate) async fn run(lab: &Lab, only: &[String]) -> Report {
 async fn measure(lab: &Lab, name: &str, measurement: Measurement) -> anyhow::Result<Vec<Line>> {
     match measurement {
         Measurement::Stages(signal, rows) => stages::run(lab, name, signal, rows).await.map(|line| vec![line]),
+        Measurement::Rows(rows) => rows::run(lab, name, rows).map(|line| vec![line]),
         Measurement::Split(shape) => stages::split(lab, name, shape).await.map(|line| vec![line]),
         Measurement::Throughput(shape) => throughput::run(lab, name, shape).await.map(|line| vec![line]),
         Measurement::Latency(shape) => paced::latency(lab, name, shape).await.map(|line| vec![line]),
@@ -87,6 +91,7 @@ fn all() -> Vec<(String, Measurement)> {
             all.push((format!("stages-{signal}-{rows}"), Measurement::Stages(signal, rows)));
         }
     }
+    all.push(("stages-rows-1000".into(), Measurement::Rows(1_000)));
     for wire in [Wire::Http, Wire::Grpc] {
         let shape = Shape { signal: Signal::Logs, wire, rows: 1_000, encoding: Encoding::Plain };
         all.push((format!("split-{}", shape.name()), Measurement::Split(shape)));

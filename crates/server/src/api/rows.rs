@@ -31,7 +31,7 @@ async fn admit(stages: &Stages, slug: String, request: Request) -> Result<Admitt
     let idempotency_key = idempotency_key(&parts.headers)?;
     let declared = parts.headers.get(header::CONTENT_ENCODING).map(|name| name.to_str().unwrap_or("?"));
     let compression = compression_named(declared.unwrap_or_default())?;
-    let body = body::read(&parts.headers, body, REQUEST_BYTES_MAX).await?;
+    let body = body::read(&parts.headers, body, REQUEST_BYTES_MAX, stages.body_idle).await?;
     let body = match compression {
         inflate::Compression::None => body,
         packed => inflated(packed, body).await?,

@@ -18,7 +18,7 @@ use crate::stages::{SchemaState, Stages};
 pub(super) async fn read(State(stages): State<Stages>, request: Request) -> Response {
     let (began, id) = (Instant::now(), stages.request_id());
     let outcome = async {
-        let read = asked(request, &id).await?;
+        let read = asked(&stages, request, &id).await?;
         tables_are_there(&stages).await?;
         Ok::<_, Failure>(stages.query.read(read).await?)
     };
@@ -48,10 +48,10 @@ async fn tables_are_there(stages: &Stages) -> Result<(), Failure> {
     Err(Failure::new(ErrorKind::Unavailable, format!("ClickHouse is not ready for queries: {why}")))
 }
 
-async fn asked(request: Request, id: &str) -> Result<ReadRequest, Failure> {
+async fn asked(stages: &Stages, request: Request, id: &str) -> Result<ReadRequest, Failure> {
     let (parts, body) = request.into_parts();
     let is_json = header_text(&parts.headers, header::CONTENT_TYPE).contains("json");
-    let body = body::read(&parts.headers, body, SQL_BODY_BYTES_MAX).await?;
+    let body = body::read(&parts.headers, body, SQL_BODY_BYTES_MAX, stages.body_idle).await?;
     let query = parts.uri.query().unwrap_or_default();
     let parameters = parse(query, is_json, &body).map_err(|error| Failure::invalid(error.to_string()))?;
     let format = match &parameters.format {

@@ -92,7 +92,8 @@ impl ExportService {
     async fn export(&self, request: Request<Body>) -> Result<Bytes, Status> {
         let (parts, body) = request.into_parts();
         let body = axum::body::Body::new(body);
-        let framed = body::read(&parts.headers, body, REQUEST_BYTES_MAX + PREFIX_BYTES).await.map_err(told)?;
+        let (bytes_max, idle) = (REQUEST_BYTES_MAX + PREFIX_BYTES, self.stages.body_idle);
+        let framed = body::read(&parts.headers, body, bytes_max, idle).await.map_err(told)?;
         let (packed, message) = unframed(framed)?;
         let compression = if packed { named(&parts.headers)? } else { inflate::Compression::None };
         let idempotency_key = idempotency_key(&parts.headers).map_err(told)?;

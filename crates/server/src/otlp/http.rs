@@ -43,7 +43,7 @@ async fn receive(stages: &Stages, signal: Signal, request: Request) -> Response 
         let declared = parts.headers.get(header::CONTENT_ENCODING).map(|name| name.to_str().unwrap_or("?"));
         let declared = compression_named(declared.unwrap_or_default())?;
         let idempotency_key = idempotency_key(&parts.headers)?;
-        let body = body::read(&parts.headers, body, REQUEST_BYTES_MAX).await?;
+        let body = body::read(&parts.headers, body, REQUEST_BYTES_MAX, stages.body_idle).await?;
         // Some exporters compress and do not say so; neither encoding can begin with gzip's magic bytes.
         let compression = match declared {
             inflate::Compression::None if body.starts_with(&[0x1f, 0x8b]) => inflate::Compression::Gzip,

@@ -15,6 +15,20 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// What a test wants other than usual.
+pub(crate) struct HouseOptions {
+    pub(crate) wal_bytes: u64,
+    pub(crate) body_idle: Duration,
+    pub(crate) doors: ServerOptions,
+}
+
+impl Default for HouseOptions {
+    fn default() -> Self {
+        let body_idle = Duration::from_millis(limits::BODY_IDLE_MS);
+        Self { wal_bytes: limits::WAL_BYTES, body_idle, doors: ServerOptions::default() }
+    }
+}
+
 /// A server on loopback, on free ports.
 pub(crate) struct House {
     pub(crate) http: SocketAddr,
@@ -30,19 +44,19 @@ pub(crate) struct House {
 impl House {
     /// Opens a server with the usual budgets.
     pub(crate) async fn open() -> Self {
-        Self::with_wal_bytes(limits::WAL_BYTES).await
+        Self::with(HouseOptions::default()).await
     }
 
-    /// Opens a server whose log may hold so many bytes.
-    pub(crate) async fn with_wal_bytes(wal_bytes: u64) -> Self {
+    /// Opens a server as the test wants it.
+    pub(crate) async fn with(options: HouseOptions) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (schema, schema_state) = watch::channel(SchemaState::Waiting);
-        let stages = stages(&folder, wal_bytes, schema_state).await;
+        let stages = stages(&folder, &options, schema_state).await;
         let listeners = Listeners { http: listener().await, otlp_http: listener().await, otlp_grpc: listener().await };
         let [http, otlp_http, otlp_grpc] = [&listeners.http, &listeners.otlp_http, &listeners.otlp_grpc]
             .map(|listener| listener.local_addr().expect("an address"));
         let (stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(serve(stages, listeners, ServerOptions::default(), stopped));
+        let serving = tokio::spawn(serve(stages, listeners, options.doors, stopped));
         let client = reqwest::Client::new();
         Self { http, otlp_http, otlp_grpc, client, serving, stop, schema, _folder: folder }
     }
@@ -75,7 +89,7 @@ impl House {
     }
 }
 
-async fn stages(folder: &TempDir, wal_bytes: u64, schema: watch::Receiver<SchemaState>) -> Stages {
+async fn stages(folder: &TempDir, house: &HouseOptions, schema: watch::Receiver<SchemaState>) -> Stages {
     // A second test finds the provider installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
@@ -85,7 +99,7 @@ async fn stages(folder: &TempDir, wal_bytes: u64, schema: watch::Receiver<Schema
         sync_always: true,
         sync_interval_ms: 100,
         hot_tail_bytes: limits::HOT_TAIL_BYTES,
-        wal_bytes,
+        wal_bytes: house.wal_bytes,
         disk_free_bytes_min: 0,
         dedup_window_seconds: limits::DEDUP_WINDOW_SECONDS,
     };
@@ -108,6 +122,7 @@ async fn stages(folder: &TempDir, wal_bytes: u64, schema: watch::Receiver<Schema
         clock,
         addresses: Vec::new(),
         requests: Arc::default(),
+        body_idle: house.body_idle,
     }
 }
 

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use tidegate_load::{Connection, Encoding, Source, Wire, now_unix_nanos};
 use tidegate_model::Signal;
 
-use crate::house::House;
+use crate::house::{House, HouseOptions};
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
@@ -84,7 +84,7 @@ async fn a_bomb_costs_its_sender_an_error() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_log_is_answered_with_a_time_to_come_again() {
-    let house = House::with_wal_bytes(1).await;
+    let house = House::with(HouseOptions { wal_bytes: 1, ..HouseOptions::default() }).await;
     let request = house.client.post(format!("http://{}/v1/logs", house.otlp_http)).body(ONE_LOG);
     let answer = request.header("content-type", JSON).send().await.expect("an answer");
     assert_eq!(answer.status(), 429);

@@ -46,6 +46,10 @@ fn check_rejected(signal: Signal, body: &str, expected: &Expect) -> Transcoded {
     transcoded
 }
 
+fn left_out(transcoded: &Transcoded) -> u64 {
+    transcoded.dropped.by_table().map(|(_, count)| count).sum()
+}
+
 fn check_refused(body: &str, expected: &Expect) {
     expected.assert_eq(&to_protobuf(Signal::Logs, body.as_bytes()).unwrap_err().to_string());
 }
@@ -164,7 +168,7 @@ fn a_bad_record_falls_alone() {
     let kept = ExportLogsServiceRequest::decode(transcoded.protobuf.as_slice()).unwrap();
     assert_eq!(kept.resource_logs[0].scope_logs[0].log_records.len(), 3);
     assert_eq!([0, 1, 2].map(|index| transcoded.dropped.request_index(index)), [0, 3, 13]);
-    assert_eq!(transcoded.dropped.count(), 11);
+    assert_eq!(left_out(&transcoded), 11);
 }
 
 #[test]
@@ -218,7 +222,7 @@ fn nesting_is_bounded() {
     };
     logs(&nested(VALUE_DEPTH_MAX - 1));
     let transcoded = to_protobuf(Signal::Logs, nested(VALUE_DEPTH_MAX).as_bytes()).unwrap();
-    assert_eq!(transcoded.dropped.count(), 1);
+    assert_eq!(left_out(&transcoded), 1);
     let deep_and_unknown = format!(r#"{{"x":{}{}}}"#, "[".repeat(1_000_000), "]".repeat(1_000_000));
     logs(&deep_and_unknown);
 }
@@ -229,7 +233,7 @@ fn a_string_that_is_not_utf8_rejects_its_record() {
     let at = body.iter().position(|&b| b == b'?').unwrap();
     body[at] = 0xff;
     let transcoded = to_protobuf(Signal::Logs, &body).unwrap();
-    assert_eq!(transcoded.dropped.count(), 1);
+    assert_eq!(left_out(&transcoded), 1);
     assert_eq!(transcoded.dropped.request_index(0), 1);
 }
 
@@ -239,5 +243,5 @@ fn the_list_of_rejections_is_bounded_and_their_count_is_not() {
     let body = format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{records}]}}]}}]}}"#);
     let transcoded = to_protobuf(Signal::Logs, body.as_bytes()).unwrap();
     assert_eq!(transcoded.rejections.listed.len(), tidegate_model::limits::REJECTIONS_LISTED_MAX);
-    assert_eq!(transcoded.dropped.count(), 1_000);
+    assert_eq!(left_out(&transcoded), 1_000);
 }

@@ -229,7 +229,8 @@ impl<'a> Transcoder<'a> {
         self.scan.at = start;
         self.depth = 0;
         self.scan.skip()?;
-        self.dropped.add(index);
+        // The last step is the list of the record; the one before is what holds the list.
+        self.dropped.add(index, self.trail.iter().nth_back(1).map_or("", |step| step.field));
         self.rejections.push(Rejection::new(index, reason, detail));
         Ok(())
     }

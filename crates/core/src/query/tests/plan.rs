@@ -229,19 +229,19 @@ fn refusals_say_what_and_where() {
     check(
         "insert into logs values (1)",
         expect![
-            "this statement writes; reads are SELECT, WITH, SHOW, DESCRIBE, EXISTS and EXPLAIN, rows go in by OTLP or by POST /datasets/{slug}/ingest (at byte 0 of the query)"
+            "this statement writes, or is none; reads are SELECT, WITH, SHOW, DESCRIBE, EXISTS and EXPLAIN, rows go in by OTLP or by POST /datasets/{slug}/ingest (at byte 0 of the query)"
         ],
     );
     check(
         "with x as (select 1) insert into logs select * from x",
         expect![
-            "this statement writes; reads are SELECT, WITH, SHOW, DESCRIBE, EXISTS and EXPLAIN, rows go in by OTLP or by POST /datasets/{slug}/ingest (at byte 21 of the query)"
+            "this statement writes, or is none; reads are SELECT, WITH, SHOW, DESCRIBE, EXISTS and EXPLAIN, rows go in by OTLP or by POST /datasets/{slug}/ingest (at byte 21 of the query)"
         ],
     );
     check(
         "drop table logs",
         expect![
-            "this statement writes; reads are SELECT, WITH, SHOW, DESCRIBE, EXISTS and EXPLAIN, rows go in by OTLP or by POST /datasets/{slug}/ingest (at byte 0 of the query)"
+            "this statement writes, or is none; reads are SELECT, WITH, SHOW, DESCRIBE, EXISTS and EXPLAIN, rows go in by OTLP or by POST /datasets/{slug}/ingest (at byte 0 of the query)"
         ],
     );
     check(
