@@ -37,7 +37,10 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
     let opened = Catalog::open(&folder.catalog()).await;
     let catalog = opened.with_context(|| format!("open the catalog {}", folder.catalog().display()))?;
     let (buffer, recovery) = open_buffer(settings, folder, &catalog, Arc::clone(&clock)).await?;
-    let ingest = Ingest::open(buffer.clone(), catalog.clone(), Arc::clone(&clock)).await?;
+    let mut ingest = Ingest::open(buffer.clone(), catalog.clone(), Arc::clone(&clock)).await?;
+    if !settings.catalogue.enabled {
+        ingest = ingest.without_catalogue();
+    }
     let query = Query {
         buffer: buffer.clone(),
         store: store.clone(),

@@ -41,6 +41,8 @@ section! {
         buffer: Buffer = Buffer::default(),
         /// When rows move from the log into ClickHouse.
         batch: Batch = Batch::default(),
+        /// What came, counted beside it: metrics, span names, log templates, attributes, services.
+        catalogue: Catalogue = Catalogue::default(),
         /// Limits of every read; a request may ask for less.
         query: Query = Query::default(),
         /// What the server stores about itself.
@@ -137,6 +139,15 @@ section! {
         disk_free_bytes_min: u64 = limits::DISK_FREE_BYTES_MIN,
         /// How long a retry of a request is known as one (seconds).
         dedup_window_seconds: u64 = limits::DEDUP_WINDOW_SECONDS,
+    }
+}
+
+section! {
+    /// What came, counted beside it.
+    Catalogue, CATALOGUE {
+        /// Count every record, attribute and distinct value, and find the template of each log record. It costs more
+        /// than storing the rows does today (`docs/performance.md`), so it is asked for.
+        enabled: bool = false,
     }
 }
 
@@ -240,6 +251,7 @@ fn list(section: &str) -> &'static [(&'static str, &'static [&'static str])] {
         "clickhouse" => CLICKHOUSE,
         "buffer" => BUFFER,
         "batch" => BATCH,
+        "catalogue" => CATALOGUE,
         "query" => QUERY,
         "telemetry" => TELEMETRY,
         "log" => LOG,

@@ -16,7 +16,7 @@ const RECOUNTS_MIN: u64 = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_catalogue_is_a_recount_at_every_moment_and_however_it_merges() -> Result<()> {
-    let (_folder, stack) = started(SMALL_BATCHES).await?;
+    let (_folder, stack) = started(&[SMALL_BATCHES, &[("TIDEGATE_CATALOGUE__ENABLED", "true")]].concat()).await?;
     let (done, recounts) = (AtomicBool::new(false), AtomicU64::new(0));
     let write = async {
         for n in 0..REQUESTS {

@@ -160,7 +160,7 @@ pub struct Ingest {
     pub(super) catalog: Catalog,
     pub(super) clock: Arc<dyn Clock>,
     series: SeriesRegistry,
-    catalogue: Registry,
+    catalogue: Option<Registry>,
     templates: Templates,
     /// One permit a core that may decode, and one for each request that may wait.
     cores: Arc<Semaphore>,
@@ -184,7 +184,7 @@ impl Ingest {
             catalog,
             clock,
             series: SeriesRegistry::of(known),
-            catalogue: Registry::default(),
+            catalogue: Some(Registry::default()),
             templates,
             cores: Arc::new(Semaphore::new(cores)),
             room: Arc::new(Semaphore::new(cores + INGEST_WAITING_MAX)),
@@ -212,6 +212,12 @@ impl Ingest {
         }
     }
 
+    /// Stores rows alone: nothing is counted for the catalogue, and log records get no template.
+    #[must_use]
+    pub fn without_catalogue(self) -> Self {
+        Self { catalogue: None, ..self }
+    }
+
     /// Saves what was found of log templates, so that the next start goes on from there; templates keep their ids
     /// without it, and words that vary would have to be found again.
     pub async fn save_templates(&self) -> Result<(), IngestError> {
@@ -229,7 +235,9 @@ impl Ingest {
                 Appended::Rows(ranges) => {
                     // What the requester sent, not what we count of it.
                     admitted.ranges = ranges.into_iter().filter(|(table, _)| !is_catalogue(table)).collect();
-                    self.catalogue.learn(beside.learned);
+                    if let Some(catalogue) = &self.catalogue {
+                        catalogue.learn(beside.learned);
+                    }
                     self.templates.learn(&beside.told);
                 }
                 Appended::Retry(told) => return Ok(answer::retold(&told, admitted)),
@@ -284,7 +292,8 @@ pub(super) struct Beside {
 /// What all requests know of those before them.
 struct Known {
     series: SeriesRegistry,
-    catalogue: Registry,
+    /// `None`: nothing is counted.
+    catalogue: Option<Registry>,
     templates: Templates,
 }
 
@@ -298,7 +307,7 @@ struct Retry {
 
 fn prepare(request: &OtlpRequest, received: UnixNanos, known: &Known) -> Result<Prepared, IngestError> {
     let retry = retry_of(request);
-    let mut reducer = Some(Reducer::new(&known.catalogue));
+    let mut reducer = known.catalogue.as_ref().map(Reducer::new);
     let mut decoded = decoded(request, received, &known.series, &mut reducer)?;
     let beside = match reducer {
         Some(reducer) => beside(reducer, &mut decoded, received, known).map_err(IngestError::Catalogue)?,
