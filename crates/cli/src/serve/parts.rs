@@ -10,7 +10,7 @@ use tidegate_core::query::{Query, QueryOptions};
 use tidegate_core::store::{Engine, EngineData, EngineOptions, Store, StoreOptions};
 use tidegate_core::world::SystemClock;
 use tidegate_model::{Clock, UnixNanos};
-use tidegate_server::{Metrics, SchemaState, Stages};
+use tidegate_server::{CardinalityState, Metrics, SchemaState, Stages};
 use tokio::sync::watch;
 
 use super::DataFolder;
@@ -26,6 +26,8 @@ pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) ingest: Ingest,
     pub(super) query: Query,
+    /// Where the cardinality API saves its sessions.
+    sessions: PathBuf,
 }
 
 /// Opens the states, recovers what is in them, and starts the engine process without waiting for it.
@@ -43,7 +45,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         catalog: catalog.clone(),
         options: query_options(&settings.query),
     };
-    Ok(Parts { clock, catalog, buffer, recovery, engine, store, ingest, query })
+    Ok(Parts { clock, catalog, buffer, recovery, engine, store, ingest, query, sessions: folder.sessions() })
 }
 
 impl Parts {
@@ -65,6 +67,7 @@ impl Parts {
             metrics,
             clock: Arc::clone(&self.clock),
             addresses,
+            cardinality: Arc::new(CardinalityState::new(Some(self.sessions.clone()))),
             requests: Arc::default(),
         }
     }

@@ -107,6 +107,7 @@ async fn stages(folder: &TempDir, wal_bytes: u64, schema: watch::Receiver<Schema
         metrics: Arc::new(Metrics::new()),
         clock,
         addresses: Vec::new(),
+        cardinality: Arc::default(),
         requests: Arc::default(),
     }
 }
