@@ -33,6 +33,7 @@ mod series;
 mod state;
 mod templates;
 mod v1;
+mod v2;
 mod window;
 
 use axum::Router;
@@ -47,7 +48,7 @@ pub use state::CardinalityState;
 
 /// Routes both versions.
 pub(crate) fn router() -> Router<Stages> {
-    Router::new().nest("/api/v1", told_in_text(v1::router()))
+    Router::new().nest("/api/v1", told_in_text(v1::router())).nest("/v2", v2::versioned(told_in_text(v2::router())))
 }
 
 /// Gives the failures of routing itself the same shape as all others.

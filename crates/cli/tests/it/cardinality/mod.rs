@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `telemetry.rs` | what is sent, small enough to be counted by hand |
 //! | `routes.rs` | every route's answer, the same from hot and from stored rows; windows, pages |
+//! | `engine.rs` | batches of requests, templates, the engine's own numbers |
 //! | `refusals.rs` | 404 and 400 with a text; no combination of odd parameters is a 500 |
 //! | `answers/` | the answers |
 
 mod refusals;
+mod engine;
 mod routes;
 mod telemetry;
 

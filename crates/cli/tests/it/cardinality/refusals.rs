@@ -43,6 +43,10 @@ const LISTS: &[&str] = &[
     "/api/v1/cardinality/high",
     "/api/v1/cardinality/complexity",
     "/api/v1/attributes",
+    "/v2/metrics",
+    "/v2/cardinality",
+    "/v2/logs/patterns",
+    "/v2/logs/patterns/similar",
 ];
 
 const ITEMS: &[&str] = &[
@@ -57,6 +61,11 @@ const ITEMS: &[&str] = &[
     "/api/v1/attributes/{}/services",
     "/api/v1/attributes/{}/telemetry",
     "/api/v1/attributes/{}/watch",
+    "/v2/cardinality/{}",
+    "/v2/cardinality/{}/what-if",
+    "/v2/cardinality/user/what-if?values={}",
+    "/v2/cardinality/queue?period={}",
+    "/v2/logs/patterns/similar?template={}",
 ];
 
 const PARAMETERS: &[&str] = &[
@@ -102,6 +111,11 @@ async fn what_is_not_there_or_not_known_is_told() -> Result<()> {
         ("/api/v1/metrics?from=2026-02-01&to=2026-01-01", 400, "before"),
         ("/api/v1/attributes?sort_by=colour", 400, "one of cardinality, count"),
         ("/api/v1/cardinality/high?limit=1001", 400, "at most 1000"),
+        ("/v2/nothing", 404, "nothing at"),
+        ("/v2/cardinality/none", 404, "no attribute `none`"),
+        ("/v2/cardinality/none/what-if", 404, "no attribute `none`"),
+        ("/v2/cardinality/user?period=90m", 400, "whole hours or days"),
+        ("/v2/logs/patterns/similar", 400, "`template` is missing"),
     ] {
         let (found, answer) = api.get(path).await?;
         assert_eq!(found, status, "{path}: {answer}");
