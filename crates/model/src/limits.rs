@@ -260,3 +260,9 @@ pub const CATALOG_ATTRIBUTES_PER_REQUEST: usize = 1 << 16;
 
 /// Qualities (kinds, events, scopes, …) kept of one row of `catalog_signals` and one request.
 pub const CATALOG_FACETS_MAX: usize = 256;
+
+/// Sessions that are kept, as the reference has it.
+pub const CATALOG_SESSIONS_MAX: usize = 50;
+
+/// One session as JSON, in bytes, as the reference has it; 100,000 metrics of ten keys are about 60 MB.
+pub const CATALOG_SESSION_BYTES_MAX: u64 = 1 << 30;

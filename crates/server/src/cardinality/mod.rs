@@ -9,7 +9,7 @@
 //! - A number that is not exact says so, with the limit that was hit.
 //! - A parameter that is not known is refused, never passed over.
 //!
-//! It never writes telemetry and never removes any.
+//! It never writes telemetry and never removes any; sessions are its only files.
 //!
 //! | file | holds |
 //! |---|---|
@@ -23,6 +23,7 @@
 //! | `templates.rs` | templates of log bodies, merges resolved |
 //! | `state.rs` | what this API itself remembers |
 //! | `v1/`, `v2/` | the routes |
+//! | `sessions/` | what the catalogue told at some moment, kept in files |
 
 mod answer;
 mod arguments;
@@ -30,6 +31,7 @@ mod items;
 mod keys;
 mod read;
 mod series;
+mod sessions;
 mod state;
 mod templates;
 mod v1;
@@ -48,7 +50,9 @@ pub use state::CardinalityState;
 
 /// Routes both versions.
 pub(crate) fn router() -> Router<Stages> {
-    Router::new().nest("/api/v1", told_in_text(v1::router())).nest("/v2", v2::versioned(told_in_text(v2::router())))
+    Router::new()
+        .nest("/api/v1", told_in_text(v1::router().merge(sessions::router())))
+        .nest("/v2", v2::versioned(told_in_text(v2::router())))
 }
 
 /// Gives the failures of routing itself the same shape as all others.

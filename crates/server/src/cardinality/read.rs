@@ -1,4 +1,5 @@
 use std::fmt::Write as _;
+use std::time::Instant;
 
 use futures_util::TryStreamExt;
 use serde::Deserialize;
@@ -119,6 +120,13 @@ pub(super) struct Reader {
 impl Reader {
     /// Returns a statement's rows.
     pub(super) async fn rows<T: DeserializeOwned>(&self, sql: Sql) -> Result<Vec<T>, Failure> {
+        let began = Instant::now();
+        let outcome = self.answer(sql).await;
+        self.stages.metrics.query(began.elapsed(), outcome.as_ref().map(|_| ()));
+        outcome
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, sql: Sql) -> Result<Vec<T>, Failure> {
         tables_are_there(&self.stages).await?;
         let request = ReadRequest {
             sql: sql.text,

@@ -5,12 +5,14 @@
 //! | `telemetry.rs` | what is sent, small enough to be counted by hand |
 //! | `routes.rs` | every route's answer, the same from hot and from stored rows; windows, pages |
 //! | `engine.rs` | batches of requests, templates, the engine's own numbers |
+//! | `sessions.rs` | sessions: saved, compared, sent out and taken back |
 //! | `refusals.rs` | 404 and 400 with a text; no combination of odd parameters is a 500 |
 //! | `answers/` | the answers |
 
 mod refusals;
 mod engine;
 mod routes;
+mod sessions;
 mod telemetry;
 
 use anyhow::{Context, Result};

@@ -66,6 +66,9 @@ const ITEMS: &[&str] = &[
     "/v2/cardinality/user/what-if?values={}",
     "/v2/cardinality/queue?period={}",
     "/v2/logs/patterns/similar?template={}",
+    "/api/v1/sessions/{}",
+    "/api/v1/sessions/{}/export",
+    "/api/v1/sessions/diff?from={}&to=live",
 ];
 
 const PARAMETERS: &[&str] = &[

@@ -28,6 +28,16 @@ pub(super) async fn send_later(api: &Api) -> Result<()> {
     send_each(api, [marked(metrics()), marked(spans()), marked(logs())]).await
 }
 
+/// Sends log records of so many users; those of before are among them.
+pub(super) async fn send_many_users(api: &Api, users: u32) -> Result<()> {
+    let records: Vec<Value> = (1..=users).map(login).collect();
+    send_each(
+        api,
+        [json!({}), json!({}), from_services("Logs", "Logs", [("shop", json!(records)), ("cart", json!([]))])],
+    )
+    .await
+}
+
 async fn send_each(api: &Api, [metrics, spans, logs]: [Value; 3]) -> Result<()> {
     for (signal, body) in [("metrics", metrics), ("traces", spans), ("logs", logs)] {
         let url = format!("http://{}/v1/{signal}", api.stack.otlp_http);
@@ -109,11 +119,6 @@ fn spans() -> Value {
 }
 
 fn logs() -> Value {
-    let record = |severity: &str, number: u8, body: &str, pairs: &[(&str, &str)]| {
-        json!({ "timeUnixNano": at(20), "severityText": severity, "severityNumber": number,
-            "body": { "stringValue": body }, "attributes": attributes(pairs) })
-    };
-    let login = |user: u32| record("INFO", 9, &format!("login of user {user}"), &[("user", &format!("u{user}"))]);
     let mut shop: Vec<Value> = (1..=12).map(login).collect();
     let mut failed = record("ERROR", 17, "card declined", &[]);
     failed["traceId"] = json!(format!("{:032x}", 1));
@@ -122,4 +127,13 @@ fn logs() -> Value {
     failed["droppedAttributesCount"] = json!(2);
     shop.push(failed);
     from_services("Logs", "Logs", [("shop", json!(shop)), ("cart", json!([record("", 0, "emptied", &[])]))])
+}
+
+fn login(user: u32) -> Value {
+    record("INFO", 9, &format!("login of user {user}"), &[("user", &format!("u{user}"))])
+}
+
+fn record(severity: &str, number: u8, body: &str, pairs: &[(&str, &str)]) -> Value {
+    json!({ "timeUnixNano": at(20), "severityText": severity, "severityNumber": number,
+        "body": { "stringValue": body }, "attributes": attributes(pairs) })
 }

@@ -20,8 +20,8 @@ struct Cost {
 
 #[derive(Debug, Default, Deserialize)]
 struct Series {
-    with_key: u64,
     matching: u64,
+    before: u64,
     after: u64,
 }
 
@@ -74,13 +74,13 @@ pub(super) async fn told(ask: Ask) -> Result<Answer, Failure> {
             "attributes": dropped.0,
             "bytes": dropped.1,
             "bytes_on_disk_estimate": on_disk(dropped.1, ratio),
-            "series": series.matching.saturating_sub(series.after),
+            "series": series.before.saturating_sub(series.after),
             "by_signal": by_signal(matched.as_deref().unwrap_or(&costs)),
         },
         "series": {
-            "with_key": series.with_key,
             "changed": series.matching,
-            "changed_become": series.after,
+            "before": series.before,
+            "after": series.after,
         },
     });
     say_exact(&mut value, drop.key == OVERFLOW);
@@ -178,44 +178,42 @@ async fn value_costs(reader: &Reader, drop: &Dropping<'_>) -> Result<Vec<Cost>, 
     reader.rows(drop.bind(sql)).await
 }
 
-/// Counts the series that have the attribute, and how many they become without it.
+/// Counts the series of the metrics that have the key, and how many they become without what is dropped.
 async fn series(reader: &Reader, drop: &Dropping<'_>) -> Result<Series, Failure> {
     if !drop.has_signal("metrics") {
         return Ok(Series::default());
     }
-    let map = |name: &str, place: &str| {
-        let is_asked = drop.scope.is_none_or(|scope| scope == place);
+    let maps = [("attributes", "attribute"), ("resource_attributes", "resource"), ("scope_attributes", "scope")];
+    let (mut before, mut after, mut has) = (Vec::new(), Vec::new(), vec!["0".to_owned()]);
+    for (name, place) in maps {
         let entries = format!("CAST({name}, 'Array(Tuple(String, String))')");
-        let kept = if is_asked {
-            format!("arraySort(arrayFilter(entry -> NOT ({}), {entries}))", drop.is_dropped())
+        before.push(format!("arraySort({entries})"));
+        if drop.scope.is_none_or(|scope| scope == place) {
+            after.push(format!("arraySort(arrayFilter(entry -> NOT ({}), {entries}))", drop.is_dropped()));
+            has.push(format!("arrayExists(entry -> {}, {entries})", drop.is_dropped()));
         } else {
-            format!("arraySort({entries})")
-        };
-        let has = if is_asked { format!("has(mapKeys({name}), {{key:String}})") } else { "0".to_owned() };
-        let hit =
-            if is_asked { format!("arrayExists(entry -> {}, {entries})", drop.is_dropped()) } else { "0".to_owned() };
-        (kept, has, hit)
-    };
-    let maps =
-        [map("attributes", "attribute"), map("resource_attributes", "resource"), map("scope_attributes", "scope")];
-    let [kept, has, hit] = [
-        maps.iter().map(|map| map.0.as_str()).collect::<Vec<_>>().join(", "),
-        maps.iter().map(|map| map.1.as_str()).collect::<Vec<_>>().join(" OR "),
-        maps.iter().map(|map| map.2.as_str()).collect::<Vec<_>>().join(" OR "),
-    ];
+            after.push(format!("arraySort({entries})"));
+        }
+    }
     let service = if drop.filter.service.is_some() { " AND service_name = {service:String}" } else { "" };
-    // Which series had points in the window, the roll-up knows.
+    // Which metrics have the key, and which series had points in the window, the roll-ups know.
+    let window = drop.filter.window.condition();
+    let bearers = "SELECT name FROM catalog_attributes WHERE signal = 'metrics' AND key = {key:String}";
     let active = format!(
-        "fingerprint IN (SELECT arrayJoin(series) FROM catalog_signals WHERE signal = 'metrics'{})",
-        drop.filter.window.condition()
+        "metric_name IN ({bearers}) AND fingerprint IN (SELECT arrayJoin(series) FROM catalog_signals \
+         WHERE signal = 'metrics' AND name IN ({bearers}){window})"
     );
-    // Without the resource's own name the service is another: it is part of a series only through its attributes.
+    // What a series is apart from its attributes. The service is one of these: its column only repeats it.
+    let what = "toString(metric_name), toString(metric_type), toString(unit), toString(aggregation_temporality), \
+                is_monotonic, toString(scope_name), toString(scope_version)";
+    // All series of these metrics, changed or not: one that loses an attribute may become one that is there already.
     let sql = format!(
-        "SELECT uniqExactIf(fingerprint, has_key) AS with_key, uniqExactIf(fingerprint, is_hit) AS matching, \
-         uniqExactIf(rest, is_hit) AS after FROM (SELECT fingerprint, {has} AS has_key, {hit} AS is_hit, \
-         sipHash128(toString(metric_name), toString(metric_type), toString(unit), \
-         toString(aggregation_temporality), is_monotonic, toString(scope_name), toString(scope_version), {kept}) AS rest \
-         FROM metric_series WHERE {active}{service})"
+        "SELECT uniqExactIf(fingerprint, is_hit) AS matching, uniqExact(whole) AS before, uniqExact(rest) AS after \
+         FROM (SELECT fingerprint, {} AS is_hit, sipHash128({what}, {}) AS whole, sipHash128({what}, {}) AS rest \
+         FROM metric_series WHERE {active}{service})",
+        has.join(" OR "),
+        before.join(", "),
+        after.join(", ")
     );
     reader.row(drop.bind(sql)).await
 }
