@@ -87,13 +87,15 @@ impl Reader {
     ) -> Result<Names, Failure> {
         let signal_is = if signal.is_some() { " AND signal = {signal:String}" } else { "" };
         let sql = Sql::new(format!(
-            "SELECT count() AS total, sum(n) AS samples, CAST(max(item = '{OVERFLOW}'), 'Bool') AS capped, \
-             arraySlice(arraySort(groupArray(item)), {{offset:UInt64}} + 1, {{limit:UInt64}}) AS items \
-             FROM (SELECT toString({column}) AS item, sum(records) AS n FROM catalog_signals \
-             WHERE 1{signal_is}{} GROUP BY item)",
+            "SELECT length(names) AS total, n AS samples, is_capped AS capped, \
+             arraySlice(arrayPartialSort({{end:UInt64}}, names), {{offset:UInt64}} + 1, {{limit:UInt64}}) AS items \
+             FROM (SELECT groupUniqArray({column}) AS names, sum(records) AS n, \
+             CAST(max({column} = '{OVERFLOW}'), 'Bool') AS is_capped FROM catalog_signals WHERE 1{signal_is}{})",
             filter.condition()
         ));
         let sql = sql.filtered(filter).number("offset", page.offset).number("limit", page.items());
+        // One set of all names, of which only the beginning is put in order: half the time of grouping by them.
+        let sql = sql.number("end", page.offset + page.items());
         self.row(sql.text("signal", signal.unwrap_or_default())).await
     }
 

@@ -25,11 +25,11 @@ pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let condition = filter.condition();
     // A metric without labels has a row of its own here, so that it is not left out.
     let pieces = format!(
-        "SELECT toString(name) AS item, toString(key) AS label, 1 AS labelled, \
+        "SELECT name AS item, toString(key) AS label, 1 AS labelled, \
          uniqExactArray(value_hashes) AS cardinality, toUInt64(0) AS points, min(first_timestamp) AS first_time, \
          max(last_timestamp) AS last_time FROM catalog_attributes \
          WHERE signal = 'metrics' AND scope = 'attribute'{condition} GROUP BY item, label UNION ALL \
-         SELECT toString(name) AS item, '' AS label, 0 AS labelled, toUInt64(0) AS cardinality, \
+         SELECT name AS item, '' AS label, 0 AS labelled, toUInt64(0) AS cardinality, \
          sum(records) AS points, min(first_timestamp) AS first_time, max(last_timestamp) AS last_time \
          FROM catalog_signals WHERE signal = 'metrics'{condition} GROUP BY item"
     );
