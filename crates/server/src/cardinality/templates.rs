@@ -97,3 +97,20 @@ fn written(id: u64) -> String {
         id => format!("<{id}>"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merged_templates_are_read_together_with_what_they_count_under() {
+        let mut aliases = Aliases::default();
+        for (from, into) in [(10, 20), (20, 30), (11, 30)] {
+            aliases.add(TemplateId(from), TemplateId(into));
+        }
+        let roots = Roots { into: aliases.resolved().into_iter().map(|(id, root)| (id.0, root.0)).collect() };
+        assert_eq!([10, 11, 20, 30, 40].map(|id| roots.of(id)), [30, 30, 30, 30, 40]);
+        assert_eq!(roots.members(&BTreeSet::from([30, 40])), BTreeSet::from([10, 11, 20, 30, 40]));
+        assert_eq!(roots.members(&BTreeSet::from([0])), BTreeSet::from([0]));
+    }
+}

@@ -32,6 +32,10 @@ fn answers() -> Vec<(&'static str, ExpectFile)> {
         ("/v2/cardinality?min_cardinality=2", expect_file!["answers/cardinality.json"]),
         ("/v2/cardinality/queue?period=1h", expect_file!["answers/cardinality_by_hour.json"]),
         ("/v2/cardinality/queue/what-if", expect_file!["answers/what_if_key.json"]),
+        (
+            "/v2/cardinality/queue/what-if?values=b&from=1769850000&to=1769853600",
+            expect_file!["answers/what_if_window.json"],
+        ),
         ("/v2/cardinality/user/what-if?values=u1,u2", expect_file!["answers/what_if_values.json"]),
     ]
 }

@@ -199,10 +199,13 @@ async fn series(reader: &Reader, drop: &Dropping<'_>) -> Result<Series, Failure>
     // Which metrics have the key, and which series had points in the window, the roll-ups know.
     let window = drop.filter.window.condition();
     let bearers = "SELECT name FROM catalog_attributes WHERE signal = 'metrics' AND key = {key:String}";
-    let active = format!(
-        "metric_name IN ({bearers}) AND fingerprint IN (SELECT arrayJoin(series) FROM catalog_signals \
-         WHERE signal = 'metrics' AND name IN ({bearers}){window})"
-    );
+    let mut active = format!("metric_name IN ({bearers})");
+    if !window.is_empty() {
+        active += &format!(
+            " AND fingerprint IN (SELECT arrayJoin(series) FROM catalog_signals \
+             WHERE signal = 'metrics' AND name IN ({bearers}){window})"
+        );
+    }
     // What a series is apart from its attributes. The service is one of these: its column only repeats it.
     let what = "toString(metric_name), toString(metric_type), toString(unit), toString(aggregation_temporality), \
                 is_monotonic, toString(scope_name), toString(scope_version)";
