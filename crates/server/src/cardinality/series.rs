@@ -62,7 +62,8 @@ impl Reader {
             return Ok(BTreeMap::new());
         }
         let sql = Sql::new(
-            "SELECT toString(metric_name) AS item, toString(min(description)) AS about, toString(min(unit)) AS in_unit, \
+            "SELECT toString(metric_name) AS item, toString(min(description)) AS about, \
+             toString(min(unit)) AS in_unit, \
              toString(max(aggregation_temporality)) AS temporality, max(is_monotonic) AS monotonic, \
              argMin(metadata, fingerprint) AS own_metadata FROM metric_series \
              WHERE metric_name IN {names:Array(String)} GROUP BY item",

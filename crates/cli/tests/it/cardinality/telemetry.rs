@@ -79,7 +79,10 @@ fn items_name(list: &str) -> &'static str {
 
 fn metrics() -> Value {
     let number = |second: u64, pairs: &[(&str, &str)]| json!({ "timeUnixNano": at(second), "asInt": "7", "attributes": attributes(pairs) });
-    let queue = |points: Value| json!({ "name": "queue.size", "unit": "1", "description": "waiting", "gauge": { "dataPoints": points } });
+    let queue = |points: Value| {
+        let gauge = json!({ "dataPoints": points });
+        json!({ "name": "queue.size", "unit": "1", "description": "waiting", "gauge": gauge })
+    };
     let shop = json!([
         queue(json!([number(0, &[("queue", "a")]), number(1, &[("queue", "b")]), number(3_600, &[("queue", "a")])])),
         { "name": "requests", "unit": "{request}", "sum": {

@@ -148,7 +148,8 @@ pub(in super::super) async fn services(ask: Ask) -> Result<Answer, Failure> {
     let (key, filter) = (ask.path("key"), ask.filter()?);
     let sql = Sql::new(format!(
         "SELECT toString(service_name) AS service, toString(signal) AS signal, sum(records) AS n \
-         FROM catalog_attributes WHERE key = {{key:String}}{} GROUP BY service, signal ORDER BY n DESC, service, signal",
+         FROM catalog_attributes WHERE key = {{key:String}}{} \
+         GROUP BY service, signal ORDER BY n DESC, service, signal",
         filter.condition()
     ));
     let uses: Vec<Use> = ask.reader.rows(sql.text("key", key).filtered(&filter)).await?;

@@ -90,11 +90,13 @@ struct KeyTotals {
 pub(in super::super) async fn summary(ask: Ask) -> Result<Answer, Failure> {
     let filter = ask.filter()?;
     let sql = Sql::new(format!(
-        "SELECT uniqExactIf(name, signal = 'metrics') AS metric_names, uniqExactIf(name, signal = 'traces') AS span_names, \
+        "SELECT uniqExactIf(name, signal = 'metrics') AS metric_names, \
+         uniqExactIf(name, signal = 'traces') AS span_names, \
          uniqExactIf(name, signal = 'logs') AS severities, uniqExact(service_name) AS services, \
          sumIf(records, signal = 'metrics') AS data_points, sumIf(records, signal = 'traces') AS span_records, \
          sumIf(records, signal = 'logs') AS log_records, uniqExactArray(series) AS series_count, sum(bytes) AS size, \
-         CAST(max(name = '{OVERFLOW}' OR service_name = '{OVERFLOW}'), 'Bool') AS capped FROM catalog_signals WHERE 1{}",
+         CAST(max(name = '{OVERFLOW}' OR service_name = '{OVERFLOW}'), 'Bool') AS capped \
+         FROM catalog_signals WHERE 1{}",
         filter.condition()
     ));
     let keys = Sql::new(format!(

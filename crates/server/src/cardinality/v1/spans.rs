@@ -81,7 +81,8 @@ struct Named {
 pub(in super::super) async fn patterns(ask: Ask) -> Result<Answer, Failure> {
     let filter = ask.filter()?;
     let sql = Sql::new(format!(
-        "SELECT toString(name) AS item, sum(records) AS n, arraySort(groupUniqArray(toString(service_name))) AS services, \
+        "SELECT toString(name) AS item, sum(records) AS n, \
+         arraySort(groupUniqArray(toString(service_name))) AS services, \
          arraySort(arrayFilter(facet -> startsWith(facet, 'kind:'), groupUniqArrayArray(facets))) AS kinds \
          FROM catalog_signals WHERE signal = 'traces'{} GROUP BY item ORDER BY n DESC, item",
         filter.condition()

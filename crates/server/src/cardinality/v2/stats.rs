@@ -16,7 +16,8 @@ pub(super) async fn queries(ask: Ask) -> Result<Answer, Failure> {
         "SELECT toFloat64(sumIf(value, event = 'Query')) AS total, \
          toFloat64(sumIf(value, event = 'QueryTimeMicroseconds')) AS micros, \
          toFloat64(sumIf(value, event = 'SelectedRows')) AS scanned, toFloat64(uptime()) AS seconds, \
-         toFloat64((SELECT sum(value) FROM system.metrics WHERE metric IN ('HTTPConnection', 'TCPConnection'))) AS connections, \
+         toFloat64((SELECT sum(value) FROM system.metrics \
+         WHERE metric IN ('HTTPConnection', 'TCPConnection'))) AS connections, \
          toFloat64((SELECT sum(value) FROM system.metrics WHERE metric = 'Query')) AS running, \
          toFloat64((SELECT count() FROM system.tables WHERE database = 'system' AND name = 'query_log')) AS logged \
          FROM system.events",
