@@ -8,7 +8,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 ///
 /// The first touch of a page that the system had back costs 1 to 8 µs on a virtual machine. With the allocator's own
 /// second every batch's memory went and came again: a third of the server's processor time.
-const KEPT_MS: c_long = 60_000;
+const KEPT_MS: c_long = 10_000;
 
 /// `mi_option_purge_delay`: its place in `mi_option_t` of mimalloc 2 and 3.
 const PURGE_DELAY: c_int = 15;

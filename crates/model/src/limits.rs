@@ -270,3 +270,9 @@ pub const CATALOG_FACETS_MAX: usize = 256;
 
 /// How often what is known of log templates is saved, if it changed (milliseconds); ids do not depend on it.
 pub const TEMPLATES_SAVE_MS: u64 = 10_000;
+
+/// Sessions that are kept, as the reference has it.
+pub const CATALOG_SESSIONS_MAX: usize = 50;
+
+/// One session as JSON, in bytes, as the reference has it; 100,000 metrics of ten keys are about 60 MB.
+pub const CATALOG_SESSION_BYTES_MAX: u64 = 1 << 30;

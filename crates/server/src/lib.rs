@@ -20,9 +20,11 @@
 //! | `self_metrics.rs` | the same metrics as an OTLP request |
 //! | `otlp/` | OTLP/gRPC and OTLP/HTTP |
 //! | `api/` | the main API |
+//! | `cardinality/` | what is in the telemetry and what it costs: `/api/v1`, `/v2` |
 
 mod api;
 mod body;
+mod cardinality;
 mod connection;
 mod errors;
 mod listen;
@@ -32,6 +34,7 @@ mod self_metrics;
 mod stages;
 
 pub use api::sql_parameters::{SqlParameters, parse as parse_sql_parameters};
+pub use cardinality::CardinalityState;
 pub use errors::Failure;
 pub use listen::{Listeners, ServerOptions, serve};
 pub use metrics::Metrics;

@@ -10,6 +10,7 @@ use tidegate_core::store::{EngineStatus, Store};
 use tidegate_model::Clock;
 use tokio::sync::watch;
 
+use crate::cardinality::CardinalityState;
 use crate::metrics::Metrics;
 
 /// What the doors open to; clones share it.
@@ -35,6 +36,8 @@ pub struct Stages {
     pub clock: Arc<dyn Clock>,
     /// Where the doors are: a name and an address each.
     pub addresses: Vec<(&'static str, String)>,
+    /// What the cardinality API remembers.
+    pub cardinality: Arc<CardinalityState>,
     /// Numbers the requests of this process.
     pub requests: Arc<AtomicU64>,
     /// How long a request's body may pause.

@@ -19,6 +19,7 @@ const LOCK_FILE: &str = "lock";
 /// lock             held while a server runs
 /// wal/             the write-ahead log
 /// catalog.sqlite   datasets, batches, watermarks, retry keys
+/// sessions/        what the catalogue knew at some moments, saved by name
 /// engine/          ClickHouse's own files
 /// ```
 #[derive(Debug)]
@@ -52,6 +53,11 @@ impl DataFolder {
     /// The folder of the write-ahead log.
     pub(crate) fn wal(&self) -> PathBuf {
         self.path.join("wal")
+    }
+
+    /// The folder of saved sessions; made with the first.
+    pub(crate) fn sessions(&self) -> PathBuf {
+        self.path.join("sessions")
     }
 
     /// The catalog's file.

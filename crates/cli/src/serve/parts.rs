@@ -11,7 +11,7 @@ use tidegate_core::store::{Engine, EngineData, EngineOptions, Store, StoreOption
 use tidegate_core::world::SystemClock;
 use tidegate_model::limits::BODY_IDLE_MS;
 use tidegate_model::{Clock, UnixNanos};
-use tidegate_server::{Metrics, SchemaState, Stages};
+use tidegate_server::{CardinalityState, Metrics, SchemaState, Stages};
 use tokio::sync::watch;
 
 use super::DataFolder;
@@ -27,6 +27,8 @@ pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) ingest: Ingest,
     pub(super) query: Query,
+    /// Where the cardinality API saves its sessions.
+    sessions: PathBuf,
 }
 
 /// Opens the states, recovers what is in them, and starts the engine process without waiting for it.
@@ -47,7 +49,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         catalog: catalog.clone(),
         options: query_options(&settings.query),
     };
-    Ok(Parts { clock, catalog, buffer, recovery, engine, store, ingest, query })
+    Ok(Parts { clock, catalog, buffer, recovery, engine, store, ingest, query, sessions: folder.sessions() })
 }
 
 impl Parts {
@@ -69,6 +71,7 @@ impl Parts {
             metrics,
             clock: Arc::clone(&self.clock),
             addresses,
+            cardinality: Arc::new(CardinalityState::new(Some(self.sessions.clone()))),
             requests: Arc::default(),
             body_idle: Duration::from_millis(BODY_IDLE_MS),
         }

@@ -5,6 +5,7 @@
 //! | `crash.rs` | acknowledged rows survive SIGKILL of server, engine, both; ingest goes on without an engine; stop flushes |
 //! | `snapshot.rs` | every answer is one moment, also while batches move and the engine restarts |
 //! | `catalogue.rs` | every number of the catalogue is that of a recount, while batches move, an engine dies, parts merge |
+//! | `cardinality/` | the cardinality API tells what was sent, hot or stored |
 //! | `full.rs` | a full log and a full disk are answered, and mend by themselves |
 //! | `recount.rs` | the recount, in SQL |
 //! | `fresh.rs` | reads that insist on a row; answers that break off; a backend that keeps nothing |
@@ -22,6 +23,7 @@ use tempfile::TempDir;
 use tidegate_load::{Stack, StackOptions};
 
 mod account;
+mod cardinality;
 mod catalogue;
 mod crash;
 mod fleet;

@@ -218,6 +218,12 @@ impl Ingest {
         Self { catalogue: None, ..self }
     }
 
+    /// Says whether records are counted for the catalogue.
+    #[must_use]
+    pub const fn has_catalogue(&self) -> bool {
+        self.catalogue.is_some()
+    }
+
     /// Saves what was found of log templates, so that the next start goes on from there; templates keep their ids
     /// without it, and words that vary would have to be found again.
     pub async fn save_templates(&self) -> Result<(), IngestError> {

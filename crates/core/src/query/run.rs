@@ -189,7 +189,9 @@ impl Run<'_> {
     }
 
     /// Waits for the first bytes: until they are sent on, a failure can still be told by the answer's status.
-    async fn first_piece(&self, mut body: Body) -> Result<(Option<Result<Bytes, StoreError>>, Body), StoreError> {
+    async fn first_piece(&self, body: Body) -> Result<(Option<Result<Bytes, StoreError>>, Body), StoreError> {
+        // An answer of no rows may have no bytes: its end is met here, and asked for again by whoever sends it on.
+        let mut body = body.fuse().boxed();
         match timeout_at(self.deadline, body.next()).await {
             Err(_) => Err(StoreError::Timeout(self.limit)),
             Ok(Some(Err(error))) => Err(error),

@@ -14,6 +14,8 @@ mod rows;
 mod sql;
 pub(crate) mod sql_parameters;
 
+pub(crate) use sql::tables_are_there;
+
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
@@ -21,6 +23,7 @@ use axum::response::{Html, Response};
 use axum::routing::{get, post};
 use tidegate_model::ErrorKind;
 
+use crate::cardinality;
 use crate::errors::Failure;
 use crate::stages::Stages;
 
@@ -39,6 +42,7 @@ pub(crate) fn router(stages: Stages) -> Router {
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .merge(cardinality::router())
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(stages)
@@ -46,7 +50,7 @@ pub(crate) fn router(stages: Stages) -> Router {
 
 async fn unknown(State(stages): State<Stages>, uri: Uri) -> Response {
     Failure::new(ErrorKind::NotFound, format!("there is nothing at {}", uri.path()))
-        .with_hint("the API is at /sql/read, /ledger, /verify, /datasets, /health, /ready and /metrics; OTLP has ports of its own")
+        .with_hint("the API is at /sql/read, /ledger, /verify, /datasets, /health, /ready, /metrics, /api/v1 and /v2; OTLP has ports of its own")
         .answer(&stages.request_id())
 }
 

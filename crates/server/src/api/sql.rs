@@ -35,7 +35,7 @@ pub(super) async fn read(State(stages): State<Stages>, request: Request) -> Resp
 }
 
 /// Waits for the tables of a ClickHouse that is starting; a query before them would say that they do not exist.
-async fn tables_are_there(stages: &Stages) -> Result<(), Failure> {
+pub(crate) async fn tables_are_there(stages: &Stages) -> Result<(), Failure> {
     let mut schema = stages.schema.clone();
     let made = schema.wait_for(|state| *state == SchemaState::Current);
     if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(SCHEMA_WAIT_MS), made).await {

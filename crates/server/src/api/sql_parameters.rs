@@ -131,7 +131,7 @@ fn is_identifier(name: &str) -> bool {
 }
 
 /// Undoes the encoding of a query string: `+` is a space, `%41` is `A`.
-fn decoded(text: &str) -> Result<String, InvalidParameters> {
+pub(crate) fn decoded(text: &str) -> Result<String, InvalidParameters> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

@@ -121,6 +121,7 @@ async fn stages(folder: &TempDir, house: &HouseOptions, schema: watch::Receiver<
         metrics: Arc::new(Metrics::new()),
         clock,
         addresses: Vec::new(),
+        cardinality: Arc::default(),
         requests: Arc::default(),
         body_idle: house.body_idle,
     }

@@ -1,0 +1,64 @@
+//! The cardinality API of the real `tidegate serve`.
+//!
+//! | file | proves |
+//! |---|---|
+//! | `telemetry.rs` | what is sent, small enough to be counted by hand |
+//! | `routes.rs` | every route's answer, the same from hot and from stored rows; windows, pages |
+//! | `engine.rs` | batches of requests, templates, the engine's own numbers |
+//! | `sessions.rs` | sessions: saved, compared, sent out and taken back |
+//! | `refusals.rs` | 404 and 400 with a text; no combination of odd parameters is a 500 |
+//! | `answers/` | the answers |
+
+mod refusals;
+mod engine;
+mod routes;
+mod sessions;
+mod telemetry;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tempfile::TempDir;
+use tidegate_load::Stack;
+
+use crate::started;
+
+/// A server and a client that wants the status as well.
+pub(super) struct Api {
+    pub(super) stack: Stack,
+    pub(super) client: reqwest::Client,
+    _folder: TempDir,
+}
+
+impl Api {
+    /// Starts a server whose rows stay hot, with the telemetry in it.
+    pub(super) async fn start() -> Result<Self> {
+        let (folder, stack) =
+            started(&[("TIDEGATE_BATCH__AGE_MS", "600000"), ("TIDEGATE_CATALOGUE__ENABLED", "true")]).await?;
+        let api = Self { stack, client: reqwest::Client::new(), _folder: folder };
+        telemetry::send(&api).await?;
+        Ok(api)
+    }
+
+    /// Asks for JSON.
+    pub(super) async fn get(&self, path: &str) -> Result<(u16, Value)> {
+        self.ask(reqwest::Method::GET, path, "").await
+    }
+
+    /// Sends a request and reads its answer as JSON; no body is `null`.
+    pub(super) async fn ask(&self, method: reqwest::Method, path: &str, body: &str) -> Result<(u16, Value)> {
+        let url = format!("http://{}{path}", self.stack.http);
+        let request = self.client.request(method, url).header("content-type", "application/json");
+        let answer = request.body(body.to_owned()).send().await?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await?;
+        let value = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).context(text)? };
+        Ok((status, value))
+    }
+
+    /// Asks for what must be there.
+    pub(super) async fn good(&self, path: &str) -> Result<Value> {
+        let (status, value) = self.get(path).await?;
+        anyhow::ensure!(status == 200, "{path}: {status} {value}");
+        Ok(value)
+    }
+}

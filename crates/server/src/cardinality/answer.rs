@@ -1,0 +1,163 @@
+use std::future::Future;
+
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::MethodFilter;
+use axum::routing::{MethodRouter, on};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+use tidegate_model::ErrorKind;
+
+use super::arguments::{Arguments, Page};
+use super::read::{Filter, Reader};
+use crate::body;
+use crate::errors::{Failure, kind_name};
+use crate::stages::Stages;
+
+/// The name, service or key under which the catalogue counts all that is past a limit.
+pub(super) const OVERFLOW: &str = tidegate_core::ingest::OVERFLOW;
+
+/// The body of a request: names and filters, or a batch of requests. Files have a limit of their own.
+pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// One request, read.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) reader: Reader,
+    pub(super) arguments: Arguments,
+    path: Vec<(String, String)>,
+    pub(super) body: Bytes,
+}
+
+impl Ask {
+    /// Returns a part of the path by its name in the route.
+    pub(super) fn path(&self, name: &str) -> &str {
+        self.path.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str())
+    }
+
+    /// Returns the filter that the parameters `service`, `from` and `to` make.
+    pub(super) fn filter(&self) -> Result<Filter, Failure> {
+        Ok(Filter { window: self.arguments.window()?, service: self.arguments.text("service").map(str::to_owned) })
+    }
+}
+
+/// What a route answers.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Json(StatusCode, Value),
+    File { name: String, bytes: Vec<u8> },
+    Empty,
+}
+
+impl From<Value> for Answer {
+    fn from(value: Value) -> Self {
+        Self::Json(StatusCode::OK, value)
+    }
+}
+
+/// What a route is: its method, the parameters that it knows, and the largest body.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Door {
+    pub(super) method: MethodFilter,
+    pub(super) known: &'static [&'static [&'static str]],
+    pub(super) body_bytes_max: usize,
+}
+
+/// Makes a route that reads.
+pub(super) fn reads<F, A>(known: &'static [&'static [&'static str]], handle: F) -> MethodRouter<Stages>
+where
+    F: Fn(Ask) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Result<Answer, Failure>> + Send,
+{
+    door(Door { method: MethodFilter::GET, known, body_bytes_max: BODY_BYTES_MAX }, handle)
+}
+
+/// Makes a route.
+pub(super) fn door<F, A>(door: Door, handle: F) -> MethodRouter<Stages>
+where
+    F: Fn(Ask) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Result<Answer, Failure>> + Send,
+{
+    on(
+        door.method,
+        move |State(stages): State<Stages>,
+              path: Result<Path<Vec<(String, String)>>, axum::extract::rejection::PathRejection>,
+              request: Request| async move {
+            let outcome = async {
+                let Path(path) = path.map_err(|_| Failure::invalid("the path is not UTF-8: encode it as such"))?;
+                if let Some((name, _)) = path.iter().find(|(_, value)| value.contains('\0')) {
+                    return Err(Failure::invalid(format!("the {name} in the path holds a zero byte: leave it out")));
+                }
+                let (parts, body) = request.into_parts();
+                let arguments = Arguments::parse(parts.uri.query().unwrap_or_default(), door.known)?;
+                let body = body::read(&parts.headers, body, door.body_bytes_max, stages.body_idle).await?;
+                handle(Ask { reader: Reader { stages }, arguments, path, body }).await
+            };
+            match outcome.await {
+                Ok(answer) => answer.into_response(),
+                Err(failure) => refused(&failure),
+            }
+        },
+    )
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Json(status, value) => (status, axum::Json(value)).into_response(),
+            Self::Empty => StatusCode::NO_CONTENT.into_response(),
+            Self::File { name, bytes } => {
+                let mut response = Response::new(axum::body::Body::from(bytes));
+                let headers = response.headers_mut();
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/gzip"));
+                if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+                    headers.insert(header::CONTENT_DISPOSITION, value);
+                }
+                response
+            }
+        }
+    }
+}
+
+/// Tells a failure as these routes do: `{"error": "what, where, how to mend"}`.
+pub(super) fn refused(failure: &Failure) -> Response {
+    let mut text = failure.message.clone();
+    if let Some(hint) = &failure.hint {
+        text = format!("{text}; {hint}");
+    }
+    let told = json!({ "error": text, "kind": kind_name(failure.kind) });
+    let mut response = (failure.http_status(), axum::Json(told)).into_response();
+    if let Some(seconds) = failure.retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
+}
+
+/// Says that the catalogue has no such thing in the window.
+pub(super) fn unknown(what: &str, name: &str, list: &str) -> Failure {
+    Failure::new(ErrorKind::NotFound, format!("there is no {what} `{name}`"))
+        .with_hint(format!("GET {list} lists what there is; encode the name (`/` as %2F)"))
+}
+
+/// Puts a list into its envelope.
+pub(super) fn list(data: Vec<Value>, page: Page, total: u64, samples: u64, capped: bool) -> Value {
+    let mut value = json!({
+        "data": data,
+        "total": total,
+        "limit": page.limit,
+        "offset": page.offset,
+        "has_more": page.has_more(total),
+        "total_sample_count": samples,
+    });
+    say_exact(&mut value, capped);
+    value
+}
+
+/// Says whether the numbers are exact, and if not, why.
+pub(super) fn say_exact(value: &mut Value, capped: bool) {
+    value["exact"] = json!(!capped);
+    if capped {
+        value["cap"] = json!(format!("what came past the catalogue's limits is counted together as {OVERFLOW}"));
+    }
+}

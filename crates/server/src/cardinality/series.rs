@@ -1,0 +1,123 @@
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::items::Detail;
+use super::read::{Reader, Sql};
+use crate::errors::Failure;
+
+/// What the series of a metric say of it; of several that differ, the first in the order of text.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Declared {
+    item: String,
+    pub(super) about: String,
+    pub(super) in_unit: String,
+    pub(super) temporality: String,
+    pub(super) monotonic: bool,
+    pub(super) own_metadata: BTreeMap<String, String>,
+}
+
+/// The buckets of a metric, read from the points of a few of its series.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Buckets {
+    item: String,
+    pub(super) bounds: Vec<Option<f64>>,
+    pub(super) scales: Vec<i32>,
+    pub(super) quantiles: u64,
+}
+
+/// How many series each series of OTLP becomes in Prometheus, and how many keys its buckets count as.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Weight {
+    pub(super) prometheus: u64,
+    pub(super) keys: u64,
+}
+
+impl Buckets {
+    /// Weighs a type: a histogram has a series for each bucket, one for its sum and one for its count.
+    pub(super) fn weight(&self, metric_type: &str) -> Weight {
+        match metric_type {
+            "histogram" => {
+                let buckets = self.bounds.len() as u64 + 1;
+                Weight { prometheus: buckets + 2, keys: buckets }
+            }
+            "exponential_histogram" => {
+                let top = self.scales.iter().copied().max().unwrap_or(0);
+                let buckets = match u32::try_from(top) {
+                    Ok(scale @ 1..) => 1_u64.checked_shl(scale + 1).unwrap_or(u64::MAX).min(160),
+                    _ => 1,
+                };
+                Weight { prometheus: buckets + 2, keys: 10 * self.scales.len() as u64 }
+            }
+            "summary" => Weight { prometheus: self.quantiles + 2, keys: 0 },
+            _ => Weight { prometheus: 1, keys: 0 },
+        }
+    }
+}
+
+impl Reader {
+    /// Returns what the series of some metrics say of them.
+    pub(super) async fn declared(&self, names: &[String]) -> Result<BTreeMap<String, Declared>, Failure> {
+        if names.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let sql = Sql::new(
+            "SELECT toString(metric_name) AS item, toString(min(description)) AS about, \
+             toString(min(unit)) AS in_unit, \
+             toString(max(aggregation_temporality)) AS temporality, max(is_monotonic) AS monotonic, \
+             argMin(metadata, fingerprint) AS own_metadata FROM metric_series \
+             WHERE metric_name IN {names:Array(String)} GROUP BY item",
+        );
+        let rows: Vec<Declared> = self.rows(sql.texts("names", names.iter().map(String::as_str))).await?;
+        Ok(rows.into_iter().map(|row| (row.item.clone(), row)).collect())
+    }
+
+    /// Returns the buckets of those metrics that have any.
+    pub(super) async fn buckets(&self, details: &[Detail]) -> Result<BTreeMap<String, Buckets>, Failure> {
+        const WITH_BUCKETS: [&str; 3] = ["histogram", "exponential_histogram", "summary"];
+        let asked: Vec<&Detail> = details
+            .iter()
+            .filter(|detail| detail.facets("type").iter().any(|name| WITH_BUCKETS.contains(name)))
+            .collect();
+        if asked.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let points =
+            "WHERE metric_name IN {names:Array(String)} AND fingerprint IN {series:Array(UInt64)} GROUP BY item";
+        let sql = Sql::new(format!(
+            "SELECT item, max(all_bounds) AS bounds, arraySort(groupUniqArrayArray(all_scales)) AS scales, \
+             max(all_quantiles) AS quantiles FROM (\
+             SELECT toString(metric_name) AS item, argMax(explicit_bounds, length(explicit_bounds)) AS all_bounds, \
+             CAST([], 'Array(Int32)') AS all_scales, toUInt64(0) AS all_quantiles FROM metric_histograms {points} \
+             UNION ALL SELECT toString(metric_name) AS item, CAST([], 'Array(Float64)') AS all_bounds, \
+             groupUniqArray(scale) AS all_scales, toUInt64(0) AS all_quantiles \
+             FROM metric_exponential_histograms {points} \
+             UNION ALL SELECT toString(metric_name) AS item, CAST([], 'Array(Float64)') AS all_bounds, \
+             CAST([], 'Array(Int32)') AS all_scales, max(length(quantiles)) AS all_quantiles \
+             FROM metric_summaries {points}) GROUP BY item"
+        ));
+        let sql = sql
+            .texts("names", asked.iter().map(|detail| detail.item.as_str()))
+            .numbers("series", asked.iter().flat_map(|detail| detail.some_series.iter().copied()));
+        let rows: Vec<Buckets> = self.rows(sql).await?;
+        Ok(rows.into_iter().map(|row| (row.item.clone(), row)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_are_weighed_as_the_reference_says() {
+        let of = |metric_type: &str, bounds: usize, scales: &[i32]| {
+            let buckets = Buckets { bounds: vec![Some(1.0); bounds], scales: scales.to_vec(), ..Buckets::default() };
+            buckets.weight(metric_type).prometheus
+        };
+        assert_eq!((of("gauge", 0, &[]), of("sum", 0, &[])), (1, 1));
+        assert_eq!(of("histogram", 4, &[]), 4 + 1 + 2);
+        assert_eq!(of("exponential_histogram", 0, &[2, 3]), 16 + 2);
+        assert_eq!(of("exponential_histogram", 0, &[20]), 160 + 2);
+        assert_eq!((of("exponential_histogram", 0, &[-2]), of("exponential_histogram", 0, &[])), (3, 3));
+    }
+}

@@ -1,0 +1,35 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tidegate_model::{Seq, TableName};
+
+/// What the cardinality API itself remembers, beside what is stored.
+#[derive(Debug, Default)]
+pub struct CardinalityState {
+    watches: Mutex<BTreeMap<String, Watch>>,
+    /// Where sessions are saved; without a folder there are none.
+    pub(super) sessions: Option<PathBuf>,
+}
+
+/// A key whose values are counted one by one.
+#[derive(Debug, Clone)]
+pub(super) struct Watch {
+    /// When it began, as it is told.
+    pub(super) since: String,
+    /// The newest row of each table at that moment.
+    pub(super) heads: Vec<(TableName, Seq)>,
+}
+
+impl CardinalityState {
+    /// Remembers nothing yet; sessions go into the folder.
+    #[must_use]
+    pub fn new(sessions: Option<PathBuf>) -> Self {
+        Self { watches: Mutex::default(), sessions }
+    }
+
+    pub(super) fn watches(&self) -> MutexGuard<'_, BTreeMap<String, Watch>> {
+        // A panic elsewhere leaves the map whole: each change is a single call.
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,228 @@
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::answer::{Answer, Ask, OVERFLOW, list, say_exact, unknown};
+use super::super::items::Detail;
+use super::super::keys::{HASHES, Key};
+use super::super::read::{Filter, Reader, Sql};
+use super::super::window::rfc3339;
+use super::watch;
+use crate::errors::Failure;
+
+/// One key over all signals and places.
+#[derive(Debug, Deserialize)]
+pub(in super::super) struct Row {
+    pub(in super::super) label: String,
+    pub(in super::super) n: u64,
+    size: u64,
+    pub(in super::super) cardinality: u64,
+    signals: Vec<String>,
+    places: Vec<String>,
+    first_seen: i64,
+    last_seen: i64,
+    hashes: Vec<u64>,
+    #[serde(skip)]
+    samples: Vec<String>,
+}
+
+/// Returns the columns of [`Row`], to be grouped by `label`, with at most so many hashes.
+pub(in super::super) fn columns(hashes: u32) -> String {
+    format!(
+        "toString(key) AS label, sum(records) AS n, sum(bytes) AS size, \
+         uniqExactArray(value_hashes) AS cardinality, arraySort(groupUniqArray(toString(signal))) AS signals, \
+         arraySort(groupUniqArray(toString(scope))) AS places, \
+         toUnixTimestamp64Nano(min(first_timestamp)) AS first_seen, \
+         toUnixTimestamp64Nano(max(last_timestamp)) AS last_seen, \
+         groupUniqArrayArray({hashes})(value_hashes) AS hashes"
+    )
+}
+
+/// Looks up the text of some values.
+pub(in super::super) async fn add_samples(reader: &Reader, rows: &mut [Row]) -> Result<(), Failure> {
+    let key = |row: &Row| Key { label: row.label.clone(), hashes: row.hashes.clone(), ..Key::default() };
+    let mut keys: Vec<Key> = rows.iter().map(key).collect();
+    reader.add_samples(&mut keys).await?;
+    for (row, key) in rows.iter_mut().zip(keys) {
+        row.samples = key.samples;
+    }
+    Ok(())
+}
+
+impl Row {
+    /// Tells the key.
+    pub(in super::super) fn told(&self, watched: bool) -> Value {
+        let scope = if let [only] = self.places.as_slice() { only.as_str() } else { "mixed" };
+        let mut value = json!({
+            "key": self.label,
+            "count": self.n,
+            "estimated_cardinality": self.cardinality,
+            "value_samples": self.samples,
+            "signal_types": self.signals.iter().map(|signal| signal_type(signal)).collect::<Vec<_>>(),
+            "scope": scope,
+            "scopes": self.places,
+            "bytes": self.size,
+            "first_seen": rfc3339(self.first_seen),
+            "last_seen": rfc3339(self.last_seen),
+            "watched": watched,
+        });
+        say_exact(&mut value, self.label == OVERFLOW);
+        value
+    }
+}
+
+/// Returns the API's word for a signal of the catalogue.
+pub(in super::super) fn signal_type(signal: &str) -> &'static str {
+    match signal {
+        "metrics" => "metric",
+        "traces" => "span",
+        _ => "log",
+    }
+}
+
+/// Answers `GET attributes`.
+pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
+    let (filter, page, arguments) = (ask.filter()?, ask.arguments.page()?, &ask.arguments);
+    let (signal, scope) = (arguments.signal()?, arguments.scope()?);
+    let by = arguments.word(&["sort_by"], &["cardinality", "count", "first_seen", "last_seen", "key"])?;
+    let falls = if by == "key" { ["asc", "desc"] } else { ["desc", "asc"] };
+    let direction = arguments.word(&["sort_order", "sort_direction"], &falls)?;
+    let (least, most) = (arguments.number("min_cardinality")?, arguments.number("max_cardinality")?);
+    let column = match by {
+        "count" => "n",
+        "key" => "label",
+        other => other,
+    };
+    let inner = format!(
+        "SELECT {} FROM catalog_attributes WHERE 1{}{}{} GROUP BY label \
+         HAVING cardinality >= {{least:UInt64}} AND cardinality <= {{most:UInt64}}",
+        columns(HASHES),
+        if signal.is_some() { " AND signal = {signal:String}" } else { "" },
+        if scope.is_some() { " AND scope = {scope:String}" } else { "" },
+        filter.condition()
+    );
+    let bind = |sql: String| {
+        let sql = Sql::new(sql).filtered(&filter).number("least", least.unwrap_or(0));
+        let sql = sql.number("most", most.unwrap_or(u64::MAX)).text("signal", signal.unwrap_or_default());
+        sql.text("scope", scope.unwrap_or_default())
+    };
+    let order = format!("{column} {direction}, label");
+    let named = "label, n, size, cardinality, signals, places, first_seen, last_seen, hashes";
+    let mut ranked = ask.reader.ranked::<Row>((named, &inner, &order), bind, page).await?;
+    add_samples(&ask.reader, &mut ranked.rows).await?;
+    let watched = watch::keys(&ask.reader);
+    let data = ranked.rows.iter().map(|row| row.told(watched.contains(&row.label))).collect();
+    let capped = ranked.rows.iter().any(|row| row.label == OVERFLOW);
+    Ok(list(data, page, ranked.total, ranked.samples, capped).into())
+}
+
+/// Answers `GET attributes/{key}`.
+pub(in super::super) async fn one(ask: Ask) -> Result<Answer, Failure> {
+    let key = ask.path("key");
+    let watched = watch::keys(&ask.reader).contains(key);
+    let data = of(&ask.reader, key, &ask.filter()?, watched).await?;
+    Ok(json!({ "data": data, "watched": watched }).into())
+}
+
+async fn of(reader: &Reader, key: &str, filter: &Filter, watched: bool) -> Result<Value, Failure> {
+    let sql = Sql::new(format!(
+        "SELECT {} FROM catalog_attributes WHERE key = {{key:String}}{} GROUP BY label",
+        columns(HASHES),
+        filter.condition()
+    ));
+    let mut rows: Vec<Row> = reader.rows(sql.text("key", key).filtered(filter)).await?;
+    add_samples(reader, &mut rows).await?;
+    rows.first().map(|row| row.told(watched)).ok_or_else(|| unknown("attribute", key, "/api/v1/attributes"))
+}
+
+#[derive(Debug, Deserialize)]
+struct Use {
+    service: String,
+    signal: String,
+    n: u64,
+}
+
+/// Answers `GET attributes/{key}/services`: who sends the key.
+pub(in super::super) async fn services(ask: Ask) -> Result<Answer, Failure> {
+    let (key, filter) = (ask.path("key"), ask.filter()?);
+    let sql = Sql::new(format!(
+        "SELECT toString(service_name) AS service, toString(signal) AS signal, sum(records) AS n \
+         FROM catalog_attributes WHERE key = {{key:String}}{} \
+         GROUP BY service, signal ORDER BY n DESC, service, signal",
+        filter.condition()
+    ));
+    let uses: Vec<Use> = ask.reader.rows(sql.text("key", key).filtered(&filter)).await?;
+    if uses.is_empty() {
+        return Err(unknown("attribute", key, "/api/v1/attributes"));
+    }
+    let told = uses
+        .iter()
+        .map(|one| json!({ "service_name": one.service, "signal_type": signal_type(&one.signal), "count": one.n }));
+    let mut value = json!({ "key": key, "services": told.collect::<Vec<_>>(), "total": uses.len() });
+    say_exact(&mut value, uses.iter().any(|one| one.service == OVERFLOW));
+    Ok(value.into())
+}
+
+#[derive(Debug, Deserialize)]
+struct Bearer {
+    signal: String,
+    item: String,
+    services: Vec<String>,
+    n: u64,
+    cardinality: u64,
+}
+
+/// Answers `GET attributes/{key}/telemetry`: what has the key.
+pub(in super::super) async fn telemetry(ask: Ask) -> Result<Answer, Failure> {
+    let (key, filter) = (ask.path("key"), ask.filter()?);
+    let attribute = of(&ask.reader, key, &filter, watch::keys(&ask.reader).contains(key)).await?;
+    let sql = Sql::new(format!(
+        "SELECT toString(signal) AS signal, toString(name) AS item, \
+         arraySort(groupUniqArray(toString(service_name))) AS services, sum(records) AS n, \
+         uniqExactArray(value_hashes) AS cardinality FROM catalog_attributes WHERE key = {{key:String}}{} \
+         GROUP BY signal, item ORDER BY cardinality DESC, item",
+        filter.condition()
+    ));
+    let bearers: Vec<Bearer> = ask.reader.rows(sql.text("key", key).filtered(&filter)).await?;
+    let names = |signal: &str| -> Vec<String> {
+        bearers.iter().filter(|bearer| bearer.signal == signal).map(|bearer| bearer.item.clone()).collect()
+    };
+    let (metric_names, span_names) = (names("metrics"), names("traces"));
+    let (metrics, spans) = tokio::try_join!(
+        ask.reader.details("metrics", &metric_names, &filter),
+        ask.reader.details("traces", &span_names, &filter),
+    )?;
+    let told = |signal: &str, quality: (&str, &str), name: &str, details: &[Detail]| -> Vec<Value> {
+        let details: HashMap<&str, &Detail> = details.iter().map(|detail| (detail.item.as_str(), detail)).collect();
+        let own = bearers.iter().filter(|bearer| bearer.signal == signal);
+        own.map(|bearer| {
+            let mut value = json!({
+                name: bearer.item,
+                "services": bearer.services,
+                "attribute_count": bearer.n,
+                "attribute_cardinality": bearer.cardinality,
+            });
+            if let Some(detail) = details.get(bearer.item.as_str()) {
+                value[quality.0] = json!(detail.facet(quality.1));
+            }
+            say_exact(&mut value, bearer.item == OVERFLOW);
+            value
+        })
+        .collect()
+    };
+    let metrics = told("metrics", ("type", "type"), "name", &metrics);
+    let spans = told("traces", ("kind_name", "kind"), "name", &spans);
+    let logs = told("logs", ("", ""), "severity", &[]);
+    Ok(json!({
+        "key": key,
+        "attribute": attribute,
+        "metric_count": metrics.len(),
+        "span_count": spans.len(),
+        "log_count": logs.len(),
+        "metrics": metrics,
+        "spans": spans,
+        "logs": logs,
+    })
+    .into())
+}

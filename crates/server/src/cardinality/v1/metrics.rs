@@ -1,0 +1,74 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::super::answer::{Answer, Ask, list, unknown};
+use super::super::items::Detail;
+use super::super::keys::{Key, by_item, map_of};
+use super::super::read::{Filter, Reader};
+use super::super::series::{Buckets, Declared};
+use crate::errors::Failure;
+
+/// Answers `GET metrics`.
+pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
+    let (filter, page) = (ask.filter()?, ask.arguments.page()?);
+    let names = ask.reader.names("name", Some("metrics"), &filter, page).await?;
+    let data = told(&ask.reader, &names.items, &filter).await?;
+    Ok(list(data, page, names.total, names.samples, names.capped).into())
+}
+
+/// Answers `GET metrics/{name}`.
+pub(in super::super) async fn one(ask: Ask) -> Result<Answer, Failure> {
+    let name = ask.path("name");
+    let told = told(&ask.reader, &[name.to_owned()], &ask.filter()?).await?;
+    told.into_iter().next().map(Answer::from).ok_or_else(|| unknown("metric", name, "/api/v1/metrics"))
+}
+
+/// Tells some metrics, in the order of their names.
+pub(in super::super) async fn told(reader: &Reader, names: &[String], filter: &Filter) -> Result<Vec<Value>, Failure> {
+    let (details, keys, declared) = tokio::try_join!(
+        reader.details("metrics", names, filter),
+        reader.keys("metrics", names, filter),
+        reader.declared(names),
+    )?;
+    let buckets = reader.buckets(&details).await?;
+    let keys = by_item(keys);
+    Ok(details.iter().map(|detail| metric(detail, &keys, &declared, &buckets)).collect())
+}
+
+fn metric(
+    detail: &Detail,
+    keys: &BTreeMap<String, Vec<Key>>,
+    declared: &BTreeMap<String, Declared>,
+    buckets: &BTreeMap<String, Buckets>,
+) -> Value {
+    let (no_series, no_buckets) = (Declared::default(), Buckets::default());
+    let declared = declared.get(&detail.item).unwrap_or(&no_series);
+    let buckets = buckets.get(&detail.item).unwrap_or(&no_buckets);
+    let keys = keys.get(&detail.item).map(Vec::as_slice).unwrap_or_default();
+    let metric_type = detail.facet("type");
+    let prometheus = detail.active.saturating_mul(buckets.weight(metric_type).prometheus);
+    let mut value = json!({
+        "name": detail.item,
+        "description": declared.about,
+        "unit": declared.in_unit,
+        "type": metric_type,
+        "data": {
+            "data_point_count": detail.samples,
+            "aggregation_temporality": declared.temporality,
+            "is_monotonic": declared.monotonic,
+            "explicit_bounds": buckets.bounds,
+            "scales": buckets.scales,
+        },
+        "metadata": declared.own_metadata,
+        "label_keys": map_of(keys, "attribute", detail.samples),
+        "resource_keys": map_of(keys, "resource", detail.samples),
+        "scope_keys": map_of(keys, "scope", detail.samples),
+        "scope_info": detail.scope_info(),
+        "active_series": detail.active,
+        "active_series_otlp": detail.active,
+        "active_series_prometheus": prometheus,
+    });
+    detail.add_common(&mut value);
+    value
+}

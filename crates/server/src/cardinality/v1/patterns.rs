@@ -1,0 +1,177 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::answer::{Answer, Ask, OVERFLOW, say_exact, unknown};
+use super::super::arguments::Page;
+use super::super::keys::{Key, KeysOf, by_item, short_list};
+use super::super::read::{Filter, Reader, Sql};
+use super::super::templates::Roots;
+use crate::errors::Failure;
+
+/// Which templates are listed.
+#[derive(Debug)]
+pub(in super::super) struct Wanted {
+    pub(in super::super) count_min: u64,
+    pub(in super::super) services_min: u64,
+    pub(in super::super) page: Page,
+    pub(in super::super) filter: Filter,
+}
+
+#[derive(Debug, Deserialize)]
+struct Ranking {
+    root: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Piece {
+    root: u64,
+    severity: String,
+    service: String,
+    n: u64,
+    example_of: String,
+}
+
+/// Answers `GET logs/patterns`.
+pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
+    let number = |names: [&str; 2], default| {
+        let given = names.into_iter().find(|name| ask.arguments.text(name).is_some());
+        ask.arguments.number_or(given.unwrap_or(names[0]), default, u64::MAX)
+    };
+    let wanted = Wanted {
+        count_min: number(["minCount", "min_count"], 10)?,
+        services_min: number(["minServices", "min_services"], 1)?,
+        page: ask.arguments.page()?,
+        filter: ask.filter()?,
+    };
+    let (patterns, total) = told(&ask.reader, &wanted).await?;
+    let capped = patterns.iter().any(|pattern| pattern["template"] == OVERFLOW);
+    let mut value = json!({
+        "patterns": patterns,
+        "total": total,
+        "limit": wanted.page.limit,
+        "offset": wanted.page.offset,
+        "has_more": wanted.page.has_more(total),
+    });
+    say_exact(&mut value, capped);
+    Ok(value.into())
+}
+
+/// Answers `GET logs/patterns/{severity}/{template}`; the template by its text, or by its id.
+pub(in super::super) async fn one(ask: Ask) -> Result<Answer, Failure> {
+    let (severity, template) = (ask.path("severity"), ask.path("template"));
+    let filter = ask.filter()?;
+    let roots = ask.reader.roots().await?;
+    let ids = ask.reader.templates_named(template, &roots).await?;
+    let pieces = pieces(&ask.reader, &roots, &ids, &filter).await?;
+    let own: Vec<&Piece> = pieces.iter().filter(|piece| piece.severity == severity).collect();
+    if own.is_empty() {
+        return Err(unknown(
+            &format!("template with records of severity `{severity}`:"),
+            template,
+            "/api/v1/logs/patterns",
+        ));
+    }
+    let texts = ask.reader.template_texts(ids.clone()).await?;
+    let condition = "name = {severity:String}";
+    let keys = keys(&ask.reader, &roots, &ids, (condition, severity), &filter).await?;
+    let all = ask.reader.details("logs", &[severity.to_owned()], &filter).await?;
+    let pattern = pattern(&own, &keys, own[0].root, &texts);
+    let mut value = json!({
+        "template": pattern["template"],
+        "template_id": pattern["template_id"],
+        "example_body": pattern["example_body"],
+        "severity": severity,
+        "total_count": pattern["total_count"],
+        "total_severity_count": all.first().map_or(0, |detail| detail.samples),
+        "services": pattern["services"],
+    });
+    say_exact(&mut value, template == OVERFLOW);
+    Ok(value.into())
+}
+
+/// Tells the templates that are wanted, the most frequent first, and how many there are.
+pub(in super::super) async fn told(reader: &Reader, wanted: &Wanted) -> Result<(Vec<Value>, u64), Failure> {
+    let roots = reader.roots().await?;
+    let inner = format!(
+        "SELECT {} AS root, sum(records) AS n, uniqExact(service_name) AS spread FROM catalog_signals \
+         WHERE signal = 'logs'{} GROUP BY root HAVING n >= {{count_min:UInt64}} AND spread >= {{services_min:UInt64}}",
+        Roots::SQL,
+        wanted.filter.condition()
+    );
+    let bind = |sql: String| {
+        let sql = roots.bind(Sql::new(sql)).filtered(&wanted.filter);
+        sql.number("count_min", wanted.count_min).number("services_min", wanted.services_min)
+    };
+    let ranked = reader.ranked::<Ranking>(("root", &inner, "n DESC, root"), bind, wanted.page).await?;
+    let ids: BTreeSet<u64> = ranked.rows.iter().map(|row| row.root).collect();
+    let (pieces, keys, texts) = tokio::try_join!(
+        pieces(reader, &roots, &ids, &wanted.filter),
+        keys(reader, &roots, &ids, ("1", ""), &wanted.filter),
+        reader.template_texts(ids.clone()),
+    )?;
+    let told = ranked.rows.iter().map(|row| {
+        let own: Vec<&Piece> = pieces.iter().filter(|piece| piece.root == row.root).collect();
+        pattern(&own, &keys, row.root, &texts)
+    });
+    Ok((told.collect(), ranked.total))
+}
+
+async fn pieces(reader: &Reader, roots: &Roots, ids: &BTreeSet<u64>, filter: &Filter) -> Result<Vec<Piece>, Failure> {
+    let sql = Sql::new(format!(
+        "SELECT {} AS root, toString(name) AS severity, toString(service_name) AS service, sum(records) AS n, \
+         minIf(example, example != '') AS example_of FROM catalog_signals \
+         WHERE signal = 'logs' AND template_id IN {{ids:Array(UInt64)}}{} \
+         GROUP BY root, severity, service ORDER BY root, severity, service",
+        Roots::SQL,
+        filter.condition()
+    ));
+    reader.rows(roots.bind(sql).numbers("ids", roots.members(ids)).filtered(filter)).await
+}
+
+/// Returns the attributes of templates, by template and service.
+async fn keys(
+    reader: &Reader,
+    roots: &Roots,
+    ids: &BTreeSet<u64>,
+    (condition, severity): (&str, &str),
+    filter: &Filter,
+) -> Result<BTreeMap<String, Vec<Key>>, Failure> {
+    let item = format!("concat(toString({}), ' ', toString(service_name))", Roots::SQL);
+    let condition = format!("signal = 'logs' AND template_id IN {{ids:Array(UInt64)}} AND {condition}");
+    let bind = |sql: Sql| roots.bind(sql).numbers("ids", roots.members(ids)).text("severity", severity);
+    Ok(by_item(reader.keys_of(KeysOf { item: &item, condition: &condition, filter }, bind).await?))
+}
+
+fn pattern(pieces: &[&Piece], keys: &BTreeMap<String, Vec<Key>>, root: u64, texts: &BTreeMap<u64, String>) -> Value {
+    let (mut severities, mut services) = (BTreeMap::<&str, u64>::new(), BTreeMap::<&str, (u64, Vec<&str>)>::new());
+    for piece in pieces {
+        *severities.entry(&piece.severity).or_default() += piece.n;
+        let service = services.entry(&piece.service).or_default();
+        service.0 += piece.n;
+        service.1.push(&piece.severity);
+    }
+    let told: Vec<Value> = services
+        .iter()
+        .map(|(name, (count, severities))| {
+            let keys = keys.get(&format!("{root} {name}")).map(Vec::as_slice).unwrap_or_default();
+            json!({
+                "service_name": name,
+                "sample_count": count,
+                "severities": severities,
+                "resource_keys": short_list(keys, "resource"),
+                "attribute_keys": short_list(keys, "attribute"),
+            })
+        })
+        .collect();
+    let example = pieces.iter().map(|piece| piece.example_of.as_str()).filter(|text| !text.is_empty()).min();
+    json!({
+        "template": texts.get(&root),
+        "template_id": root.to_string(),
+        "example_body": example.unwrap_or_default(),
+        "total_count": pieces.iter().map(|piece| piece.n).sum::<u64>(),
+        "severity_breakdown": severities,
+        "services": told,
+    })
+}

@@ -1,0 +1,133 @@
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::answer::{Answer, Ask, OVERFLOW, say_exact};
+use super::super::arguments::Page;
+use super::super::keys::{HASHES, Key};
+use super::super::read::Sql;
+use super::attributes::signal_type;
+use crate::errors::Failure;
+
+/// A key with more distinct values than this counts as one of high cardinality.
+const HIGH: u64 = 100;
+/// Rows of a ranking that one request may ask for.
+const RANKED_MAX: u64 = 1_000;
+
+#[derive(Debug, Deserialize)]
+struct High {
+    signal_of: String,
+    #[serde(flatten)]
+    key: Key,
+}
+
+/// Answers `GET cardinality/high`: keys with at least `threshold` distinct values in one metric, span or severity.
+pub(in super::super) async fn high(ask: Ask) -> Result<Answer, Failure> {
+    let (filter, signal) = (ask.filter()?, ask.arguments.signal()?);
+    let threshold = ask.arguments.number_or("threshold", HIGH, u64::MAX)?;
+    let page = Page { limit: ask.arguments.number_or("limit", 100, RANKED_MAX)?, offset: 0 };
+    let signal_is = if signal.is_some() { " AND signal = {signal:String}" } else { "" };
+    let condition = format!("{signal_is}{}", filter.condition());
+    // Counting distinct values costs far more than adding up how many each row has, which is never less: only what
+    // could reach the threshold is counted. Two candidates of one hash are both counted, so it stays exact.
+    let inner = format!(
+        "SELECT signal AS signal_of, name AS item, scope AS place, key AS label, sum(records) AS n, \
+         sum(bytes) AS size, uniqExactArray(value_hashes) AS cardinality, \
+         groupUniqArrayArray({HASHES})(value_hashes) AS hashes FROM catalog_attributes \
+         WHERE cityHash64(signal, scope, key, name) IN (SELECT cityHash64(signal, scope, key, name) AS candidate \
+         FROM catalog_attributes WHERE 1{condition} GROUP BY candidate \
+         HAVING sum(length(value_hashes)) >= {{threshold:UInt64}}){condition} \
+         GROUP BY signal_of, item, place, label HAVING cardinality >= {{threshold:UInt64}}",
+    );
+    let bind = |sql: String| {
+        let sql = Sql::new(sql).filtered(&filter).number("threshold", threshold);
+        sql.text("signal", signal.unwrap_or_default())
+    };
+    let columns = "signal_of, item, place, label, n, size, cardinality, hashes";
+    let order = "cardinality DESC, n DESC, signal_of, item, place, label";
+    let ranked = ask.reader.ranked::<High>((columns, &inner, order), bind, page).await?;
+    let (signals, mut keys): (Vec<_>, Vec<_>) = ranked.rows.into_iter().map(|row| (row.signal_of, row.key)).unzip();
+    ask.reader.add_samples(&mut keys).await?;
+    let told: Vec<Value> = signals
+        .iter()
+        .zip(&keys)
+        .map(|(signal, key)| {
+            let mut value = json!({
+                "signal_type": signal_type(signal),
+                "signal_name": key.item,
+                "key_scope": key.place,
+                "key_name": key.label,
+                "estimated_cardinality": key.cardinality,
+                "key_count": key.n,
+                "bytes": key.size,
+                "value_samples": key.samples,
+            });
+            say_exact(&mut value, key.label == OVERFLOW || key.item == OVERFLOW);
+            value
+        })
+        .collect();
+    Ok(json!({ "high_cardinality_keys": told, "total": ranked.total, "threshold": threshold }).into())
+}
+
+#[derive(Debug, Deserialize)]
+struct Complex {
+    signal_of: String,
+    item: String,
+    total_keys: u64,
+    attribute_keys: u64,
+    resource_keys: u64,
+    event_keys: u64,
+    link_keys: u64,
+    top: u64,
+    high: u64,
+}
+
+/// Answers `GET cardinality/complexity`: what has at least `threshold` keys, the most keys first.
+pub(in super::super) async fn complexity(ask: Ask) -> Result<Answer, Failure> {
+    let (filter, signal) = (ask.filter()?, ask.arguments.signal()?);
+    let threshold = ask.arguments.number_or("threshold", 10, u64::MAX)?;
+    let page = Page { limit: ask.arguments.number_or("limit", 100, RANKED_MAX)?, offset: 0 };
+    // Buckets are series, so they count as keys: of a histogram one for each bucket, of an exponential one ten a scale.
+    let buckets = "SELECT item, max(extra) AS buckets FROM (\
+         SELECT toString(metric_name) AS item, max(length(explicit_bounds)) + 1 AS extra FROM metric_histograms \
+         GROUP BY item UNION ALL \
+         SELECT toString(metric_name) AS item, 10 * uniqExact(scale) AS extra FROM metric_exponential_histograms \
+         GROUP BY item) GROUP BY item";
+    let inner = format!(
+        "SELECT signal_of, named.item AS item, attribute_keys + resource_keys + event_keys + link_keys \
+         + if(signal_of = 'metrics', buckets, 0) AS total_keys, attribute_keys, resource_keys, event_keys, link_keys, \
+         top, high, n FROM (SELECT signal_of, item, countIf(place = 'attribute') AS attribute_keys, \
+         countIf(place = 'resource') AS resource_keys, countIf(place = 'event') AS event_keys, \
+         countIf(place = 'link') AS link_keys, max(cardinality) AS top, countIf(cardinality > {HIGH}) AS high, \
+         max(key_records) AS n FROM (SELECT signal AS signal_of, name AS item, \
+         scope AS place, key AS label, uniqExactArray(value_hashes) AS cardinality, \
+         sum(records) AS key_records FROM catalog_attributes WHERE 1{}{} \
+         GROUP BY signal_of, item, place, label) WHERE place != 'scope' GROUP BY signal_of, item) AS named \
+         LEFT JOIN ({buckets}) AS shapes ON named.item = shapes.item WHERE total_keys >= {{threshold:UInt64}}",
+        if signal.is_some() { " AND signal = {signal:String}" } else { "" },
+        filter.condition()
+    );
+    let bind = |sql: String| {
+        let sql = Sql::new(sql).filtered(&filter).number("threshold", threshold);
+        sql.text("signal", signal.unwrap_or_default())
+    };
+    let columns = "signal_of, item, total_keys, attribute_keys, resource_keys, event_keys, link_keys, top, high";
+    let order = "total_keys DESC, top DESC, signal_of, item";
+    let ranked = ask.reader.ranked::<Complex>((columns, &inner, order), bind, page).await?;
+    let told = ranked.rows.iter().map(|row| {
+        let mut value = json!({
+            "signal_type": signal_type(&row.signal_of),
+            "signal_name": row.item,
+            "total_keys": row.total_keys,
+            "attribute_key_count": row.attribute_keys,
+            "resource_key_count": row.resource_keys,
+            "event_key_count": row.event_keys,
+            "link_key_count": row.link_keys,
+            "max_cardinality": row.top,
+            "high_cardinality_count": row.high,
+            "complexity_score": row.total_keys.saturating_mul(row.top),
+        });
+        say_exact(&mut value, row.item == OVERFLOW);
+        value
+    });
+    Ok(json!({ "signals": told.collect::<Vec<_>>(), "total": ranked.total, "threshold": threshold }).into())
+}

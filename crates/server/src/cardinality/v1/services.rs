@@ -1,0 +1,130 @@
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::answer::{Answer, Ask, OVERFLOW, list, say_exact, unknown};
+use super::super::keys::HASHES;
+use super::super::read::{Filter, Sql};
+use super::{attributes, logs, metrics, spans};
+use crate::errors::Failure;
+
+/// Answers `GET services`.
+pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
+    let (filter, page) = (ask.filter()?, ask.arguments.page()?);
+    let names = ask.reader.names("service_name", None, &filter, page).await?;
+    let data = names.items.into_iter().map(Value::from).collect();
+    Ok(list(data, page, names.total, names.samples, names.capped).into())
+}
+
+/// Answers `GET services/{name}/overview`; `limit` and `offset` page through each of its three lists.
+pub(in super::super) async fn overview(ask: Ask) -> Result<Answer, Failure> {
+    let (service, page) = (ask.path("name"), ask.arguments.page()?);
+    let filter = Filter { service: Some(service.to_owned()), window: ask.arguments.window()? };
+    let reader = &ask.reader;
+    let names = |signal| reader.names("name", Some(signal), &filter, page);
+    let (metric_names, span_names, severities) = tokio::try_join!(names("metrics"), names("traces"), names("logs"))?;
+    if metric_names.total + span_names.total + severities.total == 0 {
+        return Err(unknown("service", service, "/api/v1/services"));
+    }
+    let (metrics, spans, logs) = tokio::try_join!(
+        metrics::told(reader, &metric_names.items, &filter),
+        spans::told(reader, &span_names.items, &filter),
+        logs::told(reader, &severities.items, &filter),
+    )?;
+    let mut value = json!({
+        "service_name": service,
+        "metric_count": metric_names.total,
+        "span_count": span_names.total,
+        "log_count": severities.total,
+        "metrics": metrics,
+        "spans": spans,
+        "logs": logs,
+        "data_point_samples": metric_names.samples,
+        "span_samples": span_names.samples,
+        "log_samples": severities.samples,
+    });
+    say_exact(&mut value, service == OVERFLOW || metric_names.capped || span_names.capped);
+    Ok(value.into())
+}
+
+/// Answers `GET services/{name}/attributes`.
+pub(in super::super) async fn keys(ask: Ask) -> Result<Answer, Failure> {
+    let service = ask.path("name");
+    let filter = Filter { service: Some(service.to_owned()), window: ask.arguments.window()? };
+    let sql = Sql::new(format!(
+        "SELECT {} FROM catalog_attributes WHERE 1{} GROUP BY label ORDER BY label",
+        attributes::columns(HASHES),
+        filter.condition()
+    ));
+    let mut rows: Vec<attributes::Row> = ask.reader.rows(sql.filtered(&filter)).await?;
+    if rows.is_empty() {
+        return Err(unknown("attribute of the service", service, "/api/v1/services"));
+    }
+    attributes::add_samples(&ask.reader, &mut rows).await?;
+    let keys: Vec<Value> = rows.iter().map(|row| row.told(false)).collect();
+    let mut value = json!({ "service": service, "keys": keys, "total": keys.len() });
+    say_exact(&mut value, service == OVERFLOW || rows.iter().any(|row| row.label == OVERFLOW));
+    Ok(value.into())
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Totals {
+    metric_names: u64,
+    span_names: u64,
+    severities: u64,
+    services: u64,
+    data_points: u64,
+    span_records: u64,
+    log_records: u64,
+    series_count: u64,
+    size: u64,
+    capped: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct KeyTotals {
+    total: u64,
+    high: u64,
+}
+
+/// Answers `GET summary`: how much there is of everything.
+pub(in super::super) async fn summary(ask: Ask) -> Result<Answer, Failure> {
+    let filter = ask.filter()?;
+    let sql = Sql::new(format!(
+        "SELECT uniqExactIf(name, signal = 'metrics') AS metric_names, \
+         uniqExactIf(name, signal = 'traces') AS span_names, \
+         uniqExactIf(name, signal = 'logs') AS severities, uniqExact(service_name) AS services, \
+         sumIf(records, signal = 'metrics') AS data_points, sumIf(records, signal = 'traces') AS span_records, \
+         sumIf(records, signal = 'logs') AS log_records, uniqExactArray(series) AS series_count, sum(bytes) AS size, \
+         CAST(max(name = '{OVERFLOW}' OR service_name = '{OVERFLOW}'), 'Bool') AS capped \
+         FROM catalog_signals WHERE 1{}",
+        filter.condition()
+    ));
+    let keys = Sql::new(format!(
+        "SELECT count() AS total, countIf(cardinality > 100) AS high FROM (SELECT key, \
+         uniqExactArray(value_hashes) AS cardinality FROM catalog_attributes WHERE 1{} GROUP BY key)",
+        filter.condition()
+    ));
+    let (totals, keys, patterns) = tokio::try_join!(
+        ask.reader.row::<Totals>(sql.filtered(&filter)),
+        ask.reader.row::<KeyTotals>(keys.filtered(&filter)),
+        logs::pattern_count(&ask.reader, &filter),
+    )?;
+    let mut value = json!({
+        "total_metrics": totals.metric_names,
+        "total_span_names": totals.span_names,
+        "total_log_severities": totals.severities,
+        "total_log_patterns": patterns,
+        "total_services": totals.services,
+        "total_attributes": keys.total,
+        "high_cardinality_count": keys.high,
+        "active_series": totals.series_count,
+        "samples": {
+            "metrics": totals.data_points,
+            "spans": totals.span_records,
+            "logs": totals.log_records,
+        },
+        "bytes": totals.size,
+    });
+    say_exact(&mut value, totals.capped);
+    Ok(value.into())
+}

@@ -1,0 +1,118 @@
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tidegate_templates::span_pattern;
+
+use super::super::answer::{Answer, Ask, OVERFLOW, list, say_exact, unknown};
+use super::super::items::Detail;
+use super::super::keys::{Key, by_item, map_of};
+use super::super::read::{Filter, Reader, Sql};
+use crate::errors::Failure;
+
+/// Kinds of spans by OTLP's number.
+const KINDS: [&str; 6] = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];
+
+/// Answers `GET spans`.
+pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
+    let (filter, page) = (ask.filter()?, ask.arguments.page()?);
+    let names = ask.reader.names("name", Some("traces"), &filter, page).await?;
+    let data = told(&ask.reader, &names.items, &filter).await?;
+    Ok(list(data, page, names.total, names.samples, names.capped).into())
+}
+
+/// Answers `GET spans/{name}`.
+pub(in super::super) async fn one(ask: Ask) -> Result<Answer, Failure> {
+    let name = ask.path("name");
+    let told = told(&ask.reader, &[name.to_owned()], &ask.filter()?).await?;
+    told.into_iter().next().map(Answer::from).ok_or_else(|| unknown("span", name, "/api/v1/spans"))
+}
+
+/// Tells some span names, in their order.
+pub(in super::super) async fn told(reader: &Reader, names: &[String], filter: &Filter) -> Result<Vec<Value>, Failure> {
+    let (details, keys) =
+        tokio::try_join!(reader.details("traces", names, filter), reader.keys("traces", names, filter),)?;
+    let keys = by_item(keys);
+    let none = Vec::new();
+    Ok(details.iter().map(|detail| span(detail, keys.get(&detail.item).unwrap_or(&none))).collect())
+}
+
+fn span(detail: &Detail, keys: &[Key]) -> Value {
+    let kind_name = detail.facet("kind");
+    let kind = KINDS.iter().position(|known| *known == kind_name).unwrap_or(0);
+    let mut value = json!({
+        "name": detail.item,
+        "kind": kind,
+        "kind_name": kind_name,
+        "kinds": detail.facets("kind"),
+        "attribute_keys": map_of(keys, "attribute", detail.samples),
+        "event_names": detail.facets("event"),
+        "event_attribute_keys": map_of(keys, "event", detail.samples),
+        "link_attribute_keys": map_of(keys, "link", detail.samples),
+        "resource_keys": map_of(keys, "resource", detail.samples),
+        "scope_keys": map_of(keys, "scope", detail.samples),
+        "has_trace_state": !detail.facet("trace_state").is_empty(),
+        "has_parent_span_id": !detail.facet("parent").is_empty(),
+        "status_codes": detail.facets("status"),
+        "dropped_attributes_stats": detail.dropped(0, "items_with_dropped", "max_dropped"),
+        "dropped_events_stats": detail.dropped(1, "items_with_dropped", "max_dropped"),
+        "dropped_links_stats": detail.dropped(2, "items_with_dropped", "max_dropped"),
+        "scope_info": detail.scope_info(),
+        "name_patterns": [{
+            "template": span_pattern(&detail.item),
+            "count": detail.samples,
+            "percentage": 100.0,
+            "examples": [detail.item],
+        }],
+    });
+    detail.add_common(&mut value);
+    value
+}
+
+#[derive(Debug, Deserialize)]
+struct Named {
+    item: String,
+    n: u64,
+    services: Vec<String>,
+    kinds: Vec<String>,
+}
+
+/// Answers `GET span-patterns`: every span name under its pattern, the most frequent first.
+pub(in super::super) async fn patterns(ask: Ask) -> Result<Answer, Failure> {
+    let filter = ask.filter()?;
+    let sql = Sql::new(format!(
+        "SELECT toString(name) AS item, sum(records) AS n, \
+         arraySort(groupUniqArray(toString(service_name))) AS services, \
+         arraySort(arrayFilter(facet -> startsWith(facet, 'kind:'), groupUniqArrayArray(facets))) AS kinds \
+         FROM catalog_signals WHERE signal = 'traces'{} GROUP BY item ORDER BY n DESC, item",
+        filter.condition()
+    ));
+    let names: Vec<Named> = ask.reader.rows(sql.filtered(&filter)).await?;
+    let capped = names.iter().any(|named| named.item == OVERFLOW);
+    let mut grouped: BTreeMap<String, Vec<Named>> = BTreeMap::new();
+    for named in names {
+        grouped.entry(span_pattern(&named.item).into_owned()).or_default().push(named);
+    }
+    let mut patterns: Vec<(u64, Value)> =
+        grouped.into_iter().map(|(pattern, names)| told_pattern(&pattern, &names)).collect();
+    patterns.sort_by_key(|(samples, _)| std::cmp::Reverse(*samples));
+    let total = patterns.len();
+    let patterns: Vec<Value> = patterns.into_iter().map(|(_, value)| value).collect();
+    let mut value = json!({ "patterns": patterns, "total": total });
+    say_exact(&mut value, capped);
+    Ok(value.into())
+}
+
+fn told_pattern(pattern: &str, names: &[Named]) -> (u64, Value) {
+    let samples = names.iter().map(|named| named.n).sum();
+    let spans: Vec<Value> = names
+        .iter()
+        .map(|named| {
+            let kind = named.kinds.first().and_then(|kind| kind.strip_prefix("kind:")).unwrap_or_default();
+            json!({ "span_name": named.item, "sample_count": named.n, "services": named.services, "kind": kind })
+        })
+        .collect();
+    let value =
+        json!({ "pattern": pattern, "matching_spans": spans, "total_samples": samples, "span_count": names.len() });
+    (samples, value)
+}

@@ -1,0 +1,91 @@
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::answer::{Answer, Ask, OVERFLOW, list, say_exact};
+use super::super::read::Sql;
+use super::super::templates::Roots;
+use super::super::v1::patterns::{Wanted, told};
+use super::distance::{grams, likeness, words_apart};
+use crate::errors::Failure;
+
+/// Templates that differ in at most so many words are near: the reference says a distance below 3.
+const WORDS_APART_MAX: usize = 2;
+/// Templates that share at least so much of their three-letter pieces are near.
+const LIKENESS_MIN: f64 = 0.7;
+
+/// Answers `GET logs/patterns`: templates and the services that they come from.
+pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
+    let wanted = Wanted {
+        count_min: ask.arguments.number_or("min_count", 1, u64::MAX)?,
+        services_min: ask.arguments.number_or("min_services", 1, u64::MAX)?,
+        page: ask.arguments.page()?,
+        filter: ask.filter()?,
+    };
+    let (patterns, total) = told(&ask.reader, &wanted).await?;
+    let samples = patterns.iter().filter_map(|pattern| pattern["total_count"].as_u64()).sum();
+    let capped = patterns.iter().any(|pattern| pattern["template"] == OVERFLOW);
+    let data = patterns.into_iter().map(with_spread).collect();
+    Ok(list(data, wanted.page, total, samples, capped).into())
+}
+
+fn with_spread(mut pattern: Value) -> Value {
+    let services = pattern["services"].as_array().cloned().unwrap_or_default();
+    let spread: BTreeMap<_, _> = services
+        .iter()
+        .filter_map(|service| Some((service["service_name"].as_str()?.to_owned(), service["sample_count"].clone())))
+        .collect();
+    pattern["service_count"] = json!(spread.len());
+    pattern["service_distribution"] = json!(spread);
+    pattern
+}
+
+#[derive(Debug, Deserialize)]
+struct Counted {
+    root: u64,
+    n: u64,
+}
+
+/// Answers `GET logs/patterns/similar`: templates near a text, the nearest first.
+pub(super) async fn similar(ask: Ask) -> Result<Answer, Failure> {
+    let filter = ask.filter()?;
+    let limit = ask.arguments.number_or("limit", 100, 10_000)?;
+    let Some(template) = ask.arguments.text("template") else {
+        return Err(Failure::invalid("`template` is missing: give the text that others are compared with"));
+    };
+    let roots = ask.reader.roots().await?;
+    let sql = Sql::new(format!(
+        "SELECT {} AS root, sum(records) AS n FROM catalog_signals WHERE signal = 'logs' AND template_id != 0{} \
+         GROUP BY root ORDER BY root",
+        Roots::SQL,
+        filter.condition()
+    ));
+    let counts: Vec<Counted> = ask.reader.rows(roots.bind(sql).filtered(&filter)).await?;
+    let texts = ask.reader.template_texts(counts.iter().map(|count| count.root).collect()).await?;
+    let own = grams(template);
+    let mut near: Vec<(f64, Value)> = counts
+        .iter()
+        .filter_map(|count| {
+            let text = texts.get(&count.root)?;
+            let apart = words_apart(template, text, WORDS_APART_MAX);
+            let likeness = likeness(&own, &grams(text));
+            let is_near = text != template && (apart.is_some() || likeness >= LIKENESS_MIN);
+            let value = json!({
+                "template": text,
+                "template_id": count.root.to_string(),
+                "total_count": count.n,
+                "edit_distance": apart,
+                "similarity": likeness,
+            });
+            is_near.then_some((likeness, value))
+        })
+        .collect();
+    near.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+    let total = near.len();
+    let kept = if limit == 0 { total } else { usize::try_from(limit).unwrap_or(total) };
+    let patterns: Vec<Value> = near.into_iter().take(kept).map(|(_, value)| value).collect();
+    let mut value = json!({ "template": template, "patterns": patterns, "total": total });
+    say_exact(&mut value, false);
+    Ok(value.into())
+}

@@ -1,0 +1,136 @@
+//! Hours of the catalogue, and times as clients write them.
+
+use crate::errors::Failure;
+
+const SECONDS_PER_DAY: i64 = 86_400;
+const NANOS: i64 = 1_000_000_000;
+
+/// The hours that an answer is about; `None` has no border.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Window {
+    /// Unix seconds: the hour that it is in is the first.
+    pub(super) from: Option<i64>,
+    /// Unix seconds: no hour begins at it or behind it.
+    pub(super) to: Option<i64>,
+}
+
+impl Window {
+    /// Reads `from` and `to`.
+    pub(super) fn parse(from: Option<&str>, to: Option<&str>) -> Result<Self, Failure> {
+        let read = |name, text: Option<&str>| text.map(|text| read_time(name, text)).transpose();
+        let (from, to) = (read("from", from)?, read("to", to)?);
+        let from = from.map(|seconds| seconds - seconds.rem_euclid(3_600));
+        if let (Some(from), Some(to)) = (from, to)
+            && from >= to
+        {
+            return Err(Failure::invalid("`from` is not before `to`: exchange them"));
+        }
+        Ok(Self { from, to })
+    }
+
+    /// Returns the SQL condition on a column of hours, with AND before it; numbers only, so nothing to bind.
+    pub(super) fn condition(self) -> String {
+        let mut sql = String::new();
+        if let Some(from) = self.from {
+            sql += &format!(" AND hour >= fromUnixTimestamp64Second({from}, 'UTC')");
+        }
+        if let Some(to) = self.to {
+            sql += &format!(" AND hour < fromUnixTimestamp64Second({to}, 'UTC')");
+        }
+        sql
+    }
+}
+
+fn read_time(name: &str, text: &str) -> Result<i64, Failure> {
+    unix_seconds(text).ok_or_else(|| {
+        Failure::invalid(format!(
+            "`{name}` is a time such as 2026-01-31T09:00:00Z or a Unix time in seconds, it is `{text}`"
+        ))
+    })
+}
+
+/// Reads Unix seconds (or milliseconds, nanoseconds, told by their length) or `2026-01-31T09:00:00[.5]Z`.
+fn unix_seconds(text: &str) -> Option<i64> {
+    if text.len() <= 19 && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let number: i64 = text.parse().ok()?;
+        return Some(match text.len() {
+            0..=11 => number,
+            12..=14 => number / 1_000,
+            15..=17 => number / 1_000_000,
+            _ => number / NANOS,
+        });
+    }
+    let text = text.strip_suffix('Z').or(text.strip_suffix("+00:00")).unwrap_or(text);
+    let (date, time) = text.split_once(['T', ' ']).unwrap_or((text, "00:00"));
+    let [year, month, day] = numbers(date, '-')?;
+    let time = time.split('.').next()?;
+    let time = if time.len() == 5 { format!("{time}:00") } else { time.to_owned() };
+    let [hour, minute, second] = numbers(&time, ':')?;
+    let is_sane = (1900..=2299).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    let is_sane = is_sane && hour < 24 && minute < 60 && second < 61;
+    is_sane.then(|| days_from_civil(year, month, day) * SECONDS_PER_DAY + hour * 3_600 + minute * 60 + second)
+}
+
+fn numbers(text: &str, between: char) -> Option<[i64; 3]> {
+    let is_number = |part: &&str| !part.is_empty() && part.len() <= 4 && part.bytes().all(|b| b.is_ascii_digit());
+    let parts: Vec<i64> = text.split(between).filter(is_number).filter_map(|part| part.parse().ok()).collect();
+    let is_whole = text.split(between).count() == 3;
+    parts.try_into().ok().filter(|_| is_whole)
+}
+
+/// Writes a time as RFC 3339 in UTC.
+pub(super) fn rfc3339(unix_nanos: i64) -> String {
+    let (seconds, nanos) = (unix_nanos.div_euclid(NANOS), unix_nanos.rem_euclid(NANOS));
+    let (days, second) = (seconds.div_euclid(SECONDS_PER_DAY), seconds.rem_euclid(SECONDS_PER_DAY));
+    let (year, month, day) = civil_from_days(days);
+    let fraction = if nanos == 0 { String::new() } else { format!(".{nanos:09}").trim_end_matches('0').to_owned() };
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+}
+
+/// Counts days since 1970, after Howard Hinnant's `days_from_civil`.
+const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+const fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = year + era * 400 + if month <= 2 { 1 } else { 0 };
+    (year, month, of_year - (153 * from_march + 2) / 5 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_every_usual_form_and_written_in_one() {
+        let nine = Some(1_767_258_000);
+        for text in ["2026-01-01T09:00:00Z", "2026-01-01 09:00", "1767258000", "1767258000000", "1767258000000000000"] {
+            assert_eq!(unix_seconds(text), nine, "{text}");
+        }
+        assert_eq!(rfc3339(1_767_258_000 * NANOS), "2026-01-01T09:00:00Z");
+        assert_eq!(rfc3339(1_500_000_000), "1970-01-01T00:00:01.5Z");
+        assert_eq!(rfc3339(-1), "1969-12-31T23:59:59.999999999Z");
+        for text in ["", "x", "2026-13-01", "2026-01-01T25:00", "99999999999999999999", "2026-01", "-1-1-1", "é"] {
+            assert_eq!(unix_seconds(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn days_go_there_and_back() {
+        for days in (-25_000..120_000).step_by(13) {
+            let (year, month, day) = civil_from_days(days);
+            assert_eq!(days_from_civil(year, month, day), days);
+        }
+    }
+}
