@@ -44,10 +44,12 @@ impl Templates {
         self.lock().miner.import(state)
     }
 
-    /// Returns what is known, if anything was found since it was last asked.
+    /// Returns what is known, if anything was found since it was last asked and all of it is durable.
     pub(crate) fn export(&self) -> Option<Vec<u8>> {
         let mut state = self.lock();
-        std::mem::take(&mut state.is_changed).then(|| state.miner.export())
+        // A template that is known after a restart is never told again, so it must have been told before.
+        let is_told = state.untold.is_empty();
+        (is_told && std::mem::take(&mut state.is_changed)).then(|| state.miner.export())
     }
 
     /// Writes the template of each log record into its row, and adds the rows that tell of new templates and merges.

@@ -302,6 +302,8 @@ fn a_template_is_told_until_somebody_who_told_it_is_durable() {
     assert!(!used.is_empty() && used.is_subset(&texts));
     let (durable, _, again) = mine(3);
     assert!(texts.is_subset(&again), "the first request may fail: the second one tells the same");
+    assert!(templates.export().is_none(), "a restart would take as told what may be lost");
     templates.learn(&durable);
+    assert!(templates.export().is_some());
     assert_eq!(mine(3).2, BTreeSet::new());
 }
