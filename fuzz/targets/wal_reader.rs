@@ -31,6 +31,8 @@ fn repair(segment: &mut [u8]) -> Option<()> {
     put(segment, 60, crc)?;
     let (mut at, mut chain) = (64, u32_at(segment, 12)?);
     loop {
+        // A whole head lies at `at`, so what is added to it below stays within the bytes.
+        segment.get(at..at.checked_add(56)?)?;
         put(segment, at + 32, chain)?;
         let head = usize::try_from(u32_at(segment, at + 36)?).ok()?;
         let frame = usize::try_from(u64_at(segment, at + 40)?).ok()?;
