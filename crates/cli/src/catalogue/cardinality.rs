@@ -161,13 +161,11 @@ async fn one(client: &Client, key: &str, read: &ReadArgs) -> anyhow::Result<()> 
 fn saved(what_if: &Value) -> String {
     let of = |value: &Value| value.as_u64().unwrap_or(0);
     let (saved, series) = (&what_if["saved"], &what_if["series"]);
-    format!(
-        "without it: {} attributes and {} less, {} series instead of {}",
-        of(&saved["attributes"]),
-        bytes(of(&saved["bytes"])),
-        of(&series["after"]),
-        of(&series["before"]),
-    )
+    let series = match of(&series["before"]) {
+        0 => String::new(),
+        before => format!(", {} series instead of {before}", of(&series["after"])),
+    };
+    format!("without it: {} attributes and {} less{series}", of(&saved["attributes"]), bytes(of(&saved["bytes"])))
 }
 
 /// Lists the metrics, span names and severities that have the attribute, the most values first.

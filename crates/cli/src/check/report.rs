@@ -93,7 +93,10 @@ impl Report<'_> {
         let (critical, warnings) = (count(Verdict::Critical), count(Verdict::Warning));
         match self.verdict {
             Verdict::Ok => "ok: within every threshold,".to_owned(),
-            verdict => format!("{}: {critical} critical, {warnings} warnings,", verdict.as_str()),
+            verdict => {
+                let warnings = if warnings == 1 { "1 warning".to_owned() } else { format!("{warnings} warnings") };
+                format!("{}: {critical} critical, {warnings},", verdict.as_str())
+            }
         }
     }
 

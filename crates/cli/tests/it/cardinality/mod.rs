@@ -6,6 +6,7 @@
 //! | `routes.rs` | every route's answer, the same from hot and from stored rows; windows, pages |
 //! | `engine.rs` | batches of requests, templates, the engine's own numbers |
 //! | `sessions.rs` | sessions: saved, compared, sent out and taken back |
+//! | `terminal.rs` | the commands that show the same on a terminal |
 //! | `refusals.rs` | 404 and 400 with a text; no combination of odd parameters is a 500 |
 //! | `answers/` | the answers |
 
@@ -14,6 +15,7 @@ mod engine;
 mod routes;
 mod sessions;
 mod telemetry;
+mod terminal;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
