@@ -144,6 +144,16 @@ pub(crate) fn used(stack: &Stack) -> Result<Used> {
     Ok(Used { serve, engine, load: process::own_cpu() })
 }
 
+/// Waits until the server's tables are there: it is ready to take rows before that.
+pub(crate) async fn answers(stack: &Stack) -> Result<()> {
+    let began = Instant::now();
+    while let Err(error) = stack.number("SELECT count() FROM catalog_signals").await {
+        ensure!(began.elapsed() < READY_WITHIN, "no query is answered after {READY_WITHIN:?}: {error}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
 /// Waits until every row is in ClickHouse.
 pub(crate) async fn stored(stack: &Stack) -> Result<()> {
     let began = Instant::now();

@@ -78,10 +78,12 @@ impl Report {
 
     /// Prints one Markdown table for each kind of line.
     pub(crate) fn print(&self) {
-        let mut kinds: Vec<_> = self.lines.iter().map(|line| line.kind).collect();
-        kinds.dedup();
-        for kind in kinds {
-            println!("\n{}", self.table(kind));
+        let mut printed = Vec::new();
+        for kind in self.lines.iter().map(|line| line.kind) {
+            if !printed.contains(&kind) {
+                println!("\n{}", self.table(kind));
+                printed.push(kind);
+            }
         }
         if !self.bars.is_empty() {
             println!();

@@ -62,11 +62,13 @@ impl Size {
 /// Fills a server's catalogue and measures its answers.
 pub(super) async fn run(lab: &Lab, name: &str, size: Size) -> Result<Measured> {
     let (_folder, mut stack) = lab.start(KEEP_HOT).await?;
+    lab::answers(&stack).await?;
     let (_, is_good) = stack.stop()?;
     anyhow::ensure!(is_good, "the server did not stop as asked:\n{}", stack.log_tail());
     fill::fill(lab, &stack, size).await.context("fill the catalogue")?;
     stack.start()?;
     stack.ready(lab::READY_WITHIN).await?;
+    lab::answers(&stack).await?;
     for signal in Signal::ALL {
         let shape = Shape { signal, wire: Wire::Http, rows: HOT_ROWS, encoding: Encoding::Plain };
         lab::send_all(&stack, shape, &lab::bodies(shape, HOT_ROWS)?, 1).await?;

@@ -69,6 +69,7 @@ impl Load {
 /// Starts a server, puts the load on it, and holds the outcome against the bar.
 pub(super) async fn run(lab: &Lab, name: &str, load: Load) -> Result<Measured> {
     let (_folder, stack) = lab.start(CATALOGUE_ON).await?;
+    lab::answers(&stack).await?;
     match load {
         Load::Writes => stated_writes(lab, name, &stack).await,
         Load::Reads => reads_while_writing(lab, name, &stack).await,

@@ -1,11 +1,14 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use tokio::time::{Instant, sleep_until};
 
 use super::super::lab::futures_join;
 use super::super::{Bar, Line};
+
+/// How long after its time a load may still be under way; what is not begun by then has failed.
+const LATE_SECONDS: u64 = 20;
 
 /// How often, how long, and by how many at once.
 #[derive(Debug, Clone, Copy)]
@@ -28,12 +31,18 @@ pub(super) struct Outcome {
 /// and the next one is due.
 pub(super) async fn paced(pace: Pace, work: impl AsyncFn(usize, u64) -> Result<()>) -> Outcome {
     let began = Instant::now();
+    let end = began + Duration::from_secs(pace.seconds + LATE_SECONDS);
     let outcome = RefCell::new(Outcome::default());
     let worker = async |worker: usize| -> Result<()> {
         for number in (worker as u64..pace.per_second * pace.seconds).step_by(pace.workers) {
             let due = began + Duration::from_secs_f64(number as f64 / pace.per_second as f64);
             sleep_until(due).await;
-            let done = work(worker, number).await;
+            let is_late = Instant::now() > end;
+            let done = if is_late {
+                Err(anyhow!("it was not even begun {LATE_SECONDS} s after the end"))
+            } else {
+                work(worker, number).await
+            };
             let mut outcome = outcome.borrow_mut();
             match done {
                 Ok(()) => outcome.took.push(due.elapsed()),
