@@ -1,16 +1,17 @@
 //! Saved sessions: one to compare with, and what was observed saved as one.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use flate2::Compression;
+use flate2::bufread::MultiGzDecoder;
+use flate2::write::GzEncoder;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tidegate_model::limits::CATALOG_SESSION_BYTES_MAX;
 
 use crate::client::{Client, encoded};
-
-const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// What is compared with.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub(super) enum Baseline {
     /// A session that the server has.
     Named(String),
     /// A session's file, and the name in it.
-    File { name: String, content: Value },
+    File { name: String, bytes: Vec<u8> },
 }
 
 impl Baseline {
@@ -28,38 +29,46 @@ impl Baseline {
         if has_server && is_name {
             return Ok(Self::Named(text.to_owned()));
         }
-        let content = read(Path::new(text))
-            .with_context(|| format!("the session {text} (`tidegate check --save FILE` makes such a file)"))?;
-        let name = content["id"].as_str().context("it has no `id`, so it is not a session's file")?.to_owned();
-        Ok(Self::File { name, content })
+        let opened = || -> Result<Self> {
+            let bytes = std::fs::read(text).context("open the file")?;
+            let (name, _) = renamed(&bytes, "any")?;
+            Ok(Self::File { name, bytes })
+        };
+        opened().with_context(|| format!("the session {text} (`tidegate check --save FILE` makes such a file)"))
     }
 }
 
-fn read(path: &Path) -> Result<Value> {
-    let bytes = std::fs::read(path).context("open the file")?;
-    let mut text = Vec::new();
-    if bytes.starts_with(GZIP) {
-        let decoder = flate2::read::GzDecoder::new(bytes.as_slice());
-        decoder.take(CATALOG_SESSION_BYTES_MAX + 1).read_to_end(&mut text).context("inflate it")?;
-        ensure!(text.len() as u64 <= CATALOG_SESSION_BYTES_MAX, "it holds more than {CATALOG_SESSION_BYTES_MAX} bytes");
-    } else {
-        text = bytes;
+/// Gives a session's file another name; returns the one that it had, and the file.
+///
+/// The file is gzip, and begins with a line of JSON that has the name as `id`; what follows is only the server's.
+fn renamed(bytes: &[u8], name: &str) -> Result<(String, Vec<u8>)> {
+    let plain = MultiGzDecoder::new(bytes).take(CATALOG_SESSION_BYTES_MAX + 1);
+    let (mut lines, mut line) = (BufReader::new(plain), String::new());
+    lines.read_line(&mut line).context("it is not a session's file: these are gzip")?;
+    let mut header: Value = serde_json::from_str(&line).context("it is not a session's file: its first line")?;
+    let had = header["id"].as_str().context("it is not a session's file: it has no `id`")?.to_owned();
+    header["id"] = json!(name);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    serde_json::to_writer(&mut encoder, &header)?;
+    if line.ends_with('\n') {
+        encoder.write_all(b"\n")?;
     }
-    serde_json::from_slice(&text).context("it is not JSON, so it is not a session's file")
+    let copied = std::io::copy(&mut lines, &mut encoder).context("it is not whole")?;
+    let most = CATALOG_SESSION_BYTES_MAX;
+    ensure!(copied + line.len() as u64 <= most, "it holds more than {most} bytes");
+    Ok((had, encoder.finish()?))
 }
 
 /// Asks what changed since a session.
 pub(super) async fn compare(client: &Client, baseline: &Baseline, service: Option<&str>) -> Result<Value> {
     match baseline {
         Baseline::Named(name) => difference(client, name, service).await,
-        Baseline::File { name, content } => {
+        Baseline::File { name, bytes } => {
             let borrowed = passing_name();
-            let mut content = content.clone();
-            content["id"] = json!(borrowed);
-            client
-                .post::<Value>("/api/v1/sessions/import", &content)
-                .await
-                .context("give the session to the server")?;
+            let (_, bytes) = renamed(bytes, &borrowed)?;
+            let import = client.request(Method::POST, "/api/v1/sessions/import");
+            let import = import.header("content-type", "application/gzip").body(bytes);
+            client.send(import).await.context("give the session to the server")?;
             let told = difference(client, &borrowed, service).await;
             remove(client, &borrowed).await?;
             let mut told = told?;
@@ -87,22 +96,16 @@ pub(super) async fn save(client: &Client, path: &Path, service: Option<&str>) ->
         Err(error) => Err(error.into()),
     };
     remove(client, &borrowed).await?;
-    let mut content: Value = {
-        let bytes = exported.context("read the saved session")?;
-        let mut text = Vec::new();
-        flate2::read::GzDecoder::new(bytes.as_ref()).read_to_end(&mut text).context("inflate the saved session")?;
-        serde_json::from_slice(&text).context("read the saved session")?
-    };
-    content["id"] = json!(session_name(path)?);
-    write(path, &content).with_context(|| format!("write {}", path.display()))
+    let (_, bytes) = renamed(&exported.context("read the saved session")?, &session_name(path)?)?;
+    write(path, &bytes).with_context(|| format!("write {}", path.display()))
 }
 
-fn write(path: &Path, content: &Value) -> Result<()> {
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(".part");
-    let mut encoder = flate2::write::GzEncoder::new(std::fs::File::create(&draft)?, flate2::Compression::default());
-    serde_json::to_writer(&mut encoder, content)?;
-    encoder.finish()?.sync_all()?;
+    let mut file = std::fs::File::create(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
     Ok(std::fs::rename(draft, path)?)
 }
 
@@ -134,6 +137,20 @@ fn passing_name() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_name_of_a_session_changes() {
+        for rest in ["", "\n", "\n{\"catalog_signals\":[1]}\n"] {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(format!("{{\"format\":2,\"id\":\"main\"}}{rest}").as_bytes()).expect("a Vec takes all");
+            let file = encoder.finish().expect("a Vec takes all");
+            let (had, file) = renamed(&file, "other").expect("a session");
+            let mut text = String::new();
+            MultiGzDecoder::new(file.as_slice()).read_to_string(&mut text).expect("gzip");
+            assert_eq!((had.as_str(), text), ("main", format!("{{\"format\":2,\"id\":\"other\"}}{rest}")));
+        }
+        assert!(renamed(b"{\"id\":\"main\"}", "other").is_err_and(|error| error.to_string().contains("gzip")));
+    }
 
     #[test]
     fn a_file_names_its_session() {

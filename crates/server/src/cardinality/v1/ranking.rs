@@ -27,15 +27,16 @@ pub(in super::super) async fn high(ask: Ask) -> Result<Answer, Failure> {
     let page = Page { limit: ask.arguments.number_or("limit", 100, RANKED_MAX)?, offset: 0 };
     let signal_is = if signal.is_some() { " AND signal = {signal:String}" } else { "" };
     let condition = format!("{signal_is}{}", filter.condition());
-    // Counting distinct values costs far more than adding up how many each row has, which is never less: only what
-    // could reach the threshold is counted. Two candidates of one hash are both counted, so it stays exact.
+    // The first pass groups by one number instead of four names: the hash of a name is taken once for each distinct
+    // name of a block. Two candidates of one hash are both counted by their names afterwards, so it stays exact.
+    let candidate = "CAST(cityHash64(signal) + 3 * cityHash64(scope) + 5 * cityHash64(key) + 7 * cityHash64(name), \
+                     'UInt64')";
     let inner = format!(
         "SELECT signal AS signal_of, name AS item, scope AS place, key AS label, sum(records) AS n, \
          sum(bytes) AS size, uniqExactArray(value_hashes) AS cardinality, \
          groupUniqArrayArray({HASHES})(value_hashes) AS hashes FROM catalog_attributes \
-         WHERE cityHash64(signal, scope, key, name) IN (SELECT cityHash64(signal, scope, key, name) AS candidate \
-         FROM catalog_attributes WHERE 1{condition} GROUP BY candidate \
-         HAVING sum(length(value_hashes)) >= {{threshold:UInt64}}){condition} \
+         WHERE {candidate} IN (SELECT {candidate} AS candidate FROM catalog_attributes WHERE 1{condition} \
+         GROUP BY candidate HAVING uniqExactArray(value_hashes) >= {{threshold:UInt64}}){condition} \
          GROUP BY signal_of, item, place, label HAVING cardinality >= {{threshold:UInt64}}",
     );
     let bind = |sql: String| {
