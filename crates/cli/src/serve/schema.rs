@@ -28,6 +28,7 @@ pub(super) fn bring_up(
         buffer: parts.buffer.clone(),
         catalog: parts.catalog.clone(),
         store: parts.store.clone(),
+        rollup: parts.query.rollup.clone(),
         clock: std::sync::Arc::clone(&parts.clock),
     };
     let options = BatchOptions {
