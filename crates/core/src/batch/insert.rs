@@ -66,7 +66,11 @@ impl Attempt<'_> {
 
         let started = Instant::now();
         let (cut, id) = (self.sealed.cut.clone(), row.id.clone());
-        let Plan { parts, partitions, unique_keys } = blocking(move || plan(&cut, &id, &spec)).await?;
+        let Plan { mut parts, mut partitions, unique_keys } = blocking(move || plan(&cut, &id, &spec)).await?;
+        if self.shared.options.unkept.contains(&row.table) {
+            // A batch in no partition is one whose rows were counted and not kept.
+            (parts, partitions) = (Vec::new(), 0);
+        }
         self.report(|report| report.encoding += started.elapsed());
 
         for part in parts {

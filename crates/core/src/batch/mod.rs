@@ -58,6 +58,8 @@ pub struct BatchOptions {
     pub tables_at_once: usize,
     /// How long the catalog keeps retry keys for the buffer.
     pub dedup_window_seconds: u64,
+    /// Tables whose rows are only counted.
+    pub unkept: Vec<TableName>,
 }
 
 impl Default for BatchOptions {
@@ -68,6 +70,7 @@ impl Default for BatchOptions {
             age_ms: BATCH_AGE_MS,
             tables_at_once: BATCH_TABLES_AT_ONCE,
             dedup_window_seconds: DEDUP_WINDOW_SECONDS,
+            unkept: Vec::new(),
         }
     }
 }
