@@ -272,6 +272,9 @@ pub const CATALOG_HASHES_PER_ROW: usize = 1 << 21;
 /// Rows of `catalog_attributes` with many values whose number is watched at once; 8 KiB each.
 pub const CATALOG_WIDE_ROWS_MAX: usize = 2_048;
 
+/// Hot rows that are counted together for reads of the catalogue; about 15 ms of work.
+pub const CATALOG_HOT_BLOCK_ROWS: u64 = 32_768;
+
 /// Series whose attributes are remembered for the catalogue, about 400 bytes each; others are looked up again.
 pub const CATALOG_SERIES_KEPT: usize = 1 << 16;
 

@@ -1,8 +1,10 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
 use hashbrown::HashMap;
+use tidegate_model::limits::CATALOG_HOT_BLOCK_ROWS;
 use tidegate_model::{Seq, SeqRange, TableName};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -13,14 +15,14 @@ use super::series::Descriptions;
 /// The counts of rows that are not stored yet, from one read to the next.
 #[derive(Debug, Clone, Default)]
 pub(super) struct HotCounts {
-    tables: Arc<Mutex<HashMap<TableName, Hot>>>,
+    tables: Arc<Mutex<HashMap<TableName, VecDeque<Block>>>>,
 }
 
-/// One table's counted rows.
+/// Rows that follow each other, counted together. When some of them are stored the others are counted anew, so a block
+/// is not too long; each makes rows of its own, so it is not too short.
 #[derive(Debug)]
-struct Hot {
-    first: Seq,
-    last: Seq,
+struct Block {
+    range: SeqRange,
     reducer: Reducer,
     /// What came of them, until further rows come.
     made: Option<Vec<Part>>,
@@ -35,7 +37,7 @@ impl HotCounts {
 /// One reader's turn. It begins before the reader takes its snapshot, so no snapshot is older than what is counted.
 #[derive(Debug)]
 pub struct Turn {
-    tables: OwnedMutexGuard<HashMap<TableName, Hot>>,
+    tables: OwnedMutexGuard<HashMap<TableName, VecDeque<Block>>>,
 }
 
 impl Turn {
@@ -46,39 +48,67 @@ impl Turn {
         table: &TableName,
         pieces: &[T],
         of: (impl Fn(&T) -> SeqRange, impl Fn(&T) -> Result<RecordBatch, E>),
-        reducer: impl FnOnce() -> Reducer,
+        reducer: impl Fn() -> Reducer,
     ) -> Result<(), E> {
-        let (Some(first), Some(last)) = (pieces.first().map(&of.0), pieces.last().map(&of.0)) else {
-            self.tables.remove(table);
-            return Ok(());
-        };
         // Taken out, so that a failure half-way leaves nothing that is counted in part.
-        let kept = self.tables.remove(table);
-        let kept = kept.filter(|hot| hot.first == first.first && hot.last <= last.last);
-        let mut hot =
-            kept.unwrap_or_else(|| Hot { first: first.first, last: Seq::ZERO, reducer: reducer(), made: None });
-        for piece in pieces.iter().skip(pieces.partition_point(|piece| of.0(piece).last <= hot.last)) {
-            hot.reducer.count(table, &of.1(piece)?)?;
-            hot.made = None;
+        let mut blocks = self.tables.remove(table).unwrap_or_default();
+        let Some(first) = pieces.first().map(|piece| of.0(piece).first) else { return Ok(()) };
+        blocks.retain(|block| block.range.last >= first);
+        let mut left = pieces;
+        if let Some(cut) = blocks.pop_front_if(|block| block.range.first < first) {
+            let (again, behind) = left.split_at(left.partition_point(|piece| of.0(piece).last <= cut.range.last));
+            if let [head, ..] = again {
+                let mut block = Block::new(of.0(head).first, reducer());
+                for piece in again {
+                    block.count(table, of.0(piece), &of.1(piece)?)?;
+                }
+                blocks.push_front(block);
+            }
+            left = behind;
         }
-        hot.last = last.last;
-        self.tables.insert(table.clone(), hot);
+        let counted = blocks.back().map_or(Seq::ZERO, |block| block.range.last);
+        for piece in &left[left.partition_point(|piece| of.0(piece).last <= counted)..] {
+            let range = of.0(piece);
+            if blocks.back().is_none_or(|block| block.range.rows() >= CATALOG_HOT_BLOCK_ROWS) {
+                blocks.push_back(Block::new(range.first, reducer()));
+            }
+            if let Some(block) = blocks.back_mut() {
+                block.count(table, range, &of.1(piece)?)?;
+            }
+        }
+        self.tables.insert(table.clone(), blocks);
         Ok(())
     }
 
     /// Returns the fingerprints of all series that a table's hot rows have.
     pub fn fingerprints(&self, table: &TableName) -> impl Iterator<Item = u64> {
-        self.tables.get(table).into_iter().flat_map(|hot| hot.reducer.fingerprints())
+        self.tables.get(table).into_iter().flatten().flat_map(|block| block.reducer.fingerprints())
     }
 
     /// Returns the rows of the catalogue that a table's hot rows make.
     pub fn made(&mut self, table: &TableName, series: &Descriptions) -> Result<Vec<Part>, ArrowError> {
-        let Some(hot) = self.tables.get_mut(table) else { return Ok(Vec::new()) };
-        if let Some(made) = &hot.made {
-            return Ok(made.clone());
+        let mut all = Vec::new();
+        for block in self.tables.get_mut(table).into_iter().flatten() {
+            let made = match block.made.take() {
+                Some(made) => made,
+                None => block.reducer.finish(series, false)?.parts,
+            };
+            all.extend_from_slice(&made);
+            block.made = Some(made);
         }
-        let made = hot.reducer.finish(series, false)?.parts;
-        hot.made = Some(made.clone());
-        Ok(made)
+        Ok(all)
+    }
+}
+
+impl Block {
+    fn new(first: Seq, reducer: Reducer) -> Self {
+        Self { range: SeqRange { first, last: first }, reducer, made: None }
+    }
+
+    fn count(&mut self, table: &TableName, range: SeqRange, rows: &RecordBatch) -> Result<(), ArrowError> {
+        self.reducer.count(table, rows)?;
+        self.range.last = range.last;
+        self.made = None;
+        Ok(())
     }
 }
