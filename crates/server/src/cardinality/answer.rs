@@ -16,7 +16,7 @@ use crate::errors::{Failure, kind_name};
 use crate::stages::Stages;
 
 /// The name, service or key under which the catalogue counts all that is past a limit.
-pub(super) const OVERFLOW: &str = tidegate_core::ingest::OVERFLOW;
+pub(super) const OVERFLOW: &str = tidegate_core::rollup::OVERFLOW;
 
 /// The body of a request: names and filters, or a batch of requests. Files have a limit of their own.
 pub(super) const BODY_BYTES_MAX: usize = 1 << 20;

@@ -128,7 +128,7 @@ impl Reader {
     }
 
     async fn answer<T: DeserializeOwned>(&self, sql: Sql) -> Result<Vec<T>, Failure> {
-        if !self.stages.ingest.has_catalogue() {
+        if self.stages.query.rollup.is_none() {
             // An empty list would look like an exact one.
             let message = "nothing is counted: the catalogue is off";
             let hint = "start the server with catalogue.enabled = true (TIDEGATE_CATALOGUE__ENABLED=true); records that come from then on are counted";
