@@ -93,6 +93,10 @@ pub(in super::super) async fn complexity(ask: Ask) -> Result<Answer, Failure> {
          GROUP BY item UNION ALL \
          SELECT toString(metric_name) AS item, 10 * uniqExact(scale) AS extra FROM metric_exponential_histograms \
          GROUP BY item) GROUP BY item";
+    let signal_is = if signal.is_some() { " AND signal = {signal:String}" } else { "" };
+    let condition = format!("{signal_is}{}", filter.condition());
+    // Values are counted only of what has keys enough without any value looked at, or has buckets as well.
+    let candidate = "CAST(cityHash64(signal) + 7 * cityHash64(name), 'UInt64')";
     let inner = format!(
         "SELECT signal_of, named.item AS item, attribute_keys + resource_keys + event_keys + link_keys \
          + if(signal_of = 'metrics', buckets, 0) AS total_keys, attribute_keys, resource_keys, event_keys, link_keys, \
@@ -101,11 +105,12 @@ pub(in super::super) async fn complexity(ask: Ask) -> Result<Answer, Failure> {
          countIf(place = 'link') AS link_keys, max(cardinality) AS top, countIf(cardinality > {HIGH}) AS high, \
          max(key_records) AS n FROM (SELECT signal AS signal_of, name AS item, \
          scope AS place, key AS label, uniqExactArray(value_hashes) AS cardinality, \
-         sum(records) AS key_records FROM catalog_attributes WHERE 1{}{} \
+         sum(records) AS key_records FROM catalog_attributes \
+         WHERE ({candidate} IN (SELECT {candidate} AS candidate FROM catalog_attributes WHERE scope != 'scope'{condition} \
+         GROUP BY candidate HAVING uniqExact(scope, key) >= {{threshold:UInt64}}) \
+         OR name IN (SELECT item FROM ({buckets}))){condition} \
          GROUP BY signal_of, item, place, label) WHERE place != 'scope' GROUP BY signal_of, item) AS named \
          LEFT JOIN ({buckets}) AS shapes ON named.item = shapes.item WHERE total_keys >= {{threshold:UInt64}}",
-        if signal.is_some() { " AND signal = {signal:String}" } else { "" },
-        filter.condition()
     );
     let bind = |sql: String| {
         let sql = Sql::new(sql).filtered(&filter).number("threshold", threshold);
