@@ -5,10 +5,12 @@ use futures_util::TryStreamExt;
 use http::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tidegate_core::query::{Format, QueryError, ReadRequest};
+use tidegate_core::query::{Format, QueryError, ReadAnswer, ReadRequest};
 use tidegate_model::ErrorKind;
 
 use super::arguments::Page;
+use super::sessions::bring;
+use super::view::{Sources, View};
 use super::window::Window;
 use crate::api::tables_are_there;
 use crate::errors::Failure;
@@ -116,9 +118,20 @@ struct RankedRow<T> {
 #[derive(Debug, Clone)]
 pub(super) struct Reader {
     pub(super) stages: Stages,
+    pub(super) sources: Sources,
 }
 
 impl Reader {
+    /// Returns a reader of a view, whose sessions are brought to ClickHouse first; without one, of what is live.
+    pub(super) async fn over(stages: Stages, view: Option<&View>) -> Result<Self, Failure> {
+        let Some(view) = view else { return Ok(Self { stages, sources: Sources::default() }) };
+        let mut copies = Vec::new();
+        for seen in &view.sessions {
+            copies.push((bring(&stages, &seen.name).await?, seen.signals.clone()));
+        }
+        Ok(Self { stages, sources: Sources { live: view.live, copies: copies.into() } })
+    }
+
     /// Returns a statement's rows.
     pub(super) async fn rows<T: DeserializeOwned>(&self, sql: Sql) -> Result<Vec<T>, Failure> {
         let began = Instant::now();
@@ -128,25 +141,7 @@ impl Reader {
     }
 
     async fn answer<T: DeserializeOwned>(&self, sql: Sql) -> Result<Vec<T>, Failure> {
-        if !self.stages.ingest.has_catalogue() {
-            // An empty list would look like an exact one.
-            let message = "nothing is counted: the catalogue is off";
-            let hint = "start the server with catalogue.enabled = true (TIDEGATE_CATALOGUE__ENABLED=true); records that come from then on are counted";
-            return Err(Failure::new(ErrorKind::NotFound, message)
-                .with_status(StatusCode::NOT_IMPLEMENTED)
-                .with_hint(hint));
-        }
-        tables_are_there(&self.stages).await?;
-        let request = ReadRequest {
-            sql: sql.text,
-            params: sql.params,
-            format: Format::named("JSONEachRow").unwrap_or(Format::JSON),
-            min_watermark: None,
-            max_rows: None,
-            timeout: None,
-            query_id: self.stages.request_id(),
-        };
-        let answer = self.stages.query.read(request).await.map_err(told)?;
+        let answer = self.asked(sql).await?;
         let body: Vec<u8> = answer
             .body
             .try_fold(Vec::new(), async |mut all, piece| {
@@ -160,6 +155,29 @@ impl Reader {
             tracing::error!(%error, "ClickHouse's answer is not what the statement asks for");
             Failure::new(ErrorKind::Internal, "the server failed; its log says why")
         })
+    }
+
+    /// Runs a statement; its rows come as lines of JSON.
+    pub(super) async fn asked(&self, sql: Sql) -> Result<ReadAnswer, Failure> {
+        if self.sources.live && !self.stages.ingest.has_catalogue() {
+            // An empty list would look like an exact one.
+            let message = "nothing is counted: the catalogue is off";
+            let hint = "start the server with catalogue.enabled = true (TIDEGATE_CATALOGUE__ENABLED=true); records that come from then on are counted";
+            return Err(Failure::new(ErrorKind::NotFound, message)
+                .with_status(StatusCode::NOT_IMPLEMENTED)
+                .with_hint(hint));
+        }
+        tables_are_there(&self.stages).await?;
+        let request = ReadRequest {
+            sql: self.sources.put_into(&sql.text),
+            params: sql.params,
+            format: Format::named("JSONEachRow").unwrap_or(Format::JSON),
+            min_watermark: None,
+            max_rows: None,
+            timeout: None,
+            query_id: self.stages.request_id(),
+        };
+        self.stages.query.read(request).await.map_err(told)
     }
 
     /// Returns the one row of a statement that always has one.
@@ -195,7 +213,7 @@ impl Reader {
 }
 
 /// The statements are ours: one that the engine refuses is a fault of the server, not of the client.
-fn told(error: QueryError) -> Failure {
+pub(super) fn told(error: QueryError) -> Failure {
     match error {
         QueryError::Engine { kind: ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict, .. }
         | QueryError::Refused { .. } => Failure::of(ErrorKind::Internal, &error),

@@ -27,6 +27,9 @@ pub(in super::super) struct Row {
     samples: Vec<String>,
 }
 
+/// The names of the columns of [`Row`].
+pub(in super::super) const NAMES: &str = "label, n, size, cardinality, signals, places, first_seen, last_seen, hashes";
+
 /// Returns the columns of [`Row`], to be grouped by `label`, with at most so many hashes.
 pub(in super::super) fn columns(hashes: u32) -> String {
     format!(
@@ -83,12 +86,11 @@ pub(in super::super) fn signal_type(signal: &str) -> &'static str {
 
 /// Answers `GET attributes`.
 pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
-    let (filter, page, arguments) = (ask.filter()?, ask.arguments.page()?, &ask.arguments);
-    let (signal, scope) = (arguments.signal()?, arguments.scope()?);
-    let by = arguments.word(&["sort_by"], &["cardinality", "count", "first_seen", "last_seen", "key"])?;
-    let falls = if by == "key" { ["asc", "desc"] } else { ["desc", "asc"] };
-    let direction = arguments.word(&["sort_order", "sort_direction"], &falls)?;
-    let (least, most) = (arguments.number("min_cardinality")?, arguments.number("max_cardinality")?);
+    let (filter, page, arguments) = (ask.filter()?, ask.arguments.page(), &ask.arguments);
+    let (signal, scope) = (arguments.signal(), arguments.word("scope"));
+    let by = arguments.word("sort_by").unwrap_or_default();
+    let direction = arguments.direction(by == "key");
+    let (least, most) = (arguments.number("min_cardinality"), arguments.number("max_cardinality"));
     let column = match by {
         "count" => "n",
         "key" => "label",
@@ -108,8 +110,7 @@ pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
         sql.text("scope", scope.unwrap_or_default())
     };
     let order = format!("{column} {direction}, label");
-    let named = "label, n, size, cardinality, signals, places, first_seen, last_seen, hashes";
-    let mut ranked = ask.reader.ranked::<Row>((named, &inner, &order), bind, page).await?;
+    let mut ranked = ask.reader.ranked::<Row>((NAMES, &inner, &order), bind, page).await?;
     add_samples(&ask.reader, &mut ranked.rows).await?;
     let watched = watch::keys(&ask.reader);
     let data = ranked.rows.iter().map(|row| row.told(watched.contains(&row.label))).collect();

@@ -11,7 +11,7 @@ use crate::errors::Failure;
 
 /// Answers `GET metrics`.
 pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
-    let (filter, page) = (ask.filter()?, ask.arguments.page()?);
+    let (filter, page) = (ask.filter()?, ask.arguments.page());
     let names = ask.reader.names("name", Some("metrics"), &filter, page).await?;
     let data = told(&ask.reader, &names.items, &filter).await?;
     Ok(list(data, page, names.total, names.samples, names.capped).into())

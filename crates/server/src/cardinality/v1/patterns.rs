@@ -35,14 +35,10 @@ struct Piece {
 
 /// Answers `GET logs/patterns`.
 pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
-    let number = |names: [&str; 2], default| {
-        let given = names.into_iter().find(|name| ask.arguments.text(name).is_some());
-        ask.arguments.number_or(given.unwrap_or(names[0]), default, u64::MAX)
-    };
     let wanted = Wanted {
-        count_min: number(["minCount", "min_count"], 10)?,
-        services_min: number(["minServices", "min_services"], 1)?,
-        page: ask.arguments.page()?,
+        count_min: ask.arguments.any_number(["minCount", "min_count"]),
+        services_min: ask.arguments.any_number(["minServices", "min_services"]),
+        page: ask.arguments.page(),
         filter: ask.filter()?,
     };
     let (patterns, total) = told(&ask.reader, &wanted).await?;

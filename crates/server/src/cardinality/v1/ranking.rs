@@ -2,16 +2,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::answer::{Answer, Ask, OVERFLOW, say_exact};
-use super::super::arguments::Page;
 use super::super::keys::{HASHES, Key};
 use super::super::read::Sql;
 use super::attributes::signal_type;
 use crate::errors::Failure;
 
 /// A key with more distinct values than this counts as one of high cardinality.
-const HIGH: u64 = 100;
+pub(super) const HIGH: u64 = 100;
 /// Rows of a ranking that one request may ask for.
-const RANKED_MAX: u64 = 1_000;
+pub(super) const RANKED_MAX: u64 = 1_000;
 
 #[derive(Debug, Deserialize)]
 struct High {
@@ -22,9 +21,9 @@ struct High {
 
 /// Answers `GET cardinality/high`: keys with at least `threshold` distinct values in one metric, span or severity.
 pub(in super::super) async fn high(ask: Ask) -> Result<Answer, Failure> {
-    let (filter, signal) = (ask.filter()?, ask.arguments.signal()?);
-    let threshold = ask.arguments.number_or("threshold", HIGH, u64::MAX)?;
-    let page = Page { limit: ask.arguments.number_or("limit", 100, RANKED_MAX)?, offset: 0 };
+    let (filter, signal) = (ask.filter()?, ask.arguments.signal());
+    let threshold = ask.arguments.number("threshold").unwrap_or(HIGH);
+    let page = ask.arguments.page();
     let signal_is = if signal.is_some() { " AND signal = {signal:String}" } else { "" };
     let condition = format!("{signal_is}{}", filter.condition());
     // Counting distinct values costs far more than adding up how many each row has, which is never less: only what
@@ -83,9 +82,9 @@ struct Complex {
 
 /// Answers `GET cardinality/complexity`: what has at least `threshold` keys, the most keys first.
 pub(in super::super) async fn complexity(ask: Ask) -> Result<Answer, Failure> {
-    let (filter, signal) = (ask.filter()?, ask.arguments.signal()?);
-    let threshold = ask.arguments.number_or("threshold", 10, u64::MAX)?;
-    let page = Page { limit: ask.arguments.number_or("limit", 100, RANKED_MAX)?, offset: 0 };
+    let (filter, signal) = (ask.filter()?, ask.arguments.signal());
+    let threshold = ask.arguments.number("threshold").unwrap_or(0);
+    let page = ask.arguments.page();
     // Buckets are series, so they count as keys: of a histogram one for each bucket, of an exponential one ten a scale.
     let buckets = "SELECT item, max(extra) AS buckets FROM (\
          SELECT toString(metric_name) AS item, max(length(explicit_bounds)) + 1 AS extra FROM metric_histograms \

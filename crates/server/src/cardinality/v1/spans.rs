@@ -15,7 +15,7 @@ const KINDS: [&str; 6] = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUC
 
 /// Answers `GET spans`.
 pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
-    let (filter, page) = (ask.filter()?, ask.arguments.page()?);
+    let (filter, page) = (ask.filter()?, ask.arguments.page());
     let names = ask.reader.names("name", Some("traces"), &filter, page).await?;
     let data = told(&ask.reader, &names.items, &filter).await?;
     Ok(list(data, page, names.total, names.samples, names.capped).into())
@@ -79,7 +79,7 @@ struct Named {
 
 /// Answers `GET span-patterns`: every span name under its pattern, the most frequent first.
 pub(in super::super) async fn patterns(ask: Ask) -> Result<Answer, Failure> {
-    let filter = ask.filter()?;
+    let (filter, page) = (ask.filter()?, ask.arguments.page());
     let sql = Sql::new(format!(
         "SELECT toString(name) AS item, sum(records) AS n, \
          arraySort(groupUniqArray(toString(service_name))) AS services, \
@@ -96,9 +96,15 @@ pub(in super::super) async fn patterns(ask: Ask) -> Result<Answer, Failure> {
     let mut patterns: Vec<(u64, Value)> =
         grouped.into_iter().map(|(pattern, names)| told_pattern(&pattern, &names)).collect();
     patterns.sort_by_key(|(samples, _)| std::cmp::Reverse(*samples));
-    let total = patterns.len();
-    let patterns: Vec<Value> = patterns.into_iter().map(|(_, value)| value).collect();
-    let mut value = json!({ "patterns": patterns, "total": total });
+    let total = patterns.len() as u64;
+    let patterns: Vec<Value> = page.of(patterns).map(|(_, value)| value).collect();
+    let mut value = json!({
+        "patterns": patterns,
+        "total": total,
+        "limit": page.limit,
+        "offset": page.offset,
+        "has_more": page.has_more(total),
+    });
     say_exact(&mut value, capped);
     Ok(value.into())
 }

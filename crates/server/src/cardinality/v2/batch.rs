@@ -77,7 +77,7 @@ async fn answer(stages: Stages, query: &Query) -> (StatusCode, Value) {
     let Ok(request) = Request::builder().method(Method::GET).uri(uri).body(Body::empty()) else {
         return told(format!("the endpoint `{path}` is not a path: encode what is in it"));
     };
-    let response = match super::super::router().with_state(stages).call(request).await {
+    let response = match super::super::answering().with_state(stages).call(request).await {
         Ok(response) => response,
         Err(never) => match never {},
     };

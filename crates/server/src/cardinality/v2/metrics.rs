@@ -20,8 +20,8 @@ struct Metric {
 
 /// Answers `GET metrics`: labels of data points with their cardinality, the highest score first.
 pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
-    let (filter, page) = (ask.filter()?, ask.arguments.page()?);
-    let score_min = ask.arguments.number_or("min_complexity", 0, u64::MAX)?;
+    let (filter, page) = (ask.filter()?, ask.arguments.page());
+    let score_min = ask.arguments.number("min_complexity").unwrap_or(0);
     let condition = filter.condition();
     // A metric without labels has a row of its own here, so that it is not left out.
     let pieces = format!(

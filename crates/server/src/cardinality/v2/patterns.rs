@@ -18,9 +18,9 @@ const LIKENESS_MIN: f64 = 0.7;
 /// Answers `GET logs/patterns`: templates and the services that they come from.
 pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let wanted = Wanted {
-        count_min: ask.arguments.number_or("min_count", 1, u64::MAX)?,
-        services_min: ask.arguments.number_or("min_services", 1, u64::MAX)?,
-        page: ask.arguments.page()?,
+        count_min: ask.arguments.number("min_count").unwrap_or(1),
+        services_min: ask.arguments.number("min_services").unwrap_or(1),
+        page: ask.arguments.page(),
         filter: ask.filter()?,
     };
     let (patterns, total) = told(&ask.reader, &wanted).await?;
@@ -50,10 +50,8 @@ struct Counted {
 /// Answers `GET logs/patterns/similar`: templates near a text, the nearest first.
 pub(super) async fn similar(ask: Ask) -> Result<Answer, Failure> {
     let filter = ask.filter()?;
-    let limit = ask.arguments.number_or("limit", 100, 10_000)?;
-    let Some(template) = ask.arguments.text("template") else {
-        return Err(Failure::invalid("`template` is missing: give the text that others are compared with"));
-    };
+    let limit = ask.arguments.number("limit").unwrap_or(0);
+    let template = ask.arguments.text("template").unwrap_or_default();
     let roots = ask.reader.roots().await?;
     let sql = Sql::new(format!(
         "SELECT {} AS root, sum(records) AS n FROM catalog_signals WHERE signal = 'logs' AND template_id != 0{} \
