@@ -6,9 +6,11 @@
 //! | `routes.rs` | every route's answer, the same from hot and from stored rows; windows, pages |
 //! | `engine.rs` | batches of requests, templates, the engine's own numbers |
 //! | `sessions.rs` | sessions: saved, compared, sent out and taken back |
+//! | `document.rs` | the OpenAPI document describes every route, and every route answers as it says |
 //! | `refusals.rs` | 404 and 400 with a text; no combination of odd parameters is a 500 |
 //! | `answers/` | the answers |
 
+mod document;
 mod refusals;
 mod engine;
 mod routes;
