@@ -268,6 +268,9 @@ pub const CATALOG_ATTRIBUTES_PER_REQUEST: usize = 1 << 16;
 /// Qualities (kinds, events, scopes, …) kept of one row of `catalog_signals` and one request.
 pub const CATALOG_FACETS_MAX: usize = 256;
 
+/// Items of a list of the catalogue that are read and sent together; the reference streams longer ones as well.
+pub const CATALOG_PIECE_ITEMS: usize = 1_000;
+
 /// How often what is known of log templates is saved, if it changed (milliseconds); ids do not depend on it.
 pub const TEMPLATES_SAVE_MS: u64 = 10_000;
 

@@ -11,6 +11,7 @@ use tidegate_model::ErrorKind;
 use tidegate_model::limits::REQUEST_BYTES_MAX;
 
 use super::arguments::{Arguments, Page};
+use super::listing::Listing;
 use super::read::{Filter, Reader};
 use super::view::View;
 use crate::body;
@@ -49,6 +50,7 @@ impl Ask {
 #[derive(Debug)]
 pub(super) enum Answer {
     Json(StatusCode, Value),
+    Long(Listing),
     File { name: String, bytes: Vec<u8> },
     Empty,
 }
@@ -122,6 +124,7 @@ impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         match self {
             Self::Json(status, value) => (status, axum::Json(value)).into_response(),
+            Self::Long(listing) => listing.into_response(),
             Self::Empty => StatusCode::NO_CONTENT.into_response(),
             Self::File { name, bytes } => {
                 let mut response = Response::new(axum::body::Body::from(bytes));

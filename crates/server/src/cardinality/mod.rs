@@ -16,6 +16,7 @@
 //! | `arguments.rs` | query strings: known names, pages |
 //! | `window.rs` | hours, and times as clients write them |
 //! | `answer.rs` | a request and its answer: envelope, errors, routes |
+//! | `listing.rs` | long lists, sent while they are read |
 //! | `read.rs` | statements with bound parameters, their rows |
 //! | `items.rs` | names of metrics, spans, severities, and what is known of each |
 //! | `keys.rs` | attributes of these, with some values |
@@ -31,6 +32,7 @@ mod answer;
 mod arguments;
 mod items;
 mod keys;
+mod listing;
 mod read;
 mod series;
 mod sessions;

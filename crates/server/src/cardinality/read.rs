@@ -1,12 +1,15 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use futures_util::TryStreamExt;
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt, TryStreamExt};
 use http::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tidegate_core::query::{Format, QueryError, ReadAnswer, ReadRequest};
 use tidegate_model::ErrorKind;
+use tidegate_model::limits::CATALOG_PIECE_ITEMS;
 
 use super::arguments::Page;
 use super::sessions::bring;
@@ -106,6 +109,13 @@ pub(super) struct Ranked<T> {
     pub(super) samples: u64,
 }
 
+/// The same, its rows on their way.
+pub(super) struct RankedPieces<T> {
+    pub(super) rows: BoxStream<'static, Result<Vec<T>, Failure>>,
+    pub(super) total: u64,
+    pub(super) samples: u64,
+}
+
 #[derive(Debug, Deserialize)]
 struct RankedRow<T> {
     total_rows: u64,
@@ -133,28 +143,16 @@ impl Reader {
     }
 
     /// Returns a statement's rows.
-    pub(super) async fn rows<T: DeserializeOwned>(&self, sql: Sql) -> Result<Vec<T>, Failure> {
+    pub(super) async fn rows<T: DeserializeOwned + Send + 'static>(&self, sql: Sql) -> Result<Vec<T>, Failure> {
         let began = Instant::now();
         let outcome = self.answer(sql).await;
         self.stages.metrics.query(began.elapsed(), outcome.as_ref().map(|_| ()));
         outcome
     }
 
-    async fn answer<T: DeserializeOwned>(&self, sql: Sql) -> Result<Vec<T>, Failure> {
-        let answer = self.asked(sql).await?;
-        let body: Vec<u8> = answer
-            .body
-            .try_fold(Vec::new(), async |mut all, piece| {
-                all.extend_from_slice(&piece);
-                Ok(all)
-            })
-            .await
-            .map_err(told)?;
-        let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        lines.map(serde_json::from_slice).collect::<Result<_, _>>().map_err(|error| {
-            tracing::error!(%error, "ClickHouse's answer is not what the statement asks for");
-            Failure::new(ErrorKind::Internal, "the server failed; its log says why")
-        })
+    async fn answer<T: DeserializeOwned + Send + 'static>(&self, sql: Sql) -> Result<Vec<T>, Failure> {
+        let pieces = pieces_of(self.asked(sql).await?.body);
+        pieces.try_concat().await
     }
 
     /// Runs a statement; its rows come as lines of JSON.
@@ -181,25 +179,48 @@ impl Reader {
     }
 
     /// Returns the one row of a statement that always has one.
-    pub(super) async fn row<T: DeserializeOwned + Default>(&self, sql: Sql) -> Result<T, Failure> {
+    pub(super) async fn row<T: DeserializeOwned + Default + Send + 'static>(&self, sql: Sql) -> Result<T, Failure> {
         Ok(self.rows(sql).await?.into_iter().next().unwrap_or_default())
     }
 
     /// Returns a page of the rows of `inner`, whose column `n` counts samples; `columns` are those to answer with.
-    pub(super) async fn ranked<T: DeserializeOwned>(
+    pub(super) async fn ranked<T: DeserializeOwned + Send + 'static>(
         &self,
         (columns, inner, order): (&str, &str, &str),
         sql: impl Fn(String) -> Sql,
         page: Page,
     ) -> Result<Ranked<T>, Failure> {
+        let mut found = self.ranked_pieces((columns, inner, order), sql, page).await?;
+        let mut rows = Vec::new();
+        while let Some(piece) = found.rows.try_next().await? {
+            rows.extend(piece);
+        }
+        Ok(Ranked { rows, total: found.total, samples: found.samples })
+    }
+
+    /// Does the same with rows that are read a thousand at a time.
+    pub(super) async fn ranked_pieces<T: DeserializeOwned + Send + 'static>(
+        &self,
+        (columns, inner, order): (&str, &str, &str),
+        sql: impl Fn(String) -> Sql,
+        page: Page,
+    ) -> Result<RankedPieces<T>, Failure> {
         let text = |limit: u64, offset: u64| {
             format!(
                 "SELECT {columns}, count() OVER () AS total_rows, sum(n) OVER () AS total_samples FROM ({inner}) \
                  ORDER BY {order} LIMIT {limit} OFFSET {offset}"
             )
         };
-        let rows: Vec<RankedRow<T>> = self.rows(sql(text(page.items(), page.offset))).await?;
-        let totals = match rows.first() {
+        let began = Instant::now();
+        let outcome = async {
+            let mut pieces = pieces_of::<RankedRow<T>>(self.asked(sql(text(page.items(), page.offset))).await?.body);
+            let first = pieces.try_next().await?.unwrap_or_default();
+            Ok((first, pieces))
+        };
+        let outcome = outcome.await;
+        self.stages.metrics.query(began.elapsed(), outcome.as_ref().map(|_| ()));
+        let (first, pieces) = outcome?;
+        let (total, samples) = match first.first() {
             Some(row) => (row.total_rows, row.total_samples),
             // A page behind the end tells of the list all the same.
             None if page.offset > 0 => {
@@ -208,8 +229,46 @@ impl Reader {
             }
             None => (0, 0),
         };
-        Ok(Ranked { rows: rows.into_iter().map(|row| row.row).collect(), total: totals.0, samples: totals.1 })
+        let bare = |rows: Vec<RankedRow<T>>| rows.into_iter().map(|row| row.row).collect();
+        let rows = stream::iter([Ok(first)]).chain(pieces).map_ok(bare).boxed();
+        Ok(RankedPieces { rows, total, samples })
     }
+}
+
+type Body = BoxStream<'static, Result<Bytes, QueryError>>;
+
+/// Reads the lines of an answer into pieces of so many rows.
+fn pieces_of<T: DeserializeOwned + Send + 'static>(body: Body) -> BoxStream<'static, Result<Vec<T>, Failure>> {
+    let read = |(mut body, mut rest): (Body, Vec<u8>)| async move {
+        let mut rows = Vec::new();
+        loop {
+            let mut begin = 0;
+            while let Some(length) = rest[begin..].iter().position(|byte| *byte == b'\n') {
+                rows.push(row_of(&rest[begin..begin + length])?);
+                begin += length + 1;
+                if rows.len() == CATALOG_PIECE_ITEMS {
+                    break;
+                }
+            }
+            rest.drain(..begin);
+            if rows.len() == CATALOG_PIECE_ITEMS {
+                return Ok(Some((rows, (body, rest))));
+            }
+            match body.next().await {
+                Some(piece) => rest.extend_from_slice(&piece.map_err(told)?),
+                None if rows.is_empty() => return Ok(None),
+                None => return Ok(Some((rows, (body, rest)))),
+            }
+        }
+    };
+    stream::try_unfold((body, Vec::new()), read).boxed()
+}
+
+fn row_of<T: DeserializeOwned>(line: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(line).map_err(|error| {
+        tracing::error!(%error, "ClickHouse's answer is not what the statement asks for");
+        Failure::new(ErrorKind::Internal, "the server failed; its log says why")
+    })
 }
 
 /// The statements are ours: one that the engine refuses is a fault of the server, not of the client.

@@ -191,6 +191,24 @@ async fn every_route_is_described_and_answers_as_it_is() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_is_not_as_described_is_found() -> Result<()> {
+    let api = Api::start().await?;
+    let document = api.good("/openapi.json").await?;
+    let path = "/api/v1/metrics";
+    let at = pointer(&["paths", path, "get", "responses", "200", "content", "application/json", "schema"]);
+    let good = api.good(path).await?;
+    valid(&document, &at, &good)?;
+    let (mut lacks, mut has_more, mut other) = (good.clone(), good.clone(), good);
+    lacks.as_object_mut().map(|list| list.remove("total"));
+    has_more["data"][0]["colour"] = json!("red");
+    other["data"][0]["label_keys"]["x"] = json!({ "count": "many" });
+    for wrong in [lacks, has_more, other] {
+        assert!(valid(&document, &at, &wrong).is_err(), "{wrong}");
+    }
+    Ok(())
+}
+
 fn operations(document: &Value) -> BTreeSet<(String, String)> {
     let paths = document["paths"].as_object().into_iter().flatten();
     paths

@@ -7,12 +7,14 @@
 //! | `engine.rs` | batches of requests, templates, the engine's own numbers |
 //! | `sessions.rs` | sessions: saved, compared, sent out and taken back |
 //! | `document.rs` | the OpenAPI document describes every route, and every route answers as it says |
+//! | `long.rs` | lists of more than a thousand items |
 //! | `refusals.rs` | 404 and 400 with a text; no combination of odd parameters is a 500 |
 //! | `answers/` | the answers |
 
 mod document;
 mod refusals;
 mod engine;
+mod long;
 mod routes;
 mod sessions;
 mod telemetry;

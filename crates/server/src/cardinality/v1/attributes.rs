@@ -1,12 +1,15 @@
 use std::collections::HashMap;
 
+use futures_util::{StreamExt, TryStreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Ask, OVERFLOW, list, say_exact, unknown};
+use super::super::answer::{Answer, Ask, OVERFLOW, say_exact, unknown};
+use super::super::arguments::Page;
 use super::super::items::Detail;
 use super::super::keys::{HASHES, Key};
-use super::super::read::{Filter, Reader, Sql};
+use super::super::listing::{Extent, Piece, listed};
+use super::super::read::{Filter, RankedPieces, Reader, Sql};
 use super::super::window::rfc3339;
 use super::watch;
 use crate::errors::Failure;
@@ -110,12 +113,29 @@ pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
         sql.text("scope", scope.unwrap_or_default())
     };
     let order = format!("{column} {direction}, label");
-    let mut ranked = ask.reader.ranked::<Row>((NAMES, &inner, &order), bind, page).await?;
-    add_samples(&ask.reader, &mut ranked.rows).await?;
+    let ranked = ask.reader.ranked_pieces::<Row>((NAMES, &inner, &order), bind, page).await?;
     let watched = watch::keys(&ask.reader);
-    let data = ranked.rows.iter().map(|row| row.told(watched.contains(&row.label))).collect();
-    let capped = ranked.rows.iter().any(|row| row.label == OVERFLOW);
-    Ok(list(data, page, ranked.total, ranked.samples, capped).into())
+    let tell = move |row: &Row| row.told(watched.contains(&row.label));
+    listed_keys(ask.reader, ranked, page, tell).await
+}
+
+/// Answers with a list of keys.
+pub(in super::super) async fn listed_keys(
+    reader: Reader,
+    ranked: RankedPieces<Row>,
+    page: Page,
+    tell: impl Fn(&Row) -> Value + Clone + Send + 'static,
+) -> Result<Answer, Failure> {
+    let pieces = ranked.rows.and_then(move |mut rows| {
+        let (reader, tell) = (reader.clone(), tell.clone());
+        async move {
+            add_samples(&reader, &mut rows).await?;
+            let capped = rows.iter().any(|row| row.label == OVERFLOW);
+            Ok(Piece { items: rows.iter().map(tell).collect(), capped })
+        }
+    });
+    let extent = Extent { page, total: ranked.total, samples: ranked.samples, capped: false };
+    listed(extent, pieces.boxed()).await
 }
 
 /// Answers `GET attributes/{key}`.

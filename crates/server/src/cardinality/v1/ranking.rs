@@ -1,9 +1,12 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::answer::{Answer, Ask, OVERFLOW, say_exact};
+use super::super::items::Detail;
 use super::super::keys::{HASHES, Key};
-use super::super::read::Sql;
+use super::super::read::{Filter, Reader, Sql};
 use super::attributes::signal_type;
 use crate::errors::Failure;
 
@@ -46,6 +49,7 @@ pub(in super::super) async fn high(ask: Ask) -> Result<Answer, Failure> {
     let ranked = ask.reader.ranked::<High>((columns, &inner, order), bind, page).await?;
     let (signals, mut keys): (Vec<_>, Vec<_>) = ranked.rows.into_iter().map(|row| (row.signal_of, row.key)).unzip();
     ask.reader.add_samples(&mut keys).await?;
+    let names = event_names(&ask.reader, &keys, &filter).await?;
     let told: Vec<Value> = signals
         .iter()
         .zip(&keys)
@@ -60,11 +64,26 @@ pub(in super::super) async fn high(ask: Ask) -> Result<Answer, Failure> {
                 "bytes": key.size,
                 "value_samples": key.samples,
             });
+            if let Some(name) = names.get(&key.item).filter(|_| key.place == "event") {
+                value["event_name"] = json!(name);
+            }
             say_exact(&mut value, key.label == OVERFLOW || key.item == OVERFLOW);
             value
         })
         .collect();
     Ok(json!({ "high_cardinality_keys": told, "total": ranked.total, "threshold": threshold }).into())
+}
+
+/// Returns the event that has the keys of events, for the spans whose events all have one name.
+async fn event_names(reader: &Reader, keys: &[Key], filter: &Filter) -> Result<BTreeMap<String, String>, Failure> {
+    let spans: BTreeSet<&String> = keys.iter().filter(|key| key.place == "event").map(|key| &key.item).collect();
+    let spans: Vec<String> = spans.into_iter().cloned().collect();
+    let details = reader.details("traces", &spans, filter).await?;
+    let only = |detail: &Detail| match detail.facets("event").as_slice() {
+        [name] => Some((detail.item.clone(), (*name).to_owned())),
+        _ => None,
+    };
+    Ok(details.iter().filter_map(only).collect())
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,12 +1,14 @@
 use std::collections::BTreeMap;
 
+use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_templates::span_pattern;
 
-use super::super::answer::{Answer, Ask, OVERFLOW, list, say_exact, unknown};
+use super::super::answer::{Answer, Ask, OVERFLOW, say_exact, unknown};
 use super::super::items::Detail;
 use super::super::keys::{Key, by_item, map_of};
+use super::super::listing::{Extent, Piece, in_pieces, listed};
 use super::super::read::{Filter, Reader, Sql};
 use crate::errors::Failure;
 
@@ -17,8 +19,13 @@ const KINDS: [&str; 6] = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUC
 pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let (filter, page) = (ask.filter()?, ask.arguments.page());
     let names = ask.reader.names("name", Some("traces"), &filter, page).await?;
-    let data = told(&ask.reader, &names.items, &filter).await?;
-    Ok(list(data, page, names.total, names.samples, names.capped).into())
+    let reader = ask.reader;
+    let pieces = in_pieces(names.items).then(move |names| {
+        let (reader, filter) = (reader.clone(), filter.clone());
+        async move { Ok(Piece { items: told(&reader, &names, &filter).await?, capped: false }) }
+    });
+    let extent = Extent { page, total: names.total, samples: names.samples, capped: names.capped };
+    listed(extent, pieces.boxed()).await
 }
 
 /// Answers `GET spans/{name}`.

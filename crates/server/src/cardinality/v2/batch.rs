@@ -82,8 +82,11 @@ async fn answer(stages: Stages, query: &Query) -> (StatusCode, Value) {
         Err(never) => match never {},
     };
     let status = response.status();
-    let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    match response.into_body().collect().await {
+        Ok(body) => (status, serde_json::from_slice(&body.to_bytes()).unwrap_or(Value::Null)),
+        // A list that broke off is not a shorter one.
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": error.to_string() })),
+    }
 }
 
 /// Encodes a text for a query string.

@@ -1,10 +1,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Ask, OVERFLOW, list, say_exact, unknown};
+use super::super::answer::{Answer, Ask, OVERFLOW, say_exact, unknown};
 use super::super::keys::HASHES;
 use super::super::read::Sql;
-use super::super::v1::attributes::{NAMES, Row, add_samples, columns};
+use super::super::v1::attributes::{NAMES, Row, add_samples, columns, listed_keys};
 use super::super::window::rfc3339;
 use crate::errors::Failure;
 
@@ -27,11 +27,9 @@ pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
         let sql = Sql::new(sql).filtered(&filter).number("least", least);
         sql.text("signal", signal.unwrap_or_default())
     };
-    let mut ranked = ask.reader.ranked::<Row>((NAMES, &inner, "cardinality DESC, n DESC, label"), bind, page).await?;
-    add_samples(&ask.reader, &mut ranked.rows).await?;
-    let data = ranked.rows.iter().map(told).collect();
-    let capped = ranked.rows.iter().any(|row| row.label == OVERFLOW);
-    Ok(list(data, page, ranked.total, ranked.samples, capped).into())
+    let order = "cardinality DESC, n DESC, label";
+    let ranked = ask.reader.ranked_pieces::<Row>((NAMES, &inner, order), bind, page).await?;
+    listed_keys(ask.reader, ranked, page, told).await
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,12 +1,15 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Ask, OVERFLOW, list, say_exact};
+use super::super::answer::{Answer, Ask, OVERFLOW, say_exact};
+use super::super::listing::{Extent, Piece, in_pieces, listed};
 use super::super::read::Sql;
 use super::super::templates::Roots;
-use super::super::v1::patterns::{Wanted, told};
+use super::super::v1::patterns::{Wanted, ranked, told};
 use super::distance::{grams, likeness, words_apart};
 use crate::errors::Failure;
 
@@ -23,11 +26,19 @@ pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
         page: ask.arguments.page(),
         filter: ask.filter()?,
     };
-    let (patterns, total) = told(&ask.reader, &wanted).await?;
-    let samples = patterns.iter().filter_map(|pattern| pattern["total_count"].as_u64()).sum();
-    let capped = patterns.iter().any(|pattern| pattern["template"] == OVERFLOW);
-    let data = patterns.into_iter().map(with_spread).collect();
-    Ok(list(data, wanted.page, total, samples, capped).into())
+    // Of one moment for the whole list: a template that is merged meanwhile stays where it was ranked.
+    let roots = Arc::new(ask.reader.roots().await?);
+    let found = ranked(&ask.reader, &roots, &wanted).await?;
+    let extent = Extent { page: wanted.page, total: found.total, samples: found.samples, capped: false };
+    let pieces = in_pieces(found.rows).then(move |rows| {
+        let (reader, roots, filter) = (ask.reader.clone(), Arc::clone(&roots), wanted.filter.clone());
+        async move {
+            let patterns = told(&reader, &roots, &rows, &filter).await?;
+            let capped = patterns.iter().any(|pattern| pattern["template"] == OVERFLOW);
+            Ok(Piece { items: patterns.into_iter().map(with_spread).collect(), capped })
+        }
+    });
+    listed(extent, pieces.boxed()).await
 }
 
 fn with_spread(mut pattern: Value) -> Value {
