@@ -129,6 +129,23 @@ async fn a_loaded_session_answers_every_route_as_the_catalogue_did() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_of_one_server_is_read_and_merged_on_another() -> Result<()> {
+    let (one, other) = (Api::start().await?, Api::empty().await?);
+    save(&one, json!({ "name": "elsewhere" }), "").await?;
+    let url = format!("http://{}/api/v1/sessions/elsewhere/export", one.stack.http);
+    let file = one.client.get(url).send().await?.bytes().await?;
+    let url = format!("http://{}/api/v1/sessions/import", other.stack.http);
+    assert_eq!(other.client.post(url).body(file).send().await?.status(), 201);
+    let theirs = all_answers(&one, "").await?;
+    assert_eq!(all_answers(&other, "elsewhere").await?, theirs);
+    assert_eq!(all_answers(&other, "live,elsewhere").await?, theirs, "nothing is added");
+    assert_eq!(other.get("/api/v1/metrics/latency").await?.0, 404, "what is live is not touched");
+    let diff = other.good("/api/v1/sessions/diff?from=live&to=elsewhere").await?;
+    assert_eq!(diff["summary"]["metrics"], json!({ "added": 5, "removed": 0, "changed": 0 }), "{diff}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn merged_sessions_add_counts_and_unite_values() -> Result<()> {
     let api = Api::start().await?;
     save(&api, json!({ "name": "first" }), "").await?;
