@@ -284,6 +284,9 @@ pub const CATALOG_SERIES_PER_LOOKUP: usize = 5_000;
 /// Qualities (kinds, events, scopes, …) kept of one row of `catalog_signals` and one batch.
 pub const CATALOG_FACETS_MAX: usize = 256;
 
+/// Items of a list of the catalogue that are read and sent together; the reference streams longer ones as well.
+pub const CATALOG_PIECE_ITEMS: usize = 1_000;
+
 /// How often what is known of log templates is saved, if it changed (milliseconds); ids do not depend on it.
 pub const TEMPLATES_SAVE_MS: u64 = 10_000;
 
