@@ -48,18 +48,28 @@ pub const RIVALS_MAX: usize = 64;
 /// found again, which costs a comparison each.
 pub const JOINED_MAX: usize = 64 << 10;
 
-/// Facts that wait to be taken; past it no template is made, and lines of unknown shape count as overflow.
-pub const FACTS_MAX: usize = 64 << 10;
+/// Facts that wait to be taken and stored: every template and its merge once, some 4 MiB. Past it no template is made,
+/// and lines of unknown shape count as overflow.
+pub const FACTS_MAX: usize = 2 * TEMPLATES_MAX;
 
 /// Lines in overflow between two attempts to make room, so that an attack of a million lines makes a few ten thousand
 /// templates and not a million.
 pub const OVERFLOW_LINES_PER_TRIM: u64 = 1 << 20;
 
-/// Masks of a user: each is a pass over every line.
+/// Masks of a user: each is a pass over every line that one of them matches, and all together one over every line.
 pub const USER_MASKS_MAX: usize = 16;
 
 /// Bytes that a user's regular expression may compile to; the engine is linear in the line whatever the expression.
 pub const USER_MASK_BYTES_MAX: usize = 1 << 20;
+
+/// Names of the field that holds a JSON logger's message; loggers in use have five.
+pub const MESSAGE_FIELDS_MAX: usize = 16;
+
+/// Bytes of a JSON body in which its message is looked for: loggers put it behind fields, and these are mostly short.
+pub const JSON_BYTES_MAX: usize = 16 << 10;
+
+/// Messages within messages: a container's log line holds the program's JSON line.
+pub const JSON_DEPTH_MAX: usize = 3;
 
 /// Keys of a JSON body that are looked at; further keys make one variable at the end.
 pub const JSON_KEYS_MAX: usize = 64;

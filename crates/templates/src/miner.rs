@@ -11,7 +11,8 @@ use crate::masks::{Masks, Settings};
 use crate::places::Places;
 use crate::scan::scan;
 use crate::shape::{Shape, TemplateId};
-use crate::{json, state};
+use crate::json::{self, Json};
+use crate::state;
 
 /// Templates that lines may make; the rest of [`TEMPLATES_MAX`] is for those that merges make.
 const OWN_TEMPLATES_MAX: usize = TEMPLATES_MAX / 8 * 7;
@@ -25,6 +26,8 @@ pub struct Miner {
     /// Shapes of lines that belong to a join without being noted as templates.
     joined: HashMap<TemplateId, NodeIndex>,
     facts: Vec<Fact>,
+    /// Facts that were taken and are not stored yet.
+    held: usize,
     stats: Stats,
     overflowed_at_trim: Option<u64>,
     shape: Shape,
@@ -47,6 +50,7 @@ impl Miner {
             places: Places::default(),
             joined: HashMap::new(),
             facts: Vec::new(),
+            held: 0,
             stats: Stats::default(),
             overflowed_at_trim: None,
             shape: Shape::default(),
@@ -55,7 +59,7 @@ impl Miner {
 
     /// Returns the template of a body: the one to store with its row, and to count the row under.
     ///
-    /// Its first line decides; of a JSON object, its keys. The id may be merged into another later: see [`Fact`].
+    /// Its first line decides; of a JSON object, that of its message, or its keys. The id may be merged into another later: see [`Fact`].
     #[inline]
     pub fn mine(&mut self, body: &str) -> TemplateId {
         self.stats.lines += 1;
@@ -82,6 +86,11 @@ impl Miner {
     /// Takes what happened since it was last asked: new templates, and merges. Facts may be stored more than once.
     pub fn take_facts(&mut self) -> Vec<Fact> {
         std::mem::take(&mut self.facts)
+    }
+
+    /// Says how many facts were taken and are not stored yet: while they are too many, no template is made.
+    pub fn hold(&mut self, facts: usize) {
+        self.held = facts;
     }
 
     /// Follows the merges that this miner remembers; an id that it does not know is returned as it is.
@@ -151,17 +160,26 @@ impl Miner {
     fn read(&self, body: &str, shape: &mut Shape) {
         let bytes = body.as_bytes();
         let start = bytes.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(bytes.len());
-        let end = bytes.len().min(start + LINE_BYTES_MAX);
-        if bytes.get(start) == Some(&b'{') && json::scan(&bytes[start..end], shape) {
-            return;
+        if bytes.get(start) == Some(&b'{') {
+            match json::read(&body[start..], &self.masks.message_fields, shape) {
+                Json::Message(message) => return self.read_line(message.trim_start(), shape),
+                Json::Keys => return,
+                Json::Not => {}
+            }
         }
-        let line = &bytes[start..end];
+        self.read_line(&body[start..], shape);
+    }
+
+    #[inline]
+    fn read_line(&self, text: &str, shape: &mut Shape) {
+        let bytes = text.as_bytes();
+        let line = &bytes[..bytes.len().min(LINE_BYTES_MAX)];
         let line = memchr::memchr2(b'\n', b'\r', line).map_or(line, |at| &line[..at]);
         if self.masks.is_empty() {
-            return scan(line, self.masks.off, false, shape);
+            return scan(line, &self.masks, shape);
         }
-        let line = &body[start..body.floor_char_boundary(start + line.len())];
-        scan(self.masks.apply(line).as_bytes(), self.masks.off, true, shape);
+        let line = &text[..text.floor_char_boundary(line.len())];
+        scan(self.masks.apply(line).as_bytes(), &self.masks, shape);
     }
 
     #[inline]
@@ -189,7 +207,7 @@ impl Miner {
         if self.forest.len() >= OWN_TEMPLATES_MAX {
             self.trim();
         }
-        if self.forest.len() >= OWN_TEMPLATES_MAX || self.facts.len() >= FACTS_MAX {
+        if self.forest.len() >= OWN_TEMPLATES_MAX || self.facts.len() + self.held >= FACTS_MAX {
             return None;
         }
         let at = self.insert(id, shape.clone());
@@ -292,11 +310,10 @@ impl Miner {
     fn view(&self, at: NodeIndex) -> Template {
         let node = self.forest.node(at);
         let root = self.forest.root(at);
-        let name = |kinds: Kinds| kinds.name(&self.masks.names);
         Template {
             id: node.id,
             text: node.shape.text(|_| "*"),
-            named_text: node.shape.text(name),
+            named_text: node.shape.text(Kinds::name),
             merged_into: (root != at).then(|| self.forest.node(root).id),
         }
     }
