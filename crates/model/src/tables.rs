@@ -149,7 +149,7 @@ pub static CATALOG_SIGNALS: LazyLock<TableSpec> = LazyLock::new(|| {
             ("last_timestamp", Merge::Max),
             ("series", Merge::Union),
             ("facets", Merge::Union),
-            ("example", Merge::Min),
+            ("example", Merge::Max),
             ("dropped_attributes", Merge::Sum),
             ("dropped_attributes_max", Merge::Max),
             ("dropped_attributes_records", Merge::Sum),

@@ -148,9 +148,10 @@ impl Groups {
                 let values = self.fold(parts.iter().flat_map(nanos), fold);
                 Ok(Arc::new(TimestampNanosecondArray::from(values).with_timezone("UTC")))
             }
-            (ColumnKind::Text, Merge::Min) => {
+            (ColumnKind::Text, Merge::Min | Merge::Max) => {
                 let texts = parts.iter().flat_map(|part| part.as_string::<i32>().iter().map(Option::unwrap_or_default));
-                Ok(Arc::new(StringArray::from_iter_values(self.fold(texts, std::cmp::min::<&str>))))
+                let fold = if rule == Merge::Min { std::cmp::min::<&str> } else { std::cmp::max::<&str> };
+                Ok(Arc::new(StringArray::from_iter_values(self.fold(texts, fold))))
             }
             (ColumnKind::List(item), Merge::Union) => match **item {
                 ColumnKind::U64 => Ok(self.union_of_numbers(parts)),

@@ -56,6 +56,18 @@ impl Ddl<'_> {
         }
     }
 
+    /// Renders what gives a column of a built-in table the type that it has by now; nothing changes where it has it.
+    pub(super) fn change_type(&self, spec: &TableSpec, name: &str) -> Vec<String> {
+        let Some(changed) = spec.column(name) else { return Vec::new() };
+        let bare = format!("{} {}", identifier(name), spec.clickhouse(changed));
+        let alter = |table: &str, column: &str| {
+            format!("ALTER TABLE {}{} MODIFY COLUMN {column}", self.qualified(table), self.on_cluster())
+        };
+        let table = spec.name.as_str();
+        let stored = alter(&self.stored_name(table), &column(spec, changed));
+        if self.cluster.is_some() { vec![stored, alter(table, &bare)] } else { vec![stored] }
+    }
+
     /// Renders the table of trace ranges and the view that fills it from `spans`.
     pub(super) fn trace_ranges(&self) -> Vec<String> {
         let mut statements = self.create(TRACE_RANGES, &trace_ranges_shape());

@@ -92,6 +92,13 @@ impl Arguments {
         Ok(number)
     }
 
+    /// Returns a number from 0 that may have a fraction.
+    pub(super) fn decimal_or(&self, name: &str, default: f64) -> Result<f64, Failure> {
+        let Some(text) = self.text(name) else { return Ok(default) };
+        let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0);
+        number.ok_or_else(|| Failure::invalid(format!("`{name}` is a number from 0, such as 2.5; it is `{text}`")))
+    }
+
     /// Returns one of some words, the first of them where none is given.
     pub(super) fn word<'w>(&self, names: &[&str], words: &[&'w str]) -> Result<&'w str, Failure> {
         let Some(text) = self.any_text(names) else { return Ok(words[0]) };

@@ -6,7 +6,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array};
 use arrow_schema::{ArrowError, SchemaRef};
 use tidegate_model::tables::{LOG_TEMPLATE_MERGES, LOG_TEMPLATES, LOGS};
 use tidegate_model::{UnixNanos, partition_day};
-use tidegate_templates::{Fact, Miner, StateError};
+use tidegate_templates::{Fact, Miner, StateError, Stats};
 
 use super::assemble::{assembled, odd};
 use crate::buffer::Rows;
@@ -50,6 +50,11 @@ impl Templates {
         // A template that is known after a restart is never told again, so it must have been told before.
         let is_told = state.untold.is_empty();
         (is_told && std::mem::take(&mut state.is_changed)).then(|| state.miner.export())
+    }
+
+    /// Returns what was counted since the start.
+    pub(crate) fn stats(&self) -> Stats {
+        self.lock().miner.stats()
     }
 
     /// Writes the template of each log record into its row, and adds the rows that tell of new templates and merges.

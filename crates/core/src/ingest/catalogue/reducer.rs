@@ -204,7 +204,8 @@ impl<'r> Reducer<'r> {
     pub(crate) fn example(&mut self, body: &[u8]) {
         let example = &mut self.groups[self.current].example;
         let body = cut(body, CATALOG_EXAMPLE_BYTES);
-        if example.is_empty() || body < example.as_slice() {
+        // An empty body, the smallest text, is no example where there is another.
+        if body > example.as_slice() {
             example.clear();
             example.extend_from_slice(body);
         }

@@ -6,6 +6,7 @@
 //! | `spans.rs` | `spans`, `spans/{name}`, `span-patterns` |
 //! | `logs.rs` | `logs`, `logs/{severity}`, `logs/by-service`, `logs/service/…` |
 //! | `patterns.rs` | `logs/patterns`, `logs/patterns/{severity}/{template}` |
+//! | `events.rs` | `logs/patterns/events` |
 //! | `services.rs` | `services`, `services/{name}/…`, `summary` |
 //! | `attributes.rs` | `attributes`, `attributes/{key}`, `…/services`, `…/telemetry` |
 //! | `watch.rs` | `attributes/{key}/watch` |
@@ -13,6 +14,7 @@
 //! | `system.rs` | `health`, `version`, `admin/clear` |
 
 pub(super) mod attributes;
+mod events;
 mod logs;
 mod metrics;
 pub(super) mod patterns;
@@ -34,6 +36,7 @@ const SORTING: &[&str] = &["sort_by", "sort_order", "sort_direction"];
 const PAGE_NUMBERS: &[&str] = &["page", "page_size"];
 const ATTRIBUTES: &[&str] = &["signal_type", "scope", "min_cardinality", "max_cardinality"];
 const PATTERNS: &[&str] = &["minCount", "minServices", "min_count", "min_services"];
+const EVENTS: &[&str] = &["kind", "hours", "min_hours", "min_count", "min_factor", "min_score"];
 const RANKING: &[&str] = &["threshold", "limit", "signal_type"];
 
 /// Routes `/api/v1`.
@@ -56,6 +59,7 @@ pub(super) fn router() -> Router<Stages> {
         .route("/logs/by-service", reads(&[SERVICE, &PAGING, &WINDOW], logs::by_service))
         .route("/logs/service/{service}/severity/{severity}", reads(&[&WINDOW], logs::of_service))
         .route("/logs/patterns", reads(&[PATTERNS, SERVICE, &PAGING, &WINDOW], patterns::all))
+        .route("/logs/patterns/events", reads(&[EVENTS, SERVICE, &PAGING, &WINDOW], events::all))
         .route("/logs/patterns/{severity}/{*template}", reads(&[SERVICE, &WINDOW], patterns::one))
         .route("/services", reads(&[&PAGING, &WINDOW], services::all))
         .route("/services/{name}/overview", reads(&[&PAGING, &WINDOW], services::overview))
