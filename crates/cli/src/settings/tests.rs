@@ -52,12 +52,6 @@ fn mistakes_are_named() {
 fn masks_are_read_from_the_file_and_from_the_environment() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("t.toml");
-    let text = "[[templates.masks]]\nname = 'ORDER'\nregex = 'order-[0-9]+'\n\n[templates]\nmessage_fields = ['@m']\n";
-    std::fs::write(&file, text).expect("a file");
-    let loaded = load(&Flags { file: Some(file), values: Vec::new() }, &BTreeMap::new()).expect_err("a table twice");
-    assert!(loaded.to_string().contains("templates"), "{loaded}");
-
-    let file = folder.path().join("u.toml");
     let text = "[templates]\nmessage_fields = ['@m']\n[[templates.masks]]\nname = 'ORDER'\nregex = 'order-[0-9]+'\n";
     std::fs::write(&file, text).expect("a file");
     let from_file = load(&Flags { file: Some(file), values: Vec::new() }, &BTreeMap::new()).expect("good settings");

@@ -101,6 +101,35 @@ fn what_is_past_a_limit_is_counted_together() {
 }
 
 #[test]
+fn an_example_survives_empty_bodies_before_and_behind_it() {
+    let registry = Registry::default();
+    let request = |bodies: &[&str]| {
+        let mut reducer = Reducer::new(&registry);
+        for body in bodies {
+            let who = super::Who {
+                signal: Signal::Logs,
+                name: b"INFO",
+                template_id: 1,
+                service: b"shop",
+                timestamp: RECEIVED.0,
+                partition: 20_778,
+            };
+            reducer.begin(&who, body.len());
+            reducer.example(body.as_bytes());
+        }
+        let (rows, _) = reducer.finish().expect("the rows of the catalogue");
+        rows.into_iter().find(|rows| rows.table == CATALOG_SIGNALS.name).expect("a row").rows
+    };
+    let example = |rows: &RecordBatch| {
+        rows.column_by_name("example").expect("the column").as_string::<i32>().value(0).to_owned()
+    };
+    let one = request(&["", "b", "a", ""]);
+    assert_eq!(example(&one), "b");
+    let merged = merge(&[request(&[""]), one, request(&["", ""])], &CATALOG_SIGNALS).expect("rows that merge");
+    assert_eq!((merged.num_rows(), example(&merged)), (1, "b".to_owned()));
+}
+
+#[test]
 fn a_value_is_told_once_and_again_when_its_request_failed() {
     let registry = Registry::default();
     let values_of = |fails: bool| {
