@@ -49,6 +49,7 @@
 //! | `json.rs` | so does a JSON object |
 //! | `shape.rs` | [`TemplateId`]; shapes: what they cover, their join, their text |
 //! | `places.rs` | where templates differ in one word, and when that makes it a variable |
+//! | `peers.rs` | where they differ in several, each time in all of them |
 //! | `forest.rs` | all templates, and which was merged into which |
 //! | `miner.rs` | [`Miner`]: all of it for one body after the other |
 //! | `fact.rs` | [`Fact`], [`Template`], [`Stats`] |
@@ -67,6 +68,7 @@ mod scan;
 mod json;
 mod shape;
 mod places;
+mod peers;
 mod forest;
 mod miner;
 mod fact;

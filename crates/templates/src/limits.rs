@@ -38,6 +38,16 @@ pub const PROVEN_MAX: usize = 64 << 10;
 /// Places behind one word that wait for such a proof.
 pub const WATCHED_MAX: usize = 64;
 
+/// Distinct words, in each of several places, after which all of these places are variables together: twice what one place
+/// needs, as lines that are alike in half of their words are more often two formats.
+pub const VALUES_JOINT: usize = 8;
+
+/// Places that turn into variables together; what varies in more is another line each time.
+pub const JOINT_HOLES_MAX: usize = 4;
+
+/// Templates alike but for their words that are compared with a new one; every two are looked at, some 5 µs in all.
+pub const PEERS_MAX: usize = 32;
+
 /// Constant words beside a place that make its context strong.
 pub const CONTEXT_WORDS: usize = 2;
 

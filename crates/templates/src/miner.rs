@@ -8,6 +8,7 @@ use crate::limits::{
     CONTEXT_WORDS, FACTS_MAX, JOINED_MAX, LINE_BYTES_MAX, OVERFLOW_LINES_PER_TRIM, RIVALS_MAX, TEMPLATES_MAX,
 };
 use crate::masks::{Masks, Settings};
+use crate::peers::{Joint, Peers};
 use crate::places::Places;
 use crate::scan::scan;
 use crate::shape::{Shape, TemplateId};
@@ -23,6 +24,7 @@ pub struct Miner {
     masks: Masks,
     forest: Forest,
     places: Places,
+    peers: Peers,
     /// Shapes of lines that belong to a join without being noted as templates.
     joined: HashMap<TemplateId, NodeIndex>,
     facts: Vec<Fact>,
@@ -33,9 +35,12 @@ pub struct Miner {
     shape: Shape,
 }
 
+#[derive(Debug)]
 enum Step {
     Note(NodeIndex),
     Unite(NodeIndex, NodeIndex),
+    /// Unites a join with the roots that it covers.
+    Gather(NodeIndex),
 }
 
 impl Miner {
@@ -48,6 +53,7 @@ impl Miner {
             masks: Masks::new(settings)?,
             forest: Forest::default(),
             places: Places::default(),
+            peers: Peers::default(),
             joined: HashMap::new(),
             facts: Vec::new(),
             held: 0,
@@ -152,6 +158,8 @@ impl Miner {
         self.settle(&mut merges.collect());
         // What the other node merged is in its own facts; what follows from both is news.
         self.facts.truncate(facts_before);
+        // Joins of both may have got to know words here that neither had at all of its holes.
+        notes.extend(known.iter().flatten().filter(|at| self.forest.node(**at).is_join).map(|at| Step::Gather(*at)));
         self.settle(&mut notes);
         Ok(())
     }
@@ -201,7 +209,11 @@ impl Miner {
                 self.joined.clear();
             }
             self.joined.insert(id, at);
+            let words = self.forest.node(at).shape.word_holes();
             self.forest.node_mut(at).shape.unite_kinds(shape);
+            if self.forest.node(at).shape.word_holes() > words {
+                self.settle(&mut vec![Step::Gather(at)]);
+            }
             return Some(at);
         }
         if self.forest.len() >= OWN_TEMPLATES_MAX {
@@ -219,13 +231,7 @@ impl Miner {
     /// Finds the join that covers a shape with the most constants; among equals, that of the smallest id.
     fn join_of(&mut self, shape: &Shape) -> Option<NodeIndex> {
         let rivals: Vec<NodeIndex> = self.forest.rivals(shape.skeleton()).iter().take(RIVALS_MAX).copied().collect();
-        let fits = |at: &NodeIndex| {
-            let join = &self.forest.node(*at).shape;
-            // Words where only values with digits were so far need context, as they do between two templates.
-            let first_words_max = usize::from(join.words.len() >= CONTEXT_WORDS);
-            join.fits(shape).is_some_and(|first_words| first_words <= first_words_max)
-        };
-        rivals.into_iter().filter(fits).min_by_key(|at| {
+        rivals.into_iter().filter(|at| takes(&self.forest.node(*at).shape, shape)).min_by_key(|at| {
             let node = self.forest.node(*at);
             (usize::MAX - node.shape.words.len(), node.id)
         })
@@ -240,18 +246,43 @@ impl Miner {
     fn settle(&mut self, steps: &mut Vec<Step>) {
         while let Some(step) = steps.pop() {
             match step {
-                Step::Note(at) => {
-                    for members in self.places.note(&self.forest, at) {
-                        let first = members[0];
-                        let hollow = self.forest.node(first.node).shape.with_hole(usize::from(first.word));
-                        let Some(join) = self.find_or_insert(hollow, steps) else { continue };
-                        self.forest.mark_join(join);
-                        steps.extend(members.iter().map(|member| Step::Unite(member.node, join)));
-                    }
-                }
+                Step::Note(at) => self.note(at, steps),
                 Step::Unite(a, b) => self.unite(a, b, steps),
+                Step::Gather(join) => self.gather(join, steps),
             }
         }
+    }
+
+    /// Looks for a join that takes a template, and for what it proves to vary.
+    fn note(&mut self, at: NodeIndex, steps: &mut Vec<Step>) {
+        let shape = self.forest.node(at).shape.clone();
+        steps.extend(self.join_of(&shape).filter(|join| *join != at).map(|join| Step::Unite(at, join)));
+        for members in self.places.note(&self.forest, at) {
+            let first = members[0];
+            let hollow = self.forest.node(first.node).shape.with_hole(usize::from(first.word));
+            let Some(join) = self.find_or_insert(hollow, steps) else { continue };
+            self.make_join(join, members.iter().map(|member| member.node), steps);
+        }
+        if let Some(Joint { members, hollow }) = self.peers.note(&self.forest, at)
+            && let Some(join) = self.find_or_insert(hollow, steps)
+        {
+            self.make_join(join, members.into_iter(), steps);
+        }
+    }
+
+    fn make_join(&mut self, join: NodeIndex, parts: impl Iterator<Item = NodeIndex>, steps: &mut Vec<Step>) {
+        self.forest.mark_join(join);
+        steps.push(Step::Gather(join));
+        steps.extend(parts.map(|part| Step::Unite(part, join)));
+    }
+
+    /// Finds what came before its join, and would be taken by it if it came now.
+    fn gather(&mut self, join: NodeIndex, steps: &mut Vec<Step>) {
+        let join = self.forest.root(join);
+        let roots: Vec<NodeIndex> = self.forest.roots_like(join).iter().take(RIVALS_MAX).copied().collect();
+        let shape = &self.forest.node(join).shape;
+        let covered = roots.into_iter().filter(|at| *at != join && takes(shape, &self.forest.node(*at).shape));
+        steps.extend(covered.map(|at| Step::Unite(at, join)));
     }
 
     fn unite(&mut self, a: NodeIndex, b: NodeIndex, steps: &mut Vec<Step>) {
@@ -264,7 +295,11 @@ impl Miner {
         if join == a || join == b {
             let child = if join == a { b } else { a };
             let (from, into) = (self.forest.node(child).id, self.forest.node(join).id);
+            let words = self.forest.node(join).shape.word_holes();
             self.forest.attach(child, join);
+            if self.forest.node(join).shape.word_holes() > words {
+                steps.push(Step::Gather(join));
+            }
             self.facts.push(Fact::Merged { from, into });
             self.stats.merges += 1;
         } else {
@@ -295,6 +330,7 @@ impl Miner {
         self.stats.trims += 1;
         let lasting = self.forest.drain_lasting();
         self.places.clear();
+        self.peers.clear();
         self.joined.clear();
         let mut steps = Vec::with_capacity(lasting.len());
         for Node { id, shape, is_join, .. } in lasting {
@@ -317,4 +353,11 @@ impl Miner {
             merged_into: (root != at).then(|| self.forest.node(root).id),
         }
     }
+}
+
+/// Says whether a line's shape belongs to a join that covers it.
+fn takes(join: &Shape, shape: &Shape) -> bool {
+    // Words where only values with digits were so far need context, as they do between two templates.
+    let first_words_max = usize::from(join.words.len() >= CONTEXT_WORDS);
+    join.fits(shape).is_some_and(|first_words| first_words <= first_words_max)
 }

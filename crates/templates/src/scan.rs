@@ -256,7 +256,7 @@ impl<'a> Scan<'a> {
         let most = self.line.len().min(from + QUOTED_VALUE_BYTES_MAX);
         let Some(length) = memchr::memchr(quote, &self.line[from..most]) else { return false };
         let value = &self.line[from..from + length];
-        if value.is_empty() || value.iter().any(|byte| *byte < b' ') {
+        if value.is_empty() || value.iter().any(|byte| *byte < b' ') || self.is_behind_message_key() {
             return false;
         }
         self.mark(quote);
@@ -270,6 +270,17 @@ impl<'a> Scan<'a> {
         self.mark(quote);
         self.at = from + length + 1;
         true
+    }
+
+    /// Says whether the word before the equals sign names the message, which is a sentence and no value.
+    fn is_behind_message_key(&self) -> bool {
+        let Some((start, end)) = self.shape.words.last().map(|(start, end)| (usize::from(*start), usize::from(*end)))
+        else {
+            return false;
+        };
+        let key = &self.shape.bytes[start..end];
+        end + 1 == self.shape.bytes.len()
+            && self.masks.message_fields.iter().any(|name| key.eq_ignore_ascii_case(name.as_bytes()))
     }
 
     #[inline]

@@ -56,6 +56,12 @@ fn escapes_are_resolved_before_the_line_is_read() {
 }
 
 #[test]
+fn the_message_among_pairs_is_a_sentence_and_other_quoted_values_are_values() {
+    check(r#"level=info msg="took 7 ms" peer="of 7 or so""#, r#"level=info msg="took <*>" peer="<*>""#);
+    check(r#"ts=7 Message="user ada left room 3""#, r#"ts=<*> Message="user ada left room <*>""#);
+}
+
+#[test]
 fn the_fields_are_a_setting() {
     let settings = |fields: &[&str]| Settings {
         message_fields: fields.iter().map(|name| (*name).to_owned()).collect(),

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test, helpers included")]
 
+mod families;
 mod fixture;
 mod json;
 mod limits;
