@@ -102,7 +102,8 @@ impl Metrics {
             engine_restarts: list.gauge("tidegate_engine_restarts", "How often the engine was started again"),
             retry_keys_evicted: list
                 .gauge("tidegate_retry_keys_evicted", "Retry keys forgotten within their window for want of room"),
-            log_templates: list.gauge("tidegate_log_templates", "Log templates that are remembered, merged ones included"),
+            log_templates: list
+                .gauge("tidegate_log_templates", "Log templates that are remembered, merged ones included"),
             log_lines_overflowed: list
                 .gauge("tidegate_log_lines_overflowed", "Log records under the overflow template since the start"),
             own_logs_dropped: list.counter(

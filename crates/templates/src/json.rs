@@ -48,7 +48,7 @@ fn read_nested<'b>(body: &'b str, fields: &[String], shape: &mut Shape, depth: u
 }
 
 /// Returns the text of the first field in the order of the settings that has some.
-fn message<'b>(entries: &[(&'b [u8], &'b [u8])], fields: &[String]) -> Option<Cow<'b, str>> {
+fn message<'b>(entries: &[Entry<'b>], fields: &[String]) -> Option<Cow<'b, str>> {
     fields.iter().find_map(|field| {
         let of_field = entries.iter().filter(|(key, _)| key.eq_ignore_ascii_case(field.as_bytes()));
         of_field.filter_map(|(_, value)| text(value)).find(|text| !text.trim().is_empty())
@@ -77,10 +77,11 @@ fn write_keys(mut keys: Vec<&[u8]>, shape: &mut Shape) {
     shape.bytes.push(b'}');
 }
 
-type Entries<'b> = Vec<(&'b [u8], &'b [u8])>;
+/// A key and its value.
+type Entry<'b> = (&'b [u8], &'b [u8]);
 
 /// Returns the outermost keys and values of the object that begins at `at`, and where it ends.
-fn entries(body: &[u8], at: usize) -> Option<(Entries<'_>, usize)> {
+fn entries(body: &[u8], at: usize) -> Option<(Vec<Entry<'_>>, usize)> {
     let mut at = skip_space(body, at);
     if body.get(at) != Some(&b'{') {
         return None;
@@ -112,7 +113,7 @@ fn entries(body: &[u8], at: usize) -> Option<(Entries<'_>, usize)> {
 }
 
 /// Returns the keys and values of a stored key-value list: `{"values":[{"key":"a","value":{"stringValue":"b"}},…]}`.
-fn list_entries(body: &[u8]) -> Option<Entries<'_>> {
+fn list_entries(body: &[u8]) -> Option<Vec<Entry<'_>>> {
     let mut at = memchr::memchr(b'[', body)? + 1;
     let mut found = Vec::new();
     while let Some((entry, end)) = pair(body, at) {
@@ -123,7 +124,7 @@ fn list_entries(body: &[u8]) -> Option<Entries<'_>> {
 }
 
 /// Returns one of them, and where it ends; only text has a value here.
-fn pair(body: &[u8], at: usize) -> Option<((&[u8], &[u8]), usize)> {
+fn pair(body: &[u8], at: usize) -> Option<(Entry<'_>, usize)> {
     let (pair, end) = entries(body, at)?;
     let of = |name: &[u8]| pair.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
     let (key, _) = string(of(b"key")?, 0)?;

@@ -38,9 +38,9 @@ pub const PROVEN_MAX: usize = 64 << 10;
 /// Places behind one word that wait for such a proof.
 pub const WATCHED_MAX: usize = 64;
 
-/// Distinct words, in each of several places, after which all of these places are variables together: twice what one place
-/// needs, as lines that are alike in half of their words are more often two formats.
-pub const VALUES_JOINT: usize = 8;
+/// Distinct words, in each of several places, after which all of these places are variables together. More than twice
+/// what one place needs, as lines that are alike in half of their words only are often several formats: six is too few.
+pub const VALUES_JOINT: usize = 10;
 
 /// Places that turn into variables together; what varies in more is another line each time.
 pub const JOINT_HOLES_MAX: usize = 4;

@@ -71,7 +71,8 @@ impl Masks {
             off.unite(Kind::built_in(&name).ok_or(SettingsError::UnknownMask { name })?.into());
         }
         check_fields(&settings.message_fields)?;
-        let regexes = settings.masks.iter().enumerate().map(|(at, mask)| compile(at, mask)).collect::<Result<_, _>>()?;
+        let regexes =
+            settings.masks.iter().enumerate().map(|(at, mask)| compile(at, mask)).collect::<Result<_, _>>()?;
         let all = RegexSetBuilder::new(settings.masks.iter().map(|mask| &mask.regex))
             .size_limit(USER_MASK_BYTES_MAX * USER_MASKS_MAX)
             .build();

@@ -3,6 +3,7 @@ use hashbrown::HashMap;
 use crate::error::{SettingsError, StateError};
 use crate::fact::{Fact, Stats, Template};
 use crate::forest::{Forest, Node, NodeIndex};
+use crate::json::{self, Json};
 use crate::kind::Kinds;
 use crate::limits::{
     CONTEXT_WORDS, FACTS_MAX, JOINED_MAX, LINE_BYTES_MAX, OVERFLOW_LINES_PER_TRIM, RIVALS_MAX, TEMPLATES_MAX,
@@ -12,7 +13,6 @@ use crate::peers::{Joint, Peers};
 use crate::places::Places;
 use crate::scan::scan;
 use crate::shape::{Shape, TemplateId};
-use crate::json::{self, Json};
 use crate::state;
 
 /// Templates that lines may make; the rest of [`TEMPLATES_MAX`] is for those that merges make.

@@ -259,7 +259,8 @@ async fn a_database_whose_examples_merged_by_another_rule_is_brought_to_this_one
     let world = World::new().await;
     let plan = world.store.migration_plan().await.expect("a plan");
     for statement in plan.iter().take(3).flat_map(|step| &step.statements) {
-        let before = statement.replace("`example` SimpleAggregateFunction(max", "`example` SimpleAggregateFunction(min");
+        let before =
+            statement.replace("`example` SimpleAggregateFunction(max", "`example` SimpleAggregateFunction(min");
         world.store.execute(&before).await.expect("a statement of the program before");
     }
     let row = |example: &str| {

@@ -33,7 +33,8 @@ fn a_mask_is_a_word_of_the_text_and_of_the_id() {
 
 #[test]
 fn a_list_of_masked_values_is_one() {
-    let settings = Settings { masks: vec![mask("ORDER", "order-[0-9]+"), mask("SKU", "sku:[a-z]+")], ..Settings::default() };
+    let settings =
+        Settings { masks: vec![mask("ORDER", "order-[0-9]+"), mask("SKU", "sku:[a-z]+")], ..Settings::default() };
     let mut miner = Miner::new(settings).unwrap();
     let one = miner.mine("left: order-1");
     assert_eq!(miner.mine("left: order-1, order-2, order-33"), one);
@@ -66,8 +67,7 @@ fn templates_of_other_masks_stay_known_after_a_restart() {
 
 #[test]
 fn a_built_in_mask_can_be_off() {
-    let off =
-        |names: &[&str]| {
+    let off = |names: &[&str]| {
         let built_in_off = names.iter().map(|n| (*n).to_owned()).collect();
         Settings { built_in_off, ..Settings::default() }
     };
@@ -92,7 +92,10 @@ fn bad_settings_are_named() {
     check(masks(vec![mask("A", "")]), "masks[0] (A): there is no expression");
     check(masks(vec![mask("<A>", "a")]), "masks[0]: the name \"<A>\"");
     check(masks(vec![mask("A", "a"); 17]), "17 masks are set, at most 16");
-    check(Settings { built_in_off: vec!["nom".to_owned()], ..Settings::default() }, "no built-in mask \"nom\"; there are NUM");
+    check(
+        Settings { built_in_off: vec!["nom".to_owned()], ..Settings::default() },
+        "no built-in mask \"nom\"; there are NUM",
+    );
     check(Settings { message_fields: vec![String::new()], ..Settings::default() }, "message field \"\"");
     check(Settings { message_fields: vec!["a".to_owned(); 17], ..Settings::default() }, "17 message fields");
 }

@@ -111,7 +111,12 @@ fn event(item: &Value) -> Result<Event> {
     let text = |name: &str| item[name].as_str().map(str::to_owned).with_context(|| format!("{name} in {item}"));
     let hour = text("hour")?;
     let digits = hour.strip_prefix("2026-01-31T").and_then(|rest| rest.get(..2)).context("an hour of the day")?;
-    Ok(Event { hour: digits.parse()?, kind: text("kind")?, template: text("template")?, count: number(&item["count"])? })
+    Ok(Event {
+        hour: digits.parse()?,
+        kind: text("kind")?,
+        template: text("template")?,
+        count: number(&item["count"])?,
+    })
 }
 
 fn recounted(rule: Rule) -> Vec<Event> {
@@ -121,7 +126,12 @@ fn recounted(rule: Rule) -> Vec<Event> {
         let template = form.replace("{}", "<*>");
         let began = counts.iter().position(|count| *count > 0).unwrap_or(0);
         for hour in (began..counts.len()).filter(|hour| counts[*hour] > 0) {
-            let told = |kind: &str| Event { hour: hour as u64, kind: kind.into(), template: template.clone(), count: counts[hour] };
+            let told = |kind: &str| Event {
+                hour: hour as u64,
+                kind: kind.into(),
+                template: template.clone(),
+                count: counts[hour],
+            };
             if hour == began {
                 events.push(told("new_template"));
             }

@@ -32,7 +32,8 @@ async fn counts_follow_merges_hot_and_stored_and_past_every_death() -> Result<()
     assert_eq!(agree(&server).await?, BTreeMap::from([("mail of <*> was given to ada today".to_owned(), 11)]));
     server.send_lines("post", DAY + 1, &mails(&USERS, &USERS)).await?;
     assert_eq!(agree(&server).await?, BTreeMap::from([(MAIL.to_owned(), 36)]));
-    let chained = "SELECT count() FROM log_template_merges WHERE into_id IN (SELECT template_id FROM log_template_merges)";
+    let chained =
+        "SELECT count() FROM log_template_merges WHERE into_id IN (SELECT template_id FROM log_template_merges)";
     ensure!(server.stack.number(chained).await? > 0, "no merge follows another");
 
     server.stack.signal_engine(Kill::KILL)?;

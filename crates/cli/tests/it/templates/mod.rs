@@ -75,7 +75,14 @@ impl Server {
 
     /// Asks for text.
     pub(super) async fn text(&self, path: &str) -> Result<String> {
-        Ok(self.client.get(format!("http://{}{path}", self.stack.http)).send().await?.error_for_status()?.text().await?)
+        Ok(self
+            .client
+            .get(format!("http://{}{path}", self.stack.http))
+            .send()
+            .await?
+            .error_for_status()?
+            .text()
+            .await?)
     }
 
     /// Asks for what must be there.
@@ -89,7 +96,8 @@ impl Server {
     pub(super) async fn counts(&self) -> Result<BTreeMap<String, u64>> {
         let answer = self.good("/api/v1/logs/patterns?minCount=0&limit=0").await?;
         let patterns = answer["patterns"].as_array().context("patterns")?;
-        let count = |pattern: &Value| Some((pattern["template"].as_str()?.to_owned(), pattern["total_count"].as_u64()?));
+        let count =
+            |pattern: &Value| Some((pattern["template"].as_str()?.to_owned(), pattern["total_count"].as_u64()?));
         patterns.iter().map(|pattern| count(pattern).context("a template with its count")).collect()
     }
 }

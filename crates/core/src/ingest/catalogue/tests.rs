@@ -120,9 +120,8 @@ fn an_example_survives_empty_bodies_before_and_behind_it() {
         let (rows, _) = reducer.finish().expect("the rows of the catalogue");
         rows.into_iter().find(|rows| rows.table == CATALOG_SIGNALS.name).expect("a row").rows
     };
-    let example = |rows: &RecordBatch| {
-        rows.column_by_name("example").expect("the column").as_string::<i32>().value(0).to_owned()
-    };
+    let example =
+        |rows: &RecordBatch| rows.column_by_name("example").expect("the column").as_string::<i32>().value(0).to_owned();
     let one = request(&["", "b", "a", ""]);
     assert_eq!(example(&one), "b");
     let merged = merge(&[request(&[""]), one, request(&["", ""])], &CATALOG_SIGNALS).expect("rows that merge");

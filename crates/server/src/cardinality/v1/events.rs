@@ -56,8 +56,7 @@ pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let inner = statement(&filter, &rule);
     let bind = |sql: String| rule.bind(roots.bind(Sql::new(sql)).filtered(&filter)).text("kind", kind);
     let columns = "kind, root, at, n, first_time, services, previous, median, mad, score";
-    let ranked =
-        ask.reader.ranked::<Event>((columns, &inner, "at DESC, n DESC, root, kind DESC"), bind, page).await?;
+    let ranked = ask.reader.ranked::<Event>((columns, &inner, "at DESC, n DESC, root, kind DESC"), bind, page).await?;
     let texts = ask.reader.template_texts(ranked.rows.iter().map(|event| event.root).collect::<BTreeSet<_>>()).await?;
     let capped = ranked.rows.iter().any(|event| texts.get(&event.root).is_some_and(|text| text == OVERFLOW));
     let data = ranked.rows.iter().map(|event| told(event, &texts)).collect();
