@@ -54,6 +54,9 @@ pub const CONTEXT_WORDS: usize = 2;
 /// Generalised templates of one skeleton that a new line is compared with; more are kept but not tried.
 pub const RIVALS_MAX: usize = 64;
 
+/// Templates of one skeleton that a new join is compared with, at some 50 ns each: what it covers is merged into it.
+pub const GATHERED_MAX: usize = 1 << 10;
+
 /// Remembered shapes of lines that joined a template without being one (16 bytes each); past it all are forgotten and
 /// found again, which costs a comparison each.
 pub const JOINED_MAX: usize = 64 << 10;

@@ -6,7 +6,7 @@ use crate::forest::{Forest, Node, NodeIndex};
 use crate::json::{self, Json};
 use crate::kind::Kinds;
 use crate::limits::{
-    CONTEXT_WORDS, FACTS_MAX, JOINED_MAX, LINE_BYTES_MAX, OVERFLOW_LINES_PER_TRIM, RIVALS_MAX, TEMPLATES_MAX,
+    CONTEXT_WORDS, FACTS_MAX, GATHERED_MAX, JOINED_MAX, LINE_BYTES_MAX, OVERFLOW_LINES_PER_TRIM, RIVALS_MAX, TEMPLATES_MAX,
 };
 use crate::masks::{Masks, Settings};
 use crate::peers::{Joint, Peers};
@@ -279,7 +279,7 @@ impl Miner {
     /// Finds what came before its join, and would be taken by it if it came now.
     fn gather(&mut self, join: NodeIndex, steps: &mut Vec<Step>) {
         let join = self.forest.root(join);
-        let roots: Vec<NodeIndex> = self.forest.roots_like(join).iter().take(RIVALS_MAX).copied().collect();
+        let roots: Vec<NodeIndex> = self.forest.roots_like(join).iter().take(GATHERED_MAX).copied().collect();
         let shape = &self.forest.node(join).shape;
         let covered = roots.into_iter().filter(|at| *at != join && takes(shape, &self.forest.node(*at).shape));
         steps.extend(covered.map(|at| Step::Unite(at, join)));
