@@ -6,7 +6,8 @@ use crate::forest::{Forest, Node, NodeIndex};
 use crate::json::{self, Json};
 use crate::kind::Kinds;
 use crate::limits::{
-    CONTEXT_WORDS, FACTS_MAX, GATHERED_MAX, JOINED_MAX, LINE_BYTES_MAX, OVERFLOW_LINES_PER_TRIM, RIVALS_MAX, TEMPLATES_MAX,
+    CONTEXT_WORDS, FACTS_MAX, GATHERED_MAX, JOINED_MAX, LINE_BYTES_MAX, OVERFLOW_LINES_PER_TRIM, RIVALS_MAX,
+    TEMPLATES_MAX,
 };
 use crate::masks::{Masks, Settings};
 use crate::peers::{Joint, Peers};

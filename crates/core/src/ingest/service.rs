@@ -220,6 +220,10 @@ impl Ingest {
 
     /// Finds templates by these settings; what was found by others before stays known.
     pub async fn with_template_settings(self, settings: Settings) -> Result<Self, IngestError> {
+        // It was opened with the defaults.
+        if settings == Settings::default() {
+            return Ok(self);
+        }
         Ok(Self { templates: known_templates(&self.catalog, settings).await?, ..self })
     }
 
