@@ -148,7 +148,7 @@ pub enum Merge {
     Sum,
     /// The smaller one: a first time, or the text that comes first.
     Min,
-    /// The larger one: a last time.
+    /// The larger one: a last time, or a text that wins over an empty one.
     Max,
     /// The items of both lists, each once.
     Union,

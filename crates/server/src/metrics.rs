@@ -46,6 +46,8 @@ pub struct Metrics {
     engine_up: IntGauge,
     engine_restarts: IntGauge,
     retry_keys_evicted: IntGauge,
+    log_templates: IntGauge,
+    log_lines_overflowed: IntGauge,
     own_logs_dropped: IntCounter,
     resident_bytes: IntGauge,
     uptime_seconds: Gauge,
@@ -100,6 +102,10 @@ impl Metrics {
             engine_restarts: list.gauge("tidegate_engine_restarts", "How often the engine was started again"),
             retry_keys_evicted: list
                 .gauge("tidegate_retry_keys_evicted", "Retry keys forgotten within their window for want of room"),
+            log_templates: list
+                .gauge("tidegate_log_templates", "Log templates that are remembered, merged ones included"),
+            log_lines_overflowed: list
+                .gauge("tidegate_log_lines_overflowed", "Log records under the overflow template since the start"),
             own_logs_dropped: list.counter(
                 "tidegate_own_logs_dropped_total",
                 "The server's own log records that were printed and not stored",
@@ -185,6 +191,9 @@ impl Metrics {
         self.hot_tail_bytes.set(signed(stages.buffer.hot_bytes()));
         self.wal_bytes.set(signed(stages.buffer.wal_bytes()));
         self.retry_keys_evicted.set(signed(stages.buffer.retries_evicted()));
+        let templates = stages.ingest.template_stats().unwrap_or_default();
+        self.log_templates.set(signed(templates.templates));
+        self.log_lines_overflowed.set(signed(templates.overflowed));
         if let Some(engine) = &stages.engine {
             let status = engine.borrow();
             self.engine_up.set(i64::from(status.state == EngineState::Ready));

@@ -27,6 +27,8 @@ pub(crate) struct Forest {
     by_id: HashMap<TemplateId, NodeIndex>,
     /// Joins by skeleton: what a line of unknown shape may belong to.
     joins: HashMap<u64, Vec<NodeIndex>>,
+    /// All roots by skeleton: what a join may cover.
+    roots: HashMap<u64, Vec<NodeIndex>>,
 }
 
 impl Forest {
@@ -63,6 +65,7 @@ impl Forest {
 
     pub(crate) fn insert(&mut self, id: TemplateId, shape: Shape) -> NodeIndex {
         let at = NodeIndex::try_from(self.nodes.len()).expect("templates are bounded far below u32");
+        self.roots.entry(shape.skeleton()).or_default().push(at);
         self.nodes.push(Node { id, shape, parent: at, is_join: false, hits: 0 });
         self.by_id.insert(id, at);
         at
@@ -93,6 +96,14 @@ impl Forest {
         joins
     }
 
+    /// Returns the roots of a node's skeleton, joins and others.
+    pub(crate) fn roots_like(&mut self, at: NodeIndex) -> &[NodeIndex] {
+        let skeleton = self.node(at).shape.skeleton();
+        let Some(roots) = self.roots.get_mut(&skeleton) else { return &[] };
+        roots.retain(|at| self.nodes[*at as usize].parent == *at);
+        roots
+    }
+
     /// Writes what was seen at the holes of a child into its root.
     pub(crate) fn pass_kinds_up(&mut self, child: NodeIndex) {
         let root = self.root(child);
@@ -107,6 +118,7 @@ impl Forest {
     pub(crate) fn drain_lasting(&mut self) -> Vec<Node> {
         self.by_id.clear();
         self.joins.clear();
+        self.roots.clear();
         let roots = std::mem::take(&mut self.nodes).into_iter().enumerate();
         roots
             .filter(|(at, node)| node.parent as usize == *at && (node.is_join || node.hits > 1))

@@ -32,8 +32,6 @@ pub enum Kind {
     Id,
     /// A word that turned out to vary.
     Word,
-    /// A mask of the user, by its place in the settings.
-    User(u8),
 }
 
 const BUILT_IN: [(Kind, &str); 14] = [
@@ -53,7 +51,10 @@ const BUILT_IN: [(Kind, &str); 14] = [
     (Kind::Id, "ID"),
 ];
 
-const FIRST_USER_BIT: u8 = 16;
+/// Returns the names of all built-in kinds, for a person.
+pub(crate) fn built_in_names() -> String {
+    BUILT_IN.map(|(_, name)| name).join(", ")
+}
 
 impl Kind {
     /// Returns the built-in kind of that name, in any case.
@@ -79,7 +80,6 @@ impl Kind {
             Self::Flag => 12,
             Self::Id => 13,
             Self::Word => 14,
-            Self::User(at) => FIRST_USER_BIT + (at & 15),
         }
     }
 }
@@ -100,13 +100,11 @@ impl Kinds {
     }
 
     /// Names the variable: the one kind that all its values had, else `*`.
-    pub(crate) fn name(self, user: &[String]) -> &str {
+    pub(crate) fn name(self) -> &'static str {
         if self.0.count_ones() != 1 || self.holds(Kind::Id) {
             return "*";
         }
-        let built_in = BUILT_IN.iter().find(|(kind, _)| self.holds(*kind)).map(|(_, name)| *name);
-        let place = (self.0 >> FIRST_USER_BIT).trailing_zeros() as usize;
-        built_in.or_else(|| user.get(place).map(String::as_str)).unwrap_or("*")
+        BUILT_IN.iter().find(|(kind, _)| self.holds(*kind)).map_or("*", |(_, name)| *name)
     }
 }
 

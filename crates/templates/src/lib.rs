@@ -36,7 +36,7 @@
 //!   evidence is only added. Past the limits, evidence is dropped, never an id.
 //! - Memory is bounded whatever comes ([`limits`]).
 //!
-//! It never splits a template, never reads more than a body's first line, or its keys if it is a JSON object.
+//! It never splits a template, never reads more than a body's first line; of a JSON object, its message or its keys.
 //!
 //! | file | holds |
 //! |---|---|
@@ -46,9 +46,10 @@
 //! | `value.rs` | which words are values by their look |
 //! | `masks.rs` | [`Settings`], [`UserMask`]: a user's own masks, built-in ones switched off |
 //! | `scan.rs` | a line becomes its shape |
-//! | `json.rs` | so does a JSON object |
+//! | `json.rs` | a JSON object is its message's line, or its keys |
 //! | `shape.rs` | [`TemplateId`]; shapes: what they cover, their join, their text |
 //! | `places.rs` | where templates differ in one word, and when that makes it a variable |
+//! | `peers.rs` | where they differ in several, each time in all of them |
 //! | `forest.rs` | all templates, and which was merged into which |
 //! | `miner.rs` | [`Miner`]: all of it for one body after the other |
 //! | `fact.rs` | [`Fact`], [`Template`], [`Stats`] |
@@ -67,6 +68,7 @@ mod scan;
 mod json;
 mod shape;
 mod places;
+mod peers;
 mod forest;
 mod miner;
 mod fact;

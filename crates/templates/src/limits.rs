@@ -38,28 +38,51 @@ pub const PROVEN_MAX: usize = 64 << 10;
 /// Places behind one word that wait for such a proof.
 pub const WATCHED_MAX: usize = 64;
 
+/// Distinct words, in each of several places, after which all of these places are variables together. More than twice
+/// what one place needs, as lines that are alike in half of their words only are often several formats: six is too few.
+pub const VALUES_JOINT: usize = 10;
+
+/// Places that turn into variables together; what varies in more is another line each time.
+pub const JOINT_HOLES_MAX: usize = 4;
+
+/// Templates alike but for their words that are compared with a new one; every two are looked at, some 5 µs in all.
+pub const PEERS_MAX: usize = 32;
+
 /// Constant words beside a place that make its context strong.
 pub const CONTEXT_WORDS: usize = 2;
 
 /// Generalised templates of one skeleton that a new line is compared with; more are kept but not tried.
 pub const RIVALS_MAX: usize = 64;
 
+/// Templates of one skeleton that a new join is compared with, at some 50 ns each: what it covers is merged into it.
+pub const GATHERED_MAX: usize = 1 << 10;
+
 /// Remembered shapes of lines that joined a template without being one (16 bytes each); past it all are forgotten and
 /// found again, which costs a comparison each.
 pub const JOINED_MAX: usize = 64 << 10;
 
-/// Facts that wait to be taken; past it no template is made, and lines of unknown shape count as overflow.
-pub const FACTS_MAX: usize = 64 << 10;
+/// Facts that wait to be taken and stored: every template and its merge once, some 4 MiB. Past it no template is made,
+/// and lines of unknown shape count as overflow.
+pub const FACTS_MAX: usize = 2 * TEMPLATES_MAX;
 
 /// Lines in overflow between two attempts to make room, so that an attack of a million lines makes a few ten thousand
 /// templates and not a million.
 pub const OVERFLOW_LINES_PER_TRIM: u64 = 1 << 20;
 
-/// Masks of a user: each is a pass over every line.
+/// Masks of a user: each is a pass over every line that one of them matches, and all together one over every line.
 pub const USER_MASKS_MAX: usize = 16;
 
 /// Bytes that a user's regular expression may compile to; the engine is linear in the line whatever the expression.
 pub const USER_MASK_BYTES_MAX: usize = 1 << 20;
+
+/// Names of the field that holds a JSON logger's message; loggers in use have five.
+pub const MESSAGE_FIELDS_MAX: usize = 16;
+
+/// Bytes of a JSON body in which its message is looked for: loggers put it behind fields, and these are mostly short.
+pub const JSON_BYTES_MAX: usize = 16 << 10;
+
+/// Messages within messages: a container's log line holds the program's JSON line.
+pub const JSON_DEPTH_MAX: usize = 3;
 
 /// Keys of a JSON body that are looked at; further keys make one variable at the end.
 pub const JSON_KEYS_MAX: usize = 64;

@@ -1,14 +1,17 @@
 use std::borrow::Cow;
 
-use regex::{Regex, RegexBuilder};
+use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
 use crate::error::SettingsError;
 use crate::kind::{Kind, Kinds};
-use crate::limits::{USER_MASK_BYTES_MAX, USER_MASKS_MAX};
+use crate::limits::{MESSAGE_FIELDS_MAX, USER_MASK_BYTES_MAX, USER_MASKS_MAX};
 
 /// Stands in a line for the value that the first user mask cut out; the others follow. Control characters of the line
 /// itself are blanked before, so that no line can forge one.
 const FIRST_MARK: u8 = 0x10;
+
+/// Bytes of a mask's name, or of the name of a message field.
+const NAME_BYTES_MAX: usize = 64;
 
 /// A user's own variable: a name for it and the regular expression that finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,13 +22,32 @@ pub struct UserMask {
     pub regex: String,
 }
 
-/// What is cut out of lines before any statistics.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What is cut out of lines before any statistics, and where the line of a JSON object is.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Masks of the user, applied to the body in this order, before the built-in ones.
+    /// Masks of the user, applied to the line in this order, before the built-in ones.
     pub masks: Vec<UserMask>,
     /// Names of built-in masks that are not applied ([`Kind::built_in`]).
     pub built_in_off: Vec<String>,
+    /// Keys of a JSON object whose text is the line to mine, in upper or lower case: the first that there is decides.
+    pub message_fields: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let message_fields = ["msg", "message", "body", "event", "log"].map(str::to_owned).to_vec();
+        Self { masks: Vec::new(), built_in_off: Vec::new(), message_fields }
+    }
+}
+
+impl Settings {
+    /// Says whether a miner can be made of these settings.
+    ///
+    /// # Errors
+    /// The first mistake that is found.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        Masks::new(self.clone()).map(|_| ())
+    }
 }
 
 /// Settings that were checked and compiled.
@@ -33,7 +55,10 @@ pub struct Settings {
 pub(crate) struct Masks {
     pub(crate) names: Vec<String>,
     pub(crate) off: Kinds,
+    pub(crate) message_fields: Vec<String>,
     regexes: Vec<Regex>,
+    /// All of them at once: most lines match none, and are told so in one pass.
+    any: RegexSet,
 }
 
 impl Masks {
@@ -45,12 +70,15 @@ impl Masks {
         for name in settings.built_in_off {
             off.unite(Kind::built_in(&name).ok_or(SettingsError::UnknownMask { name })?.into());
         }
-        let mut masks = Self { names: Vec::new(), off, regexes: Vec::new() };
-        for mask in settings.masks {
-            masks.regexes.push(compile(&mask)?);
-            masks.names.push(mask.name);
-        }
-        Ok(masks)
+        check_fields(&settings.message_fields)?;
+        let regexes =
+            settings.masks.iter().enumerate().map(|(at, mask)| compile(at, mask)).collect::<Result<_, _>>()?;
+        let all = RegexSetBuilder::new(settings.masks.iter().map(|mask| &mask.regex))
+            .size_limit(USER_MASK_BYTES_MAX * USER_MASKS_MAX)
+            .build();
+        let any = all.map_err(|source| SettingsError::MasksTogether { source: Box::new(source) })?;
+        let names = settings.masks.into_iter().map(|mask| mask.name).collect();
+        Ok(Self { names, off, message_fields: settings.message_fields, regexes, any })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -58,8 +86,14 @@ impl Masks {
     }
 
     /// Puts a mark in place of every match.
-    pub(crate) fn apply(&self, line: &str) -> String {
-        let mut text: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    pub(crate) fn apply<'l>(&self, line: &'l str) -> Cow<'l, str> {
+        let mut text = Cow::Borrowed(line);
+        if line.contains(char::is_control) {
+            text = Cow::Owned(line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect());
+        }
+        if !self.any.is_match(&text) {
+            return text;
+        }
         for (mark, regex) in (FIRST_MARK..).zip(&self.regexes) {
             let mark = char::from(mark).to_string();
             // An empty match would put a mark between all characters.
@@ -70,23 +104,36 @@ impl Masks {
                 },
             );
             if let Cow::Owned(replaced) = replaced {
-                text = replaced;
+                text = Cow::Owned(replaced);
             }
         }
         text
     }
+
+    /// Returns the name of the mask that a mark stands for.
+    pub(crate) fn name_of(&self, byte: u8) -> Option<&str> {
+        self.names.get(usize::from(byte.checked_sub(FIRST_MARK)?)).map(String::as_str)
+    }
 }
 
-/// Returns the mask that a mark stands for.
-pub(crate) fn user_mask_of(byte: u8) -> Option<Kind> {
-    (FIRST_MARK..FIRST_MARK + 16).contains(&byte).then(|| Kind::User(byte - FIRST_MARK))
-}
-
-fn compile(mask: &UserMask) -> Result<Regex, SettingsError> {
+fn compile(at: usize, mask: &UserMask) -> Result<Regex, SettingsError> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if mask.name.is_empty() || mask.name.len() > 64 || !mask.name.chars().all(is_name) {
-        return Err(SettingsError::MaskName { name: mask.name.clone() });
+    if mask.name.is_empty() || mask.name.len() > NAME_BYTES_MAX || !mask.name.chars().all(is_name) {
+        return Err(SettingsError::MaskName { at, name: mask.name.clone() });
+    }
+    if mask.regex.is_empty() {
+        return Err(SettingsError::MaskEmpty { at, name: mask.name.clone() });
     }
     let built = RegexBuilder::new(&mask.regex).size_limit(USER_MASK_BYTES_MAX).build();
-    built.map_err(|source| SettingsError::MaskRegex { name: mask.name.clone(), source: Box::new(source) })
+    built.map_err(|source| SettingsError::MaskRegex { at, name: mask.name.clone(), source: Box::new(source) })
+}
+
+fn check_fields(fields: &[String]) -> Result<(), SettingsError> {
+    if fields.len() > MESSAGE_FIELDS_MAX {
+        return Err(SettingsError::TooManyMessageFields { found: fields.len() });
+    }
+    match fields.iter().find(|name| name.is_empty() || name.len() > NAME_BYTES_MAX) {
+        Some(name) => Err(SettingsError::MessageField { name: name.clone() }),
+        None => Ok(()),
+    }
 }

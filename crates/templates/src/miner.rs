@@ -3,15 +3,18 @@ use hashbrown::HashMap;
 use crate::error::{SettingsError, StateError};
 use crate::fact::{Fact, Stats, Template};
 use crate::forest::{Forest, Node, NodeIndex};
+use crate::json::{self, Json};
 use crate::kind::Kinds;
 use crate::limits::{
-    CONTEXT_WORDS, FACTS_MAX, JOINED_MAX, LINE_BYTES_MAX, OVERFLOW_LINES_PER_TRIM, RIVALS_MAX, TEMPLATES_MAX,
+    CONTEXT_WORDS, FACTS_MAX, GATHERED_MAX, JOINED_MAX, LINE_BYTES_MAX, OVERFLOW_LINES_PER_TRIM, RIVALS_MAX,
+    TEMPLATES_MAX,
 };
 use crate::masks::{Masks, Settings};
+use crate::peers::{Joint, Peers};
 use crate::places::Places;
 use crate::scan::scan;
 use crate::shape::{Shape, TemplateId};
-use crate::{json, state};
+use crate::state;
 
 /// Templates that lines may make; the rest of [`TEMPLATES_MAX`] is for those that merges make.
 const OWN_TEMPLATES_MAX: usize = TEMPLATES_MAX / 8 * 7;
@@ -22,17 +25,23 @@ pub struct Miner {
     masks: Masks,
     forest: Forest,
     places: Places,
+    peers: Peers,
     /// Shapes of lines that belong to a join without being noted as templates.
     joined: HashMap<TemplateId, NodeIndex>,
     facts: Vec<Fact>,
+    /// Facts that were taken and are not stored yet.
+    held: usize,
     stats: Stats,
     overflowed_at_trim: Option<u64>,
     shape: Shape,
 }
 
+#[derive(Debug)]
 enum Step {
     Note(NodeIndex),
     Unite(NodeIndex, NodeIndex),
+    /// Unites a join with the roots that it covers.
+    Gather(NodeIndex),
 }
 
 impl Miner {
@@ -45,8 +54,10 @@ impl Miner {
             masks: Masks::new(settings)?,
             forest: Forest::default(),
             places: Places::default(),
+            peers: Peers::default(),
             joined: HashMap::new(),
             facts: Vec::new(),
+            held: 0,
             stats: Stats::default(),
             overflowed_at_trim: None,
             shape: Shape::default(),
@@ -55,7 +66,7 @@ impl Miner {
 
     /// Returns the template of a body: the one to store with its row, and to count the row under.
     ///
-    /// Its first line decides; of a JSON object, its keys. The id may be merged into another later: see [`Fact`].
+    /// Its first line decides; of a JSON object, that of its message, or its keys. The id may be merged into another later: see [`Fact`].
     #[inline]
     pub fn mine(&mut self, body: &str) -> TemplateId {
         self.stats.lines += 1;
@@ -82,6 +93,11 @@ impl Miner {
     /// Takes what happened since it was last asked: new templates, and merges. Facts may be stored more than once.
     pub fn take_facts(&mut self) -> Vec<Fact> {
         std::mem::take(&mut self.facts)
+    }
+
+    /// Says how many facts were taken and are not stored yet: while they are too many, no template is made.
+    pub fn hold(&mut self, facts: usize) {
+        self.held = facts;
     }
 
     /// Follows the merges that this miner remembers; an id that it does not know is returned as it is.
@@ -143,6 +159,8 @@ impl Miner {
         self.settle(&mut merges.collect());
         // What the other node merged is in its own facts; what follows from both is news.
         self.facts.truncate(facts_before);
+        // Joins of both may have got to know words here that neither had at all of its holes.
+        notes.extend(known.iter().flatten().filter(|at| self.forest.node(**at).is_join).map(|at| Step::Gather(*at)));
         self.settle(&mut notes);
         Ok(())
     }
@@ -151,17 +169,26 @@ impl Miner {
     fn read(&self, body: &str, shape: &mut Shape) {
         let bytes = body.as_bytes();
         let start = bytes.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(bytes.len());
-        let end = bytes.len().min(start + LINE_BYTES_MAX);
-        if bytes.get(start) == Some(&b'{') && json::scan(&bytes[start..end], shape) {
-            return;
+        if bytes.get(start) == Some(&b'{') {
+            match json::read(&body[start..], &self.masks.message_fields, shape) {
+                Json::Message(message) => return self.read_line(message.trim_start(), shape),
+                Json::Keys => return,
+                Json::Not => {}
+            }
         }
-        let line = &bytes[start..end];
+        self.read_line(&body[start..], shape);
+    }
+
+    #[inline]
+    fn read_line(&self, text: &str, shape: &mut Shape) {
+        let bytes = text.as_bytes();
+        let line = &bytes[..bytes.len().min(LINE_BYTES_MAX)];
         let line = memchr::memchr2(b'\n', b'\r', line).map_or(line, |at| &line[..at]);
         if self.masks.is_empty() {
-            return scan(line, self.masks.off, false, shape);
+            return scan(line, &self.masks, shape);
         }
-        let line = &body[start..body.floor_char_boundary(start + line.len())];
-        scan(self.masks.apply(line).as_bytes(), self.masks.off, true, shape);
+        let line = &text[..text.floor_char_boundary(line.len())];
+        scan(self.masks.apply(line).as_bytes(), &self.masks, shape);
     }
 
     #[inline]
@@ -183,13 +210,17 @@ impl Miner {
                 self.joined.clear();
             }
             self.joined.insert(id, at);
+            let words = self.forest.node(at).shape.word_holes();
             self.forest.node_mut(at).shape.unite_kinds(shape);
+            if self.forest.node(at).shape.word_holes() > words {
+                self.settle(&mut vec![Step::Gather(at)]);
+            }
             return Some(at);
         }
         if self.forest.len() >= OWN_TEMPLATES_MAX {
             self.trim();
         }
-        if self.forest.len() >= OWN_TEMPLATES_MAX || self.facts.len() >= FACTS_MAX {
+        if self.forest.len() >= OWN_TEMPLATES_MAX || self.facts.len() + self.held >= FACTS_MAX {
             return None;
         }
         let at = self.insert(id, shape.clone());
@@ -201,13 +232,7 @@ impl Miner {
     /// Finds the join that covers a shape with the most constants; among equals, that of the smallest id.
     fn join_of(&mut self, shape: &Shape) -> Option<NodeIndex> {
         let rivals: Vec<NodeIndex> = self.forest.rivals(shape.skeleton()).iter().take(RIVALS_MAX).copied().collect();
-        let fits = |at: &NodeIndex| {
-            let join = &self.forest.node(*at).shape;
-            // Words where only values with digits were so far need context, as they do between two templates.
-            let first_words_max = usize::from(join.words.len() >= CONTEXT_WORDS);
-            join.fits(shape).is_some_and(|first_words| first_words <= first_words_max)
-        };
-        rivals.into_iter().filter(fits).min_by_key(|at| {
+        rivals.into_iter().filter(|at| takes(&self.forest.node(*at).shape, shape)).min_by_key(|at| {
             let node = self.forest.node(*at);
             (usize::MAX - node.shape.words.len(), node.id)
         })
@@ -222,18 +247,43 @@ impl Miner {
     fn settle(&mut self, steps: &mut Vec<Step>) {
         while let Some(step) = steps.pop() {
             match step {
-                Step::Note(at) => {
-                    for members in self.places.note(&self.forest, at) {
-                        let first = members[0];
-                        let hollow = self.forest.node(first.node).shape.with_hole(usize::from(first.word));
-                        let Some(join) = self.find_or_insert(hollow, steps) else { continue };
-                        self.forest.mark_join(join);
-                        steps.extend(members.iter().map(|member| Step::Unite(member.node, join)));
-                    }
-                }
+                Step::Note(at) => self.note(at, steps),
                 Step::Unite(a, b) => self.unite(a, b, steps),
+                Step::Gather(join) => self.gather(join, steps),
             }
         }
+    }
+
+    /// Looks for a join that takes a template, and for what it proves to vary.
+    fn note(&mut self, at: NodeIndex, steps: &mut Vec<Step>) {
+        let shape = self.forest.node(at).shape.clone();
+        steps.extend(self.join_of(&shape).filter(|join| *join != at).map(|join| Step::Unite(at, join)));
+        for members in self.places.note(&self.forest, at) {
+            let first = members[0];
+            let hollow = self.forest.node(first.node).shape.with_hole(usize::from(first.word));
+            let Some(join) = self.find_or_insert(hollow, steps) else { continue };
+            self.make_join(join, members.iter().map(|member| member.node), steps);
+        }
+        if let Some(Joint { members, hollow }) = self.peers.note(&self.forest, at)
+            && let Some(join) = self.find_or_insert(hollow, steps)
+        {
+            self.make_join(join, members.into_iter(), steps);
+        }
+    }
+
+    fn make_join(&mut self, join: NodeIndex, parts: impl Iterator<Item = NodeIndex>, steps: &mut Vec<Step>) {
+        self.forest.mark_join(join);
+        steps.push(Step::Gather(join));
+        steps.extend(parts.map(|part| Step::Unite(part, join)));
+    }
+
+    /// Finds what came before its join, and would be taken by it if it came now.
+    fn gather(&mut self, join: NodeIndex, steps: &mut Vec<Step>) {
+        let join = self.forest.root(join);
+        let roots: Vec<NodeIndex> = self.forest.roots_like(join).iter().take(GATHERED_MAX).copied().collect();
+        let shape = &self.forest.node(join).shape;
+        let covered = roots.into_iter().filter(|at| *at != join && takes(shape, &self.forest.node(*at).shape));
+        steps.extend(covered.map(|at| Step::Unite(at, join)));
     }
 
     fn unite(&mut self, a: NodeIndex, b: NodeIndex, steps: &mut Vec<Step>) {
@@ -246,7 +296,11 @@ impl Miner {
         if join == a || join == b {
             let child = if join == a { b } else { a };
             let (from, into) = (self.forest.node(child).id, self.forest.node(join).id);
+            let words = self.forest.node(join).shape.word_holes();
             self.forest.attach(child, join);
+            if self.forest.node(join).shape.word_holes() > words {
+                steps.push(Step::Gather(join));
+            }
             self.facts.push(Fact::Merged { from, into });
             self.stats.merges += 1;
         } else {
@@ -277,6 +331,7 @@ impl Miner {
         self.stats.trims += 1;
         let lasting = self.forest.drain_lasting();
         self.places.clear();
+        self.peers.clear();
         self.joined.clear();
         let mut steps = Vec::with_capacity(lasting.len());
         for Node { id, shape, is_join, .. } in lasting {
@@ -292,12 +347,18 @@ impl Miner {
     fn view(&self, at: NodeIndex) -> Template {
         let node = self.forest.node(at);
         let root = self.forest.root(at);
-        let name = |kinds: Kinds| kinds.name(&self.masks.names);
         Template {
             id: node.id,
             text: node.shape.text(|_| "*"),
-            named_text: node.shape.text(name),
+            named_text: node.shape.text(Kinds::name),
             merged_into: (root != at).then(|| self.forest.node(root).id),
         }
     }
+}
+
+/// Says whether a line's shape belongs to a join that covers it.
+fn takes(join: &Shape, shape: &Shape) -> bool {
+    // Words where only values with digits were so far need context, as they do between two templates.
+    let first_words_max = usize::from(join.words.len() >= CONTEXT_WORDS);
+    join.fits(shape).is_some_and(|first_words| first_words <= first_words_max)
 }

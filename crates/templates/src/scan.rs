@@ -3,7 +3,7 @@
 use crate::bytes::{DIGIT, HEX, JOINT, LETTER, LINKS_VALUES, NAME, SPACE, WORD, class, class_at, is_all};
 use crate::kind::{Kind, Kinds};
 use crate::limits::{SHAPE_BYTES_MAX, SHAPE_TOKENS_MAX};
-use crate::masks::user_mask_of;
+use crate::masks::Masks;
 use crate::shape::{HOLE, Shape};
 use crate::value;
 
@@ -12,10 +12,10 @@ const QUOTED_VALUE_BYTES_MAX: usize = 64;
 
 /// Fills `shape` with what `line` has that is constant as far as the line alone can tell.
 ///
-/// `off` are the built-in kinds that are not cut out; `masked` says that bytes of a user's masks stand in the line.
-pub(crate) fn scan(line: &[u8], off: Kinds, masked: bool, shape: &mut Shape) {
+/// Marks of the user's masks may stand in the line.
+pub(crate) fn scan(line: &[u8], masks: &Masks, shape: &mut Shape) {
     shape.clear();
-    let mut scan = Scan { line, at: 0, off, masked, shape, linked: None };
+    let mut scan = Scan { line, at: 0, off: masks.off, masks, shape, linked: None, masked: None };
     while scan.at < line.len() {
         if scan.is_full() {
             scan.linked = None;
@@ -33,10 +33,12 @@ struct Scan<'a> {
     line: &'a [u8],
     at: usize,
     off: Kinds,
-    masked: bool,
+    masks: &'a Masks,
     shape: &'a mut Shape,
     /// The end of the last hole, while only punctuation that links values came after it.
     linked: Option<usize>,
+    /// The last mask of the user's, and where its name ends in the shape.
+    masked: Option<(u8, usize)>,
 }
 
 impl<'a> Scan<'a> {
@@ -60,15 +62,28 @@ impl<'a> Scan<'a> {
 
     fn space(&mut self, byte: u8) {
         self.at += 1;
-        if self.masked
-            && let Some(mask) = user_mask_of(byte)
-        {
-            self.linked = None;
-            self.hole(mask);
-            self.linked = None;
+        if let Some(name) = self.masks.name_of(byte) {
+            self.user_mask(byte, name);
         } else if !matches!(self.shape.bytes.last(), None | Some(b' ')) {
             self.shape.bytes.push(b' ');
         }
+    }
+
+    /// Writes the name of a user's mask: a constant, told apart from all others; a list of the same is one.
+    fn user_mask(&mut self, byte: u8, name: &str) {
+        self.linked = None;
+        let links = |byte: &u8| *byte == b' ' || class(*byte) & LINKS_VALUES != 0;
+        if let Some((last, end)) = self.masked
+            && last == byte
+            && self.shape.bytes.get(end..).is_some_and(|between| between.iter().all(links))
+        {
+            self.shape.bytes.truncate(end);
+            return;
+        }
+        self.shape.bytes.push(b'<');
+        self.shape.bytes.extend_from_slice(name.as_bytes());
+        self.shape.bytes.push(b'>');
+        self.masked = Some((byte, self.shape.bytes.len()));
     }
 
     #[inline]
@@ -241,7 +256,7 @@ impl<'a> Scan<'a> {
         let most = self.line.len().min(from + QUOTED_VALUE_BYTES_MAX);
         let Some(length) = memchr::memchr(quote, &self.line[from..most]) else { return false };
         let value = &self.line[from..from + length];
-        if value.is_empty() || value.iter().any(|byte| *byte < b' ') {
+        if value.is_empty() || value.iter().any(|byte| *byte < b' ') || self.is_behind_message_key() {
             return false;
         }
         self.mark(quote);
@@ -255,6 +270,17 @@ impl<'a> Scan<'a> {
         self.mark(quote);
         self.at = from + length + 1;
         true
+    }
+
+    /// Says whether the word before the equals sign names the message, which is a sentence and no value.
+    fn is_behind_message_key(&self) -> bool {
+        let Some((start, end)) = self.shape.words.last().map(|(start, end)| (usize::from(*start), usize::from(*end)))
+        else {
+            return false;
+        };
+        let key = &self.shape.bytes[start..end];
+        end + 1 == self.shape.bytes.len()
+            && self.masks.message_fields.iter().any(|name| key.eq_ignore_ascii_case(name.as_bytes()))
     }
 
     #[inline]

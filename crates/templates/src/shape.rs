@@ -106,6 +106,11 @@ impl Shape {
         }
     }
 
+    /// Counts the holes where words were seen.
+    pub(crate) fn word_holes(&self) -> usize {
+        self.kinds.iter().filter(|kinds| kinds.holds(Kind::Word)).count()
+    }
+
     /// Returns the least general shape that covers both, if their skeletons are the same.
     ///
     /// The operation is commutative, associative and idempotent: it is what makes merges on two nodes agree.

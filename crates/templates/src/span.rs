@@ -97,7 +97,7 @@ fn values(name: &str) -> String {
         match kind {
             Some(kind) => {
                 out.push('<');
-                out.push_str(Kinds::from(kind).name(&[]));
+                out.push_str(Kinds::from(kind).name());
                 out.push('>');
             }
             None => out.push_str(&name[at..end]),

@@ -70,6 +70,7 @@ pub(crate) fn load(flags: &Flags, environment: &BTreeMap<String, String>) -> Res
         SettingsError(format!("a setting cannot be used: {}; set are: {}", error.message(), from.join(", ")))
     })?;
     check(&settings)?;
+    check_templates(&settings, &sources)?;
     Ok(Loaded { settings, sources })
 }
 
@@ -136,6 +137,10 @@ impl Layers {
                 "false" | "0" | "no" | "off" => Value::Boolean(false),
                 _ => return Err(wrong("true or false")),
             },
+            Value::Array(_) => list(text).map_err(|error| {
+                let kind = format!("a list such as ['a', 'b'], or one item ({error})");
+                wrong(&kind)
+            })?,
             _ => Value::String(text.to_owned()),
         };
         self.put(path, value, from)
@@ -159,6 +164,32 @@ impl Layers {
             SettingsError(format!("there is no setting `{path}` ({from}); `tidegate config` prints all there are"))
         })
     }
+}
+
+/// Reads a list: as in the file, or items of text with commas between.
+fn list(text: &str) -> Result<Value, String> {
+    if !text.trim_start().starts_with('[') {
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        return Ok(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()));
+    }
+    let table: Table = format!("list = {text}").parse().map_err(|error: toml::de::Error| error.message().to_owned())?;
+    table.get("list").cloned().ok_or_else(|| "it is no list".to_owned())
+}
+
+/// Makes what the miner of templates is made of, so that a mistake is told at once, with its mask.
+fn check_templates(settings: &Settings, sources: &BTreeMap<String, String>) -> Result<(), SettingsError> {
+    settings.templates.of_miner().check().map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        let from: Vec<_> = sources
+            .iter()
+            .filter(|(path, _)| path.starts_with("templates."))
+            .map(|(path, from)| format!("{path} ({from})"))
+            .collect();
+        SettingsError(format!(
+            "in the settings of templates: {error}{cause}; set are: {}; docs/templates.md says what can be set",
+            from.join(", ")
+        ))
+    })
 }
 
 /// Checks what a type cannot say.

@@ -1,5 +1,6 @@
 use super::tree::explained;
 use super::*;
+use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 fn with(environment: &[(&str, &str)]) -> Result<Loaded, SettingsError> {
@@ -47,6 +48,38 @@ fn mistakes_are_named() {
     check_refused(&[("CLICKHOUSE_VERIFY", "false")], "ca_cert");
     let nothing = [("TIDEGATE_CATALOGUE__ENABLED", "false"), ("TIDEGATE_RETAIN__TRACES", "false")];
     check_refused(&nothing, "retain.traces = false keeps nothing but the catalogue");
+}
+
+#[test]
+fn masks_are_read_from_the_file_and_from_the_environment() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("t.toml");
+    let text = "[templates]\nmessage_fields = ['@m']\n[[templates.masks]]\nname = 'ORDER'\nregex = 'order-[0-9]+'\n";
+    std::fs::write(&file, text).expect("a file");
+    let from_file = load(&Flags { file: Some(file), values: Vec::new() }, &BTreeMap::new()).expect("good settings");
+    let from_environment = with(&[
+        ("TIDEGATE_TEMPLATES__MASKS", "[{ name = 'ORDER', regex = 'order-[0-9]+' }]"),
+        ("TIDEGATE_TEMPLATES__MESSAGE_FIELDS", "@m"),
+    ])
+    .expect("good settings");
+    assert_eq!(from_file.settings.templates, from_environment.settings.templates);
+    let text = commented(&from_environment).expect("text");
+    let again: Settings = toml::from_str(&text).expect("what is printed is a file");
+    assert_eq!(again.templates, from_file.settings.templates);
+    let names = with(&[("TIDEGATE_TEMPLATES__BUILT_IN_OFF", "NUM, ip")]).expect("good settings");
+    assert_eq!(names.settings.templates.built_in_off, ["NUM", "ip"]);
+}
+
+#[test]
+fn mistakes_in_masks_are_told_with_the_mask_and_its_place() {
+    const MASKS: &str = "TIDEGATE_TEMPLATES__MASKS";
+    let bad = "[{ name = 'A', regex = 'a' }, { name = 'B', regex = '(b' }]";
+    check_refused(&[(MASKS, bad)], "masks[1] (B): the expression cannot be used: regex parse error");
+    check_refused(&[(MASKS, bad)], "unclosed group; set are: templates.masks (environment TIDEGATE_TEMPLATES__MASKS)");
+    check_refused(&[(MASKS, "ORDER=order-[0-9]+")], "a table such as { name = \"ORDER\", regex = 'order-[0-9]+' }");
+    check_refused(&[(MASKS, "[{ name = 'A' }]")], "missing field `regex`");
+    check_refused(&[(MASKS, "[{ name")], "templates.masks must be a list such as");
+    check_refused(&[("TIDEGATE_TEMPLATES__BUILT_IN_OFF", "NOM")], "no built-in mask \"NOM\"; there are NUM, HEX");
 }
 
 #[test]

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tidegate_model::limits;
+use tidegate_templates::UserMask;
 
 /// Makes one section of the tree: its struct, its defaults, and what each of its settings does.
 macro_rules! section {
@@ -45,6 +46,8 @@ section! {
         catalogue: Catalogue = Catalogue::default(),
         /// Which rows are kept once they are counted.
         retain: Retain = Retain::default(),
+        /// How log templates are found, while the catalogue is on.
+        templates: Templates = Templates::default(),
         /// Limits of every read; a request may ask for less.
         query: Query = Query::default(),
         /// What the server stores about itself.
@@ -166,6 +169,22 @@ section! {
 }
 
 section! {
+    /// How log templates are found.
+    Templates, TEMPLATES {
+        /// Variables of yours: `{ name = "ORDER", regex = 'order-[0-9]+' }` makes `order-17` the word `<ORDER>`. They are
+        /// cut out in this order, before the built-in ones. At most 16; each costs time on every line (`docs/templates.md`).
+        /// In the environment: TIDEGATE_TEMPLATES__MASKS="[{ name = 'ORDER', regex = 'order-[0-9]+' }]".
+        masks: Vec<Mask> = Vec::new(),
+        /// Built-in variables that are not cut out: "NUM", "HEX", "IP", "UUID", "MAC", "TIMESTAMP", "DURATION", "SIZE",
+        /// "PATH", "URL", "EMAIL", "HOST", "FLAG", "ID".
+        built_in_off: Vec<String> = Vec::new(),
+        /// Of a body that is a JSON object, the text of the first of these keys is the line; its other keys are no part
+        /// of the template. Empty: its keys are the template.
+        message_fields: Vec<String> = tidegate_templates::Settings::default().message_fields,
+    }
+}
+
+section! {
     /// When rows move from the log into ClickHouse.
     Batch, BATCH {
         /// A batch is sealed at so many rows. Late is cheap: merges dominate, and answers are fresh without it.
@@ -213,6 +232,16 @@ section! {
     }
 }
 
+/// A variable of the user's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { name = \"ORDER\", regex = 'order-[0-9]+' }")]
+pub(crate) struct Mask {
+    /// What stands in the template, between angle brackets.
+    pub(crate) name: String,
+    /// What it finds.
+    pub(crate) regex: String,
+}
+
 /// Which ClickHouse holds the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -237,6 +266,18 @@ pub(crate) enum LogFormat {
     Auto,
     Json,
     Text,
+}
+
+impl Templates {
+    /// Returns them as the miner takes them.
+    pub(crate) fn of_miner(&self) -> tidegate_templates::Settings {
+        let mask = |mask: &Mask| UserMask { name: mask.name.clone(), regex: mask.regex.clone() };
+        tidegate_templates::Settings {
+            masks: self.masks.iter().map(mask).collect(),
+            built_in_off: self.built_in_off.clone(),
+            message_fields: self.message_fields.clone(),
+        }
+    }
 }
 
 impl ClickHouse {
@@ -275,6 +316,7 @@ fn list(section: &str) -> &'static [(&'static str, &'static [&'static str])] {
         "batch" => BATCH,
         "catalogue" => CATALOGUE,
         "retain" => RETAIN,
+        "templates" => TEMPLATES,
         "query" => QUERY,
         "telemetry" => TELEMETRY,
         "log" => LOG,

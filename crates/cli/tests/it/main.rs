@@ -7,6 +7,7 @@
 //! | `catalogue.rs` | every number of the catalogue is that of a recount, while batches move, an engine dies, parts merge |
 //! | `cardinality/` | the cardinality API tells what was sent, hot or stored |
 //! | `check.rs` | `tidegate check`: recordings, what is sent, a server; verdicts and exit codes |
+//! | `templates/` | log templates: merges, masks, events, overflow |
 //! | `full.rs` | a full log and a full disk are answered, and mend by themselves |
 //! | `recount.rs` | the recount, in SQL |
 //! | `fresh.rs` | reads that insist on a row; answers that break off; a backend that keeps nothing |
@@ -35,6 +36,7 @@ mod recount;
 mod names;
 mod snapshot;
 mod start;
+mod templates;
 
 /// A debug build beside other builds may be slow; a test that waits this long has failed.
 const READY_WITHIN: Duration = Duration::from_secs(60);

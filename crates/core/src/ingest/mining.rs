@@ -6,7 +6,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array};
 use arrow_schema::{ArrowError, SchemaRef};
 use tidegate_model::tables::{LOG_TEMPLATE_MERGES, LOG_TEMPLATES, LOGS};
 use tidegate_model::{TableSpec, UnixNanos, partition_day};
-use tidegate_templates::{Fact, Miner, StateError};
+use tidegate_templates::{Fact, Miner, StateError, Stats};
 
 use super::columns::{Column, Numbers, Text, Times, columns};
 use super::rejection::Fault;
@@ -51,6 +51,11 @@ impl Templates {
         (is_told && std::mem::take(&mut state.is_changed)).then(|| state.miner.export())
     }
 
+    /// Returns what was counted since the start.
+    pub(crate) fn stats(&self) -> Stats {
+        self.lock().miner.stats()
+    }
+
     /// Writes the template of each log record into its row, and adds the rows that tell of new templates and merges.
     pub(crate) fn mine(&self, rows: &mut Vec<Rows>, received: UnixNanos) -> Result<Told, ArrowError> {
         let Some(logs) = rows.iter_mut().find(|rows| rows.table == LOGS.name) else { return Ok(Told::default()) };
@@ -72,6 +77,9 @@ impl Templates {
         let bodies = logs.column_by_name("body").map(|bodies| bodies.as_string::<i32>());
         let bodies = bodies.ok_or_else(|| ArrowError::SchemaError("the rows have no column `body`".into()))?;
         let mut state = self.lock();
+        // A log that refuses every request must not gather facts without end.
+        let held = state.untold.len();
+        state.miner.hold(held);
         let ids = (0..bodies.len()).map(|row| state.miner.mine(bodies.value(row)).0).collect::<Vec<_>>();
         for fact in state.miner.take_facts() {
             let number = state.next;

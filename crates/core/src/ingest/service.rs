@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tidegate_model::limits::{INGEST_RETRY_AFTER_MS, INGEST_WAITING_MAX};
 use tidegate_model::tables::{self, METRIC_SERIES};
 use tidegate_model::{Clock, ErrorKind, SeqRange, Signal, TableName, UnixNanos};
-use tidegate_templates::{Miner, Settings, SettingsError};
+use tidegate_templates::{Miner, Settings, SettingsError, Stats};
 use tokio::sync::Semaphore;
 use twox_hash::XxHash3_128;
 
@@ -177,7 +177,7 @@ impl Ingest {
         for chunk in tail.iter().flat_map(|tail| &tail.chunks) {
             known.extend(fingerprints(&chunk.rows()?));
         }
-        let templates = known_templates(&catalog).await?;
+        let templates = known_templates(&catalog, Settings::default()).await?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             buffer,
@@ -214,6 +214,21 @@ impl Ingest {
     #[must_use]
     pub fn without_templates(self) -> Self {
         Self { templates: None, ..self }
+    }
+
+    /// Finds templates by these settings; what was found by others before stays known.
+    pub async fn with_template_settings(self, settings: Settings) -> Result<Self, IngestError> {
+        // It was opened with the defaults.
+        if settings == Settings::default() {
+            return Ok(self);
+        }
+        Ok(Self { templates: Some(known_templates(&self.catalog, settings).await?), ..self })
+    }
+
+    /// Returns what the miner of templates counted since the start.
+    #[must_use]
+    pub fn template_stats(&self) -> Option<Stats> {
+        self.templates.as_ref().map(Templates::stats)
     }
 
     /// Saves what was found of log templates, so that the next start goes on from there; templates keep their ids
@@ -384,8 +399,8 @@ fn rolls_up(table: &TableName) -> bool {
 /// The name under which the catalog keeps what the miner knows.
 const TEMPLATES: &str = "log templates";
 
-async fn known_templates(catalog: &Catalog) -> Result<Templates, IngestError> {
-    let miner = Miner::new(Settings::default()).map_err(IngestError::Templates)?;
+async fn known_templates(catalog: &Catalog, settings: Settings) -> Result<Templates, IngestError> {
+    let miner = Miner::new(settings).map_err(IngestError::Templates)?;
     let templates = Templates::new(miner);
     if let Some(state) = catalog.state(TEMPLATES).await?
         && let Err(error) = templates.import(&state)

@@ -140,6 +140,24 @@ fn hot_rows_are_counted_once_however_often_they_are_asked_for() {
 }
 
 #[test]
+fn an_example_survives_empty_bodies_before_and_behind_it() {
+    let of = |bodies: &[&str]| {
+        let mut reducer = Rollup::default().reducer();
+        let who = Who { signal: Signal::Logs, name: "INFO", template_id: 1, service: "shop", hour: 0, partition: 1 };
+        let group = reducer.group(&who);
+        bodies.iter().for_each(|body| reducer.groups[group].example(body));
+        let made = reducer.finish(&Descriptions::new(), false).expect("the rows of the catalogue");
+        made.parts.into_iter().find(|part| part.spec.name == CATALOG_SIGNALS.name).expect("a row").rows
+    };
+    let example =
+        |rows: &RecordBatch| rows.column_by_name("example").expect("the column").as_string::<i32>().value(0).to_owned();
+    let one = of(&["", "b", "a", ""]);
+    assert_eq!(example(&one), "b");
+    let merged = merge(&[of(&[""]), one, of(&["", ""])], &CATALOG_SIGNALS).expect("rows that merge");
+    assert_eq!((merged.num_rows(), example(&merged)), (1, "b".to_owned()));
+}
+
+#[test]
 fn what_is_past_a_limit_is_counted_together() {
     let rollup = Rollup::default();
     let mut reducer = rollup.reducer();

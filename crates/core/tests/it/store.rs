@@ -230,8 +230,9 @@ async fn a_roll_up_is_the_same_before_and_after_its_parts_merge() {
     let world = World::new().await;
     world.store.migrate().await.expect("the schema");
     let columns = "(_partition, signal, name, records, first_timestamp, last_timestamp, series, example, _seq)";
-    for (records, time, series) in [(10, 5, "[1, 2]"), (3, 2, "[2, 3]"), (1, 9, "[]")] {
-        let row = format!("('2026-11-21', 'metrics', 'm', {records}, {time}, {time}, {series}, 'e{time}', {time})");
+    // An empty example is none.
+    for (records, time, series, example) in [(10, 5, "[1, 2]", ""), (3, 2, "[2, 3]", "e2"), (1, 9, "[]", "")] {
+        let row = format!("('2026-11-21', 'metrics', 'm', {records}, {time}, {time}, {series}, '{example}', {time})");
         world
             .store
             .execute(&format!("INSERT INTO tidegate.catalog_signals {columns} VALUES {row}"))
@@ -239,7 +240,7 @@ async fn a_roll_up_is_the_same_before_and_after_its_parts_merge() {
             .expect("a row");
     }
     let grouped = "SELECT toString((name, sum(records), toUnixTimestamp64Nano(min(first_timestamp)), \
-         toUnixTimestamp64Nano(max(last_timestamp)), arraySort(groupUniqArrayArray(series)), min(example), max(_seq))) \
+         toUnixTimestamp64Nano(max(last_timestamp)), arraySort(groupUniqArrayArray(series)), max(example), max(_seq))) \
          AS row FROM tidegate.catalog_signals GROUP BY name";
     let expected = r#"[Object {"row": String("('m',14,2,9,[1,2,3],'e2',9)")}]"#;
     for optimize in [false, true] {
@@ -250,6 +251,30 @@ async fn a_roll_up_is_the_same_before_and_after_its_parts_merge() {
         let rows = world.store.rows(grouped, &[]).await.expect("one row");
         assert_eq!(format!("{rows:?}"), expected);
     }
+    world.engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_database_whose_examples_merged_by_another_rule_is_brought_to_this_one() {
+    let world = World::new().await;
+    let plan = world.store.migration_plan().await.expect("a plan");
+    for statement in plan.iter().take(3).flat_map(|step| &step.statements) {
+        let before =
+            statement.replace("`example` SimpleAggregateFunction(max", "`example` SimpleAggregateFunction(min");
+        world.store.execute(&before).await.expect("a statement of the program before");
+    }
+    let row = |example: &str| {
+        format!(
+            "INSERT INTO tidegate.catalog_signals (_partition, signal, name, example) \
+             VALUES ('2026-11-21', 'logs', 'INFO', '{example}')"
+        )
+    };
+    world.store.execute(&row("")).await.expect("a row");
+    world.store.migrate().await.expect("the schema");
+    world.store.execute(&row("a body")).await.expect("a row");
+    world.store.execute("OPTIMIZE TABLE tidegate.catalog_signals FINAL").await.expect("a merge");
+    let rows = world.store.rows("SELECT example FROM tidegate.catalog_signals", &[]).await.expect("one row");
+    assert_eq!(format!("{rows:?}"), r#"[Object {"example": String("a body")}]"#);
     world.engine.stop().await;
 }
 
@@ -284,7 +309,7 @@ async fn a_database_from_a_newer_program_is_refused() {
         "INSERT INTO tidegate.tidegate_schema (version, name, applied_at) SELECT 9001, 'from the future', now64(9)";
     world.store.execute(newer).await.expect("a step of a newer program");
     let error = world.store.migrate().await.expect_err("newer");
-    assert!(matches!(error, StoreError::Newer { found: 9001, known: 3, .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Newer { found: 9001, known: 4, .. }), "{error:?}");
     world.engine.stop().await;
 }
 

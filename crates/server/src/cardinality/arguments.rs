@@ -133,6 +133,15 @@ impl Arguments {
         self.text(name).and_then(|text| text.parse().ok()).or(default)
     }
 
+    /// Returns a number that may have a fraction, or the parameter's default.
+    pub(super) fn decimal(&self, name: &str) -> f64 {
+        let default = self.known.iter().find(|param| param.name == name).map_or(0.0, |param| match param.kind {
+            Kind::Decimal { default } => default,
+            _ => 0.0,
+        });
+        self.text(name).and_then(|text| text.parse().ok()).unwrap_or(default)
+    }
+
     /// Returns the first of several names of one number that is given, or the default of the first.
     pub(super) fn any_number(&self, names: [&str; 2]) -> u64 {
         let given = names.into_iter().find(|name| self.text(name).is_some());
@@ -207,6 +216,11 @@ fn check(param: &Param, value: &str) -> Result<(), Failure> {
                 return Err(Failure::invalid(format!("`{name}` is at most {max}, it is {number}")));
             }
             Ok(())
+        }
+        Kind::Decimal { .. } => {
+            let number = value.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0);
+            let wrong = || Failure::invalid(format!("`{name}` is a number from 0, such as 2.5; it is `{value}`"));
+            number.map(drop).ok_or_else(wrong)
         }
         Kind::Word { words, .. } => one_of(name, words, value),
         Kind::Flag => one_of(name, &["false", "true"], value),

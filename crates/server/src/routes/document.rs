@@ -122,16 +122,7 @@ fn either(shape: &str) -> Value {
 
 /// The envelope of a list.
 fn page(shape: &str) -> Value {
-    let mut page = super::object(&[
-        ("data", super::list_of(found(shape))),
-        ("total", super::count()),
-        ("limit", super::count()),
-        ("offset", super::count()),
-        ("has_more", super::flag()),
-        ("total_sample_count", super::count()),
-        ("exact", super::flag()),
-        ("cap?", super::text()),
-    ]);
+    let mut page = super::page_of(found(shape));
     if shape == "Log" {
         page["properties"]["total_log_patterns"] = super::count();
     }

@@ -13,7 +13,8 @@ mod shape;
 pub(crate) use document::document;
 pub(crate) use param::{Kind, Param};
 pub(crate) use shape::{
-    Shapes, anything, count, flag, found, integer, list_of, map_of, nullable, number, object, one_of_words, text, texts,
+    Shapes, anything, count, flag, found, integer, list_of, map_of, nullable, number, object, one_of_words, page_of,
+    text, texts,
 };
 
 use axum::Router;

@@ -22,6 +22,10 @@ pub(crate) enum Kind {
         default: Option<u64>,
         max: u64,
     },
+    /// A number from 0 that may have a fraction.
+    Decimal {
+        default: f64,
+    },
     /// One of some words; the default is the first, or none.
     Word {
         words: &'static [&'static str],
@@ -55,6 +59,7 @@ impl Param {
                 }
                 schema
             }
+            Kind::Decimal { default } => json!({ "type": "number", "minimum": 0, "default": default }),
             Kind::Word { words, default } => {
                 let mut schema = json!({ "type": "string", "enum": words });
                 if default {

@@ -67,3 +67,17 @@ pub(crate) fn anything() -> Value {
 pub(crate) fn nullable(shape: Value) -> Value {
     json!({ "anyOf": [shape, { "type": "null" }] })
 }
+
+/// The envelope of a list.
+pub(crate) fn page_of(shape: Value) -> Value {
+    object(&[
+        ("data", list_of(shape)),
+        ("total", count()),
+        ("limit", count()),
+        ("offset", count()),
+        ("has_more", flag()),
+        ("total_sample_count", count()),
+        ("exact", flag()),
+        ("cap?", text()),
+    ])
+}

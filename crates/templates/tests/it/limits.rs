@@ -14,7 +14,7 @@ fn word(mut number: u32) -> String {
 #[test]
 fn distinct_lines_degrade_to_overflow_and_are_all_counted() {
     let mut miner = Miner::new(Settings::default()).unwrap();
-    let lines = 150_000;
+    let lines = 1_200_000;
     let mut overflowed = 0;
     for at in 0..lines {
         let line = format!("{} {} {}", word(at), word(at.wrapping_mul(2_654_435_761)), word(at ^ 0xabc_def));
@@ -25,7 +25,8 @@ fn distinct_lines_degrade_to_overflow_and_are_all_counted() {
     }
     let stats = miner.stats();
     assert_eq!((stats.lines, stats.overflowed), (u64::from(lines), overflowed));
-    assert!(stats.templates <= TEMPLATES_MAX as u64 && overflowed > 0, "{stats:?}");
+    assert!(stats.templates <= TEMPLATES_MAX as u64 && overflowed > 1_100_000, "{stats:?}");
+    assert_eq!(stats.trims, 2, "room is made at once, and after every million lines in overflow");
     assert!(miner.export().len() < TEMPLATES_MAX * 100);
 }
 
@@ -48,6 +49,16 @@ fn facts_that_nobody_takes_stop_growing() {
         miner.mine(&format!("{} {}", word(at), word(at.wrapping_mul(2_654_435_761))));
     }
     assert!(miner.take_facts().len() <= FACTS_MAX);
+}
+
+#[test]
+fn facts_that_are_taken_and_not_stored_hold_new_templates_back() {
+    let mut miner = Miner::new(Settings::default()).unwrap();
+    let known = miner.mine("logon of ada");
+    miner.hold(FACTS_MAX);
+    assert_eq!([miner.mine("logon of ada"), miner.mine("a new line")], [known, TemplateId::OVERFLOW]);
+    miner.hold(0);
+    assert_ne!(miner.mine("a new line"), TemplateId::OVERFLOW);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use tidegate_templates::{Aliases, Fact, Miner, Settings, TemplateId, span_pattern};
+use tidegate_templates::{Aliases, Fact, Miner, Settings, TemplateId, UserMask, span_pattern};
 
 use crate::restart::{closure, miner};
 
@@ -34,6 +34,36 @@ fn line() -> impl Strategy<Value = String> {
     prop::collection::vec(word, 0..8).prop_map(|words| words.join(" "))
 }
 
+/// Text from the pieces of JSON and of key-value lists, mostly broken.
+fn pieces_of_json() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"",
+        "\"",
+        ":",
+        ",",
+        "\\",
+        "\\u",
+        "d83d",
+        "\\ud83d\\udc00",
+        "é",
+        "\n",
+        "\u{10}",
+        "msg",
+        "\"msg\":\"",
+        "{\"values\":[{\"key\":\"",
+        "\",\"value\":{\"stringValue\":\"",
+        "\"}}",
+        "7",
+        "order-1 ",
+        "=\"",
+    ]);
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
 /// Says whether a template's text is what a line looks like, by a plain search: `<…>` stands for any characters.
 fn covers(text: &str, line: &str) -> bool {
     let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -60,6 +90,20 @@ proptest! {
         prop_assert_eq!(miner.resolve(id), again);
         prop_assert_eq!(miner.stats().lines, 3);
         prop_assert!(span_pattern(&body).len() <= 8 * body.len() + 8);
+    }
+
+    #[test]
+    fn broken_json_has_a_template_with_and_without_masks(rest in pieces_of_json()) {
+        let mask = UserMask { name: "ORDER".to_owned(), regex: "order-[0-9]+|\"".to_owned() };
+        let settings = Settings { masks: vec![mask], ..Settings::default() };
+        for mut miner in [miner(), Miner::new(settings).unwrap()] {
+            for body in [format!("{{{rest}"), format!("{{\"values\":[{{\"key\":\"{rest}"), rest.clone()] {
+                let id = miner.mine(&body);
+                prop_assert_eq!(miner.mine(&body), id);
+                let text = miner.template(id).unwrap().text;
+                prop_assert!(!text.contains(char::is_control), "{:?}", text);
+            }
+        }
     }
 
     #[test]

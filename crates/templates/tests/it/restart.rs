@@ -113,3 +113,25 @@ fn bytes_that_are_no_state_are_refused() {
     later[4] = 9;
     assert_eq!(refused(&later), StateError::Version { found: 9 });
 }
+
+#[test]
+fn words_that_vary_together_are_found_in_any_order_and_over_a_restart() {
+    let names = ["ada", "bob", "eve", "ian", "joe", "kim", "max", "pia", "sue", "tom"];
+    let line =
+        |at: usize| format!("mail of {} to {} was lost by {}", names[at], names[(at + 3) % 10], names[(at + 5) % 10]);
+    for order in [[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [9, 8, 7, 6, 5, 4, 3, 2, 1, 0], [3, 0, 6, 9, 1, 7, 8, 2, 5, 4]] {
+        let mut before = miner();
+        let ids: Vec<TemplateId> = order[..7].iter().map(|at| before.mine(&line(*at))).collect();
+        assert_ne!(before.resolve(ids[0]), before.resolve(ids[1]), "seven are too few");
+        let mut after = miner();
+        after.import(&before.export()).unwrap();
+        for one in [&mut before, &mut after] {
+            order[7..].iter().for_each(|at| _ = one.mine(&line(*at)));
+            let roots: Vec<TemplateId> = ids.iter().map(|id| one.resolve(*id)).collect();
+            assert!(roots.iter().all(|root| *root == roots[0]), "{order:?}");
+            assert_eq!(one.template(roots[0]).unwrap().text, "mail of <*> to <*> was lost by <*>");
+            assert_eq!(one.mine("mail of zoe to lea was lost by roy"), roots[0]);
+        }
+        assert_eq!(closure(&before), closure(&after));
+    }
+}

@@ -1,7 +1,9 @@
 use serde_json::Value;
 
 use super::exactly;
-use crate::routes::{Shapes, count, flag, found, integer, list_of, map_of, nullable, number, object, text, texts};
+use crate::routes::{
+    Shapes, count, flag, found, integer, list_of, map_of, nullable, number, object, one_of_words, page_of, text, texts,
+};
 
 /// What a metric, a span name and a severity have alike.
 fn item(own: &[(&str, Value)]) -> Value {
@@ -131,7 +133,32 @@ fn patterns() -> Shapes {
         ("total_samples", count()),
         ("span_count", count()),
     ]);
+    let event = object(&[
+        ("kind", one_of_words(&["new_template", "count_jump"])),
+        ("template", text()),
+        ("template_id", text()),
+        ("hour", text()),
+        ("first_seen", text()),
+        ("count", count()),
+        ("services", texts()),
+        ("exact", flag()),
+        ("cap?", text()),
+        ("previous_hours?", count()),
+        ("median?", nullable(number())),
+        ("mad?", nullable(number())),
+        ("score?", nullable(number())),
+    ]);
+    let rule = object(&[
+        ("hours", count()),
+        ("min_hours", count()),
+        ("min_count", count()),
+        ("min_factor", number()),
+        ("min_score", number()),
+    ]);
+    let mut events = page_of(event);
+    events["properties"]["rule"] = rule;
     Shapes::from([
+        ("TemplateEvents", events),
         ("SpreadPattern", object(&spread)),
         ("LogPattern", one),
         ("LogPatterns", paged("patterns", object(&pattern))),

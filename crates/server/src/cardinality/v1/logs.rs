@@ -133,7 +133,7 @@ async fn templates(
     }
     let roots = reader.roots().await?;
     let sql = Sql::new(format!(
-        "SELECT toString(name) AS item, {} AS root, sum(records) AS n, minIf(example, example != '') AS example_of \
+        "SELECT toString(name) AS item, {} AS root, sum(records) AS n, max(example) AS example_of \
          FROM catalog_signals WHERE signal = 'logs' AND name IN {{names:Array(String)}}{} \
          GROUP BY item, root ORDER BY item, n DESC, root",
         super::super::templates::Roots::SQL,

@@ -6,6 +6,7 @@
 //! | `spans.rs` | `spans`, `spans/{name}`, `span-patterns` |
 //! | `logs.rs` | `logs`, `logs/{severity}`, `logs/by-service`, `logs/service/…` |
 //! | `patterns.rs` | `logs/patterns`, `logs/patterns/{severity}/{template}` |
+//! | `events.rs` | `logs/patterns/events` |
 //! | `services.rs` | `services`, `services/{name}/…`, `summary` |
 //! | `attributes.rs` | `attributes`, `attributes/{key}`, `…/services`, `…/telemetry` |
 //! | `watch.rs` | `attributes/{key}/watch` |
@@ -13,6 +14,7 @@
 //! | `system.rs` | `health`, `version`, `admin/clear` |
 
 pub(super) mod attributes;
+mod events;
 mod logs;
 mod metrics;
 pub(super) mod patterns;
@@ -118,6 +120,7 @@ fn logs() -> Vec<Route> {
     let by_service = reads("/api/v1/logs/by-service", "Counts records by service and severity").takes(ALL);
     let of_service = reads("/api/v1/logs/service/{service}/severity/{severity}", "Tells of one service's severity");
     let patterns = reads("/api/v1/logs/patterns", "Lists templates, the most frequent first");
+    let events = reads("/api/v1/logs/patterns/events", "Lists templates that are new, and hours in which one jumped");
     let pattern = reads("/api/v1/logs/patterns/{severity}/{*template}", "Tells of a template, by its text or its id");
     vec![
         asked(logs, logs::all),
@@ -129,6 +132,10 @@ fn logs() -> Vec<Route> {
             patterns::all,
         ),
         asked(pattern.takes(&[SERVICE, VIEW]).gives(&[(200, Gives::One("LogPattern"))]), patterns::one),
+        asked(
+            events.takes(&[events::EVENTS, SERVICE, PAGING, VIEW]).gives(&[(200, Gives::One("TemplateEvents"))]),
+            events::all,
+        ),
     ]
 }
 

@@ -133,7 +133,7 @@ pub(in super::super) async fn told(
 async fn pieces(reader: &Reader, roots: &Roots, ids: &BTreeSet<u64>, filter: &Filter) -> Result<Vec<Piece>, Failure> {
     let sql = Sql::new(format!(
         "SELECT {} AS root, toString(name) AS severity, toString(service_name) AS service, sum(records) AS n, \
-         minIf(example, example != '') AS example_of FROM catalog_signals \
+         max(example) AS example_of FROM catalog_signals \
          WHERE signal = 'logs' AND template_id IN {{ids:Array(UInt64)}}{} \
          GROUP BY root, severity, service ORDER BY root, severity, service",
         Roots::SQL,
@@ -177,7 +177,7 @@ fn pattern(pieces: &[&Piece], keys: &BTreeMap<String, Vec<Key>>, root: u64, text
             })
         })
         .collect();
-    let example = pieces.iter().map(|piece| piece.example_of.as_str()).filter(|text| !text.is_empty()).min();
+    let example = pieces.iter().map(|piece| piece.example_of.as_str()).max();
     json!({
         "template": texts.get(&root),
         "template_id": root.to_string(),
