@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use tidegate_model::ErrorKind;
-use tidegate_model::limits::REQUEST_BYTES_MAX;
+use tidegate_model::limits::{CATALOG_HASHES_PER_ROW, REQUEST_BYTES_MAX};
 
 use super::arguments::{Arguments, Page};
 use super::listing::Listing;
@@ -171,6 +171,17 @@ pub(super) fn list(data: Vec<Value>, page: Page, total: u64, samples: u64, cappe
     });
     say_exact(&mut value, capped);
     value
+}
+
+/// Says the same of a number of distinct values, of which so many records are left out.
+pub(super) fn say_distinct(value: &mut Value, capped: bool, unlisted: u64) {
+    say_exact(value, capped || unlisted > 0);
+    if unlisted > 0 {
+        value["cap"] = json!(format!(
+            "{unlisted} records came when a row of the catalogue had its most values ({CATALOG_HASHES_PER_ROW} in one \
+             service and hour): there are at least so many distinct ones"
+        ));
+    }
 }
 
 /// Says whether the numbers are exact, and if not, why.

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::{OVERFLOW, say_exact};
+use super::answer::{OVERFLOW, say_distinct};
 use super::read::{Filter, Reader, Sql};
 use crate::errors::Failure;
 
@@ -21,6 +21,8 @@ pub(super) struct Key {
     pub(super) n: u64,
     pub(super) size: u64,
     pub(super) cardinality: u64,
+    /// Records whose value is not among them.
+    pub(super) unlisted: u64,
     pub(super) hashes: Vec<u64>,
     #[serde(skip)]
     pub(super) samples: Vec<String>,
@@ -36,7 +38,7 @@ impl Key {
             "value_samples": self.samples,
             "bytes": self.size,
         });
-        say_exact(&mut value, self.label == OVERFLOW);
+        say_distinct(&mut value, self.label == OVERFLOW, self.unlisted);
         value
     }
 }
@@ -78,7 +80,7 @@ impl Reader {
     pub(super) async fn keys_of(&self, of: KeysOf<'_>, bind: impl Fn(Sql) -> Sql) -> Result<Vec<Key>, Failure> {
         let sql = Sql::new(format!(
             "SELECT {} AS item, toString(scope) AS place, toString(key) AS label, sum(records) AS n, \
-             sum(bytes) AS size, uniqExactArray(value_hashes) AS cardinality, \
+             sum(bytes) AS size, uniqExactArray(value_hashes) AS cardinality, sum(unlisted) AS unlisted, \
              groupUniqArrayArray({HASHES})(value_hashes) AS hashes FROM catalog_attributes WHERE {}{} \
              GROUP BY item, place, label ORDER BY item, place, label",
             of.item,
@@ -139,7 +141,7 @@ pub(super) fn map_of(keys: &[Key], place: &str, of: u64) -> Map<String, Value> {
 pub(super) fn short_list(keys: &[Key], place: &str) -> Vec<Value> {
     let short = |key: &Key| {
         let mut value = json!({ "name": key.label, "cardinality": key.cardinality, "sample_values": key.samples });
-        say_exact(&mut value, key.label == OVERFLOW);
+        say_distinct(&mut value, key.label == OVERFLOW, key.unlisted);
         value
     };
     keys.iter().filter(|key| key.place == place).map(short).collect()

@@ -4,7 +4,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Ask, OVERFLOW, say_exact, unknown};
+use super::super::answer::{Answer, Ask, OVERFLOW, say_distinct, say_exact, unknown};
 use super::super::arguments::Page;
 use super::super::items::Detail;
 use super::super::keys::{HASHES, Key};
@@ -21,6 +21,7 @@ pub(in super::super) struct Row {
     pub(in super::super) n: u64,
     size: u64,
     pub(in super::super) cardinality: u64,
+    pub(in super::super) unlisted: u64,
     signals: Vec<String>,
     places: Vec<String>,
     first_seen: i64,
@@ -31,13 +32,15 @@ pub(in super::super) struct Row {
 }
 
 /// The names of the columns of [`Row`].
-pub(in super::super) const NAMES: &str = "label, n, size, cardinality, signals, places, first_seen, last_seen, hashes";
+pub(in super::super) const NAMES: &str =
+    "label, n, size, cardinality, unlisted, signals, places, first_seen, last_seen, hashes";
 
 /// Returns the columns of [`Row`], to be grouped by `label`, with at most so many hashes.
 pub(in super::super) fn columns(hashes: u32) -> String {
     format!(
         "toString(key) AS label, sum(records) AS n, sum(bytes) AS size, \
-         uniqExactArray(value_hashes) AS cardinality, arraySort(groupUniqArray(toString(signal))) AS signals, \
+         uniqExactArray(value_hashes) AS cardinality, sum(unlisted) AS unlisted, \
+         arraySort(groupUniqArray(toString(signal))) AS signals, \
          arraySort(groupUniqArray(toString(scope))) AS places, \
          toUnixTimestamp64Nano(min(first_timestamp)) AS first_seen, \
          toUnixTimestamp64Nano(max(last_timestamp)) AS last_seen, \
@@ -73,7 +76,7 @@ impl Row {
             "last_seen": rfc3339(self.last_seen),
             "watched": watched,
         });
-        say_exact(&mut value, self.label == OVERFLOW);
+        say_distinct(&mut value, self.label == OVERFLOW, self.unlisted);
         value
     }
 }
@@ -192,6 +195,7 @@ struct Bearer {
     services: Vec<String>,
     n: u64,
     cardinality: u64,
+    unlisted: u64,
 }
 
 /// Answers `GET attributes/{key}/telemetry`: what has the key.
@@ -201,7 +205,8 @@ pub(in super::super) async fn telemetry(ask: Ask) -> Result<Answer, Failure> {
     let sql = Sql::new(format!(
         "SELECT toString(signal) AS signal, toString(name) AS item, \
          arraySort(groupUniqArray(toString(service_name))) AS services, sum(records) AS n, \
-         uniqExactArray(value_hashes) AS cardinality FROM catalog_attributes WHERE key = {{key:String}}{} \
+         uniqExactArray(value_hashes) AS cardinality, sum(unlisted) AS unlisted \
+         FROM catalog_attributes WHERE key = {{key:String}}{} \
          GROUP BY signal, item ORDER BY cardinality DESC, item",
         filter.condition()
     ));
@@ -227,7 +232,7 @@ pub(in super::super) async fn telemetry(ask: Ask) -> Result<Answer, Failure> {
             if let Some(detail) = details.get(bearer.item.as_str()) {
                 value[quality.0] = json!(detail.facet(quality.1));
             }
-            say_exact(&mut value, bearer.item == OVERFLOW);
+            say_distinct(&mut value, bearer.item == OVERFLOW, bearer.unlisted);
             value
         })
         .collect()

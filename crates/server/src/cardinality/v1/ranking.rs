@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Ask, OVERFLOW, say_exact};
+use super::super::answer::{Answer, Ask, OVERFLOW, say_distinct, say_exact};
 use super::super::items::Detail;
 use super::super::keys::{HASHES, Key};
 use super::super::read::{Filter, Reader, Sql};
@@ -35,7 +35,7 @@ pub(in super::super) async fn high(ask: Ask) -> Result<Answer, Failure> {
                      'UInt64')";
     let inner = format!(
         "SELECT signal AS signal_of, name AS item, scope AS place, key AS label, sum(records) AS n, \
-         sum(bytes) AS size, uniqExactArray(value_hashes) AS cardinality, \
+         sum(bytes) AS size, uniqExactArray(value_hashes) AS cardinality, sum(unlisted) AS unlisted, \
          groupUniqArrayArray({HASHES})(value_hashes) AS hashes FROM catalog_attributes \
          WHERE {candidate} IN (SELECT {candidate} AS candidate FROM catalog_attributes WHERE 1{condition} \
          GROUP BY candidate HAVING uniqExactArray(value_hashes) >= {{threshold:UInt64}}){condition} \
@@ -45,7 +45,7 @@ pub(in super::super) async fn high(ask: Ask) -> Result<Answer, Failure> {
         let sql = Sql::new(sql).filtered(&filter).number("threshold", threshold);
         sql.text("signal", signal.unwrap_or_default())
     };
-    let columns = "signal_of, item, place, label, n, size, cardinality, hashes";
+    let columns = "signal_of, item, place, label, n, size, cardinality, unlisted, hashes";
     let order = "cardinality DESC, n DESC, signal_of, item, place, label";
     let ranked = ask.reader.ranked::<High>((columns, &inner, order), bind, page).await?;
     let (signals, mut keys): (Vec<_>, Vec<_>) = ranked.rows.into_iter().map(|row| (row.signal_of, row.key)).unzip();
@@ -68,7 +68,7 @@ pub(in super::super) async fn high(ask: Ask) -> Result<Answer, Failure> {
             if let Some(name) = names.get(&key.item).filter(|_| key.place == "event") {
                 value["event_name"] = json!(name);
             }
-            say_exact(&mut value, key.label == OVERFLOW || key.item == OVERFLOW);
+            say_distinct(&mut value, key.label == OVERFLOW || key.item == OVERFLOW, key.unlisted);
             value
         })
         .collect();

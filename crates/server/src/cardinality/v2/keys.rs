@@ -1,7 +1,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Ask, OVERFLOW, say_exact, unknown};
+use super::super::answer::{Answer, Ask, OVERFLOW, say_distinct, unknown};
 use super::super::keys::HASHES;
 use super::super::read::Sql;
 use super::super::v1::attributes::{NAMES, Row, add_samples, columns, listed_keys};
@@ -92,7 +92,7 @@ fn told(row: &Row) -> Value {
         "first_seen": whole["first_seen"],
         "last_seen": whole["last_seen"],
     });
-    say_exact(&mut value, row.label == OVERFLOW);
+    say_distinct(&mut value, row.label == OVERFLOW, row.unlisted);
     value
 }
 
