@@ -294,5 +294,8 @@ pub const TEMPLATES_SAVE_MS: u64 = 2_000;
 /// Sessions that are kept, as the reference has it.
 pub const CATALOG_SESSIONS_MAX: usize = 50;
 
+/// One row of a session as JSON, in bytes: six million distinct values of one attribute in one hour.
+pub const CATALOG_SESSION_ROW_BYTES_MAX: usize = 128 << 20;
+
 /// One session as JSON, in bytes, as the reference has it; 100,000 metrics of ten keys are about 60 MB.
 pub const CATALOG_SESSION_BYTES_MAX: u64 = 1 << 30;

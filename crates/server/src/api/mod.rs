@@ -38,10 +38,18 @@ const PAGE: &str = include_str!("../../../../ui/index.html");
 const SQL: &[Param] = &[
     Param::text("query", "the statement, where the body is not it"),
     Param::text("format", "the form of the answer: json (the default), ndjson, csv, tsv, arrow, parquet, pretty, …"),
-    Param::text("min_watermark", "rows that the answer must have seen: `logs=123`, or one number"),
+    Param::text("min_watermark", "rows that the answer must have seen: `logs=123`, or one number; also `minWatermark`"),
     Param { name: "requireFresh", kind: Kind::Flag, about: "accepted; every answer is fresh" },
-    Param { name: "max_rows", kind: Kind::Number { default: None, max: u64::MAX }, about: "at most so many rows" },
-    Param { name: "timeout_ms", kind: Kind::Number { default: None, max: u64::MAX }, about: "at most so long" },
+    Param {
+        name: "max_rows",
+        kind: Kind::Number { default: None, max: u64::MAX },
+        about: "at most so many rows; also `maxRows`",
+    },
+    Param {
+        name: "timeout_ms",
+        kind: Kind::Number { default: None, max: u64::MAX },
+        about: "milliseconds that it may take; also `timeoutMs`",
+    },
     Param::text("param_{name}", "the value of `{name:Type}` in the statement; any name"),
 ];
 const SQL_BODIES: &[&str] = &["application/json", "text/plain"];
@@ -123,4 +131,23 @@ async fn wrong_method(State(stages): State<Stages>, uri: Uri) -> Response {
         .with_status(StatusCode::METHOD_NOT_ALLOWED)
         .with_hint("read with GET, ask for SQL with GET or POST")
         .answer(&stages.request_id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_described_parameter_of_a_read_is_known() {
+        for param in SQL {
+            let value = match param.kind {
+                Kind::Number { .. } => "1",
+                Kind::Flag => "true",
+                _ => "text",
+            };
+            let query = format!("{}={value}", param.name.replace("{name}", "own"));
+            let body: &[u8] = if param.name == "query" { b"" } else { b"SELECT 1" };
+            assert!(sql_parameters::parse(&query, false, body).is_ok(), "{query}");
+        }
+    }
 }

@@ -25,6 +25,9 @@ pub(super) const OVERFLOW: &str = tidegate_core::rollup::OVERFLOW;
 /// The body of a request: names and filters, or a batch of requests. Files have a limit of their own.
 pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
 
+/// The header that says what was read.
+pub(crate) const VIEW_HEADER: &str = "x-catalogue-view";
+
 /// One request, read.
 #[derive(Debug)]
 pub(super) struct Ask {
@@ -115,7 +118,7 @@ async fn read(
 /// Says what was read: a view that somebody else chose must not pass for what is live.
 fn viewed(mut response: Response, view: Option<&View>) -> Response {
     if let Some(names) = view.and_then(|view| HeaderValue::from_str(&view.names().join(",")).ok()) {
-        response.headers_mut().insert("x-catalogue-view", names);
+        response.headers_mut().insert(VIEW_HEADER, names);
     }
     response
 }

@@ -53,6 +53,7 @@ use crate::errors::Failure;
 use crate::routes::{self, Route};
 use crate::stages::Stages;
 
+pub(crate) use answer::VIEW_HEADER;
 pub(crate) use shapes::shapes;
 pub use state::CardinalityState;
 

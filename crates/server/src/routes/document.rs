@@ -5,6 +5,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::{Gives, Kind, Param, Route, Sends, found};
+use crate::cardinality::VIEW_HEADER;
 
 /// Refusals that any route may answer with.
 const REFUSALS: [u16; 4] = [400, 405, 500, 503];
@@ -100,6 +101,10 @@ fn responses(route: &Route) -> Value {
                 answer["content"] =
                     types.iter().map(|own| ((*own).to_owned(), json!({}))).collect::<Map<_, _>>().into();
             }
+        }
+        if route.takes.iter().copied().flatten().any(|param| param.name == "session") {
+            let about = "the sessions that were read, `live` for the live catalogue";
+            answer["headers"] = json!({ VIEW_HEADER: { "description": about, "schema": { "type": "string" } } });
         }
         told.insert(status.to_string(), answer);
     }

@@ -230,6 +230,11 @@ async fn check(api: &Api, document: &Value, call: &Call) -> Result<()> {
     let mut request = api.client.request(method, format!("http://{address}{}", call.sent));
     request = match &call.body {
         Some((media_type, Body::Json(value))) => {
+            let described = &operation["requestBody"]["content"][*media_type]["schema"];
+            if described.is_object() && call.status < 400 {
+                let steps = ["paths", call.route, call.method, "requestBody", "content", *media_type, "schema"];
+                valid(document, &pointer(&steps), value)?;
+            }
             let text = if value.is_null() { String::new() } else { value.to_string() };
             request.header("content-type", *media_type).body(text)
         }

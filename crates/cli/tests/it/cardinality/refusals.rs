@@ -89,6 +89,7 @@ const PARAMETERS: &[&str] = &[
     "page",
     "page_size",
     "q",
+    "session",
     "nonsense",
 ];
 
@@ -114,6 +115,10 @@ async fn what_is_not_there_or_not_known_is_told() -> Result<()> {
         ("/api/v1/metrics?from=2026-02-01&to=2026-01-01", 400, "before"),
         ("/api/v1/attributes?sort_by=colour", 400, "one of cardinality, count"),
         ("/api/v1/cardinality/high?limit=1001", 400, "at most 1000"),
+        ("/api/v1/metrics?session=none", 404, "no session `none`"),
+        ("/api/v1/metrics?session=..%2Fx", 400, "a session's name"),
+        ("/api/v1/sessions/diff?to=live", 400, "`from` is missing"),
+        ("/v2/cardinality/user/what-if?session=live", 400, "`session` is not known"),
         ("/v2/nothing", 404, "nothing at"),
         ("/v2/cardinality/none", 404, "no attribute `none`"),
         ("/v2/cardinality/none/what-if", 404, "no attribute `none`"),

@@ -120,6 +120,11 @@ async fn a_loaded_session_answers_every_route_as_the_catalogue_did() -> Result<(
     api.stack.ready(crate::READY_WITHIN).await?;
     assert_eq!(api.good("/api/v1/sessions").await?["viewing"], json!(["live"]), "a restart shows what is live");
     assert_eq!(all_answers(&api, "then").await?, then, "a restart keeps the session");
+    crate::eventually("every row is stored", async || Ok(crate::account::hot_rows(&api.stack).await? == 0)).await?;
+    assert_eq!(save(&api, json!({ "name": "stored" }), "").await?.0, 201);
+    assert_eq!(all_answers(&api, "stored").await?, now, "stored rows are saved as hot ones are");
+    assert_eq!(api.good("/api/v1/summary?session=live,then").await?["samples"]["spans"], 12, "8 and 4 spans");
+    assert_eq!(api.ask(Method::DELETE, "/api/v1/sessions/stored", "").await?.0, 204);
     assert_eq!(api.ask(Method::DELETE, "/api/v1/sessions/then", "").await?.0, 204);
     let rows = "SELECT count() AS n FROM session_catalog_signals";
     crate::eventually("the copies are gone", async || Ok(api.stack.query(rows).await?[0]["n"].as_u64() == Some(0)))

@@ -1,13 +1,15 @@
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
 
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use http::StatusCode;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tidegate_model::limits::CATALOG_SESSION_BYTES_MAX;
+use tidegate_model::limits::{CATALOG_SESSION_BYTES_MAX, CATALOG_SESSION_ROW_BYTES_MAX};
 use tidegate_model::{SAVED, SavedTable};
 
 use super::folder::checked_name;
@@ -88,7 +90,7 @@ impl Tally {
     /// Checks one line and counts it; returns its table and where its values begin.
     pub(super) fn add(&mut self, line: &str) -> Result<(&'static SavedTable, usize), Failure> {
         self.bytes += line.len() as u64 + 1;
-        if self.bytes > CATALOG_SESSION_BYTES_MAX {
+        if self.bytes > CATALOG_SESSION_BYTES_MAX || line.len() > CATALOG_SESSION_ROW_BYTES_MAX {
             return Err(too_large());
         }
         let wrong = |why: &str| Failure::invalid(format!("a line of the session cannot be read: {why}"));
@@ -96,14 +98,14 @@ impl Tally {
         let saved = SAVED.iter().find(|saved| Some(saved.spec.name.as_str()) == name);
         let saved = saved.ok_or_else(|| wrong("it is of no table of the catalogue"))?;
         let begins = "{\"\":".len() + saved.spec.name.as_str().len();
-        let values: Vec<Value> = line
+        let values: Vec<Cell> = line
             .get(begins..line.len() - 1)
             .and_then(|values| serde_json::from_str(values).ok())
             .ok_or_else(|| wrong("it is not a list of values"))?;
         if values.len() != saved.columns.len() || !line.ends_with('}') {
             return Err(wrong("it has not as many values as the table has columns"));
         }
-        let text = |at: usize| values[at].as_str().map(str::to_owned).ok_or_else(|| wrong("a name is not a text"));
+        let text = |at: usize| values[at].0.clone().ok_or_else(|| wrong("a name is not a text"));
         match saved.spec.name.as_str() {
             "catalog_signals" => {
                 let which = match text(0)?.as_str() {
@@ -127,6 +129,56 @@ impl Tally {
     }
 }
 
+/// A value of a row: its text where it is one. Of a list with millions of items nothing is kept.
+#[derive(Debug)]
+struct Cell(Option<String>);
+
+impl<'de> Deserialize<'de> for Cell {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CellVisitor)
+    }
+}
+
+struct CellVisitor;
+
+impl<'de> Visitor<'de> for CellVisitor {
+    type Value = Cell;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value of a row")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Cell, E> {
+        Ok(Cell(Some(text.to_owned())))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Cell, E> {
+        Ok(Cell(None))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Cell, E> {
+        Ok(Cell(None))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Cell, E> {
+        Ok(Cell(None))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Cell, E> {
+        Ok(Cell(None))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Cell, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Cell(None))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Cell, A::Error> {
+        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Cell(None))
+    }
+}
+
 /// Packs the first line, as a gzip member of its own: what is in a session is known from the file's beginning.
 pub(super) fn packed(header: &Header) -> Result<Vec<u8>, Failure> {
     let failed = |error: std::io::Error| Failure::of(tidegate_model::ErrorKind::Internal, &error);
@@ -139,8 +191,15 @@ pub(super) fn packed(header: &Header) -> Result<Vec<u8>, Failure> {
 /// Opens a session's bytes for reading; the first line is read and checked.
 pub(super) fn opened(bytes: impl Read) -> Result<(Header, impl Iterator<Item = Result<String, Failure>>), Failure> {
     let cut = |error: std::io::Error| Failure::invalid(format!("the session is not whole: {error}"));
-    let plain = BufReader::new(MultiGzDecoder::new(bytes)).take(CATALOG_SESSION_BYTES_MAX + 1);
-    let mut lines = BufReader::new(plain).lines();
+    let mut plain = BufReader::new(MultiGzDecoder::new(bytes).take(CATALOG_SESSION_BYTES_MAX + 1));
+    let mut lines = std::iter::from_fn(move || {
+        // A line that is too long is cut, and refused like all that is not whole.
+        let mut line = String::new();
+        match plain.by_ref().take(CATALOG_SESSION_ROW_BYTES_MAX as u64 + 1).read_line(&mut line) {
+            Ok(0) => None,
+            read => Some(read.map(|_| line.trim_end_matches('\n').to_owned())),
+        }
+    });
     let first = lines.next().transpose().map_err(cut)?.unwrap_or_default();
     let found: Value = serde_json::from_str(&first).unwrap_or_default();
     if let Some(format) = found["format"].as_u64().filter(|format| *format != u64::from(FORMAT)) {
@@ -157,4 +216,49 @@ fn too_large() -> Failure {
     Failure::invalid(format!("a session has at most {CATALOG_SESSION_BYTES_MAX} bytes as JSON"))
         .with_status(StatusCode::PAYLOAD_TOO_LARGE)
         .with_hint("save fewer `signals` or `services`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, is_good: bool) {
+        assert_eq!(Tally::default().add(line).is_ok(), is_good, "{line}");
+    }
+
+    #[test]
+    fn rows_are_of_a_table_and_whole() {
+        check(r#"{"log_template_merges":[1,2,"2026-01-31 09:00:00.000000000"]}"#, true);
+        check(r#"{"catalog_values":["logs","attribute","user",7,"a\"b","2026-01-31 09:00:00.000000000"]}"#, true);
+        check(r#"{"metric_histograms":["latency",[1,2.5,-3],0]}"#, true);
+        check(r#"{"metric_histograms":["latency",[1,2.5,-3]]}"#, false);
+        check(r#"{"metric_histograms":["latency",[1,2.5,-3],0]"#, false);
+        check(r#"{"logs":[1]}"#, false);
+        for text in ["", "{", "{\"log_templates\":", "{\"log_templates\":é", "[]", "{\"log_templates\":1}"] {
+            check(text, false);
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_as_it_was_written_and_refused_when_it_is_of_another_format() {
+        let header = Header {
+            format: FORMAT,
+            id: "a-1".into(),
+            description: String::new(),
+            created: String::new(),
+            signals: Vec::new(),
+            services: Vec::new(),
+            sources: vec!["live".into()],
+            stats: Stats::default(),
+        };
+        let bytes = packed(&header).expect("a header");
+        let (read, mut lines) = opened(bytes.as_slice()).map_err(|failure| failure.message).expect("a file");
+        assert_eq!((read, lines.next().is_none()), (header.clone(), true));
+        let told = |bytes: &[u8]| opened(bytes).map(|_| ()).expect_err("not a session").message;
+        let other = packed(&Header { format: 1, ..header.clone() }).expect("a header");
+        assert!(told(&other).contains("has format 1, this server reads format 2"));
+        let odd = packed(&Header { id: "../x".into(), ..header }).expect("a header");
+        assert!(told(&odd).contains("a session's name"));
+        assert!(told(&bytes[..bytes.len() / 2]).contains("not whole"));
+    }
 }

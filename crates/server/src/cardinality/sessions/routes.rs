@@ -1,6 +1,7 @@
 use futures_util::StreamExt;
 use http::StatusCode;
 use serde_json::{Value, json};
+use tidegate_core::query::ReadAnswer;
 use tidegate_model::ErrorKind;
 use tokio::sync::mpsc;
 
@@ -12,7 +13,7 @@ use super::super::view::{LIVE, View};
 use super::super::window::rfc3339;
 use super::content::Content;
 use super::diff::{self, Asked, Severity};
-use super::file::{FORMAT, Header, Tally, Wanted, opened};
+use super::file::{FORMAT, Header, Stats, Tally, Wanted, opened};
 use super::folder::{SessionFolder, Step, checked_name};
 use super::rows::{catalog_signal, statement};
 use crate::errors::Failure;
@@ -118,7 +119,6 @@ async fn save(ask: &Ask, wanted: Wanted) -> Result<Answer, Failure> {
     let reader = Reader::over(stages.clone(), Some(&view)).await?;
     let answer = reader.asked(statement(&wanted)?).await?;
 
-    let (pieces, mut taken) = mpsc::channel::<Step>(2);
     let header = Header {
         format: FORMAT,
         id: wanted.name,
@@ -127,8 +127,16 @@ async fn save(ask: &Ask, wanted: Wanted) -> Result<Answer, Failure> {
         signals: wanted.signals,
         services: wanted.services,
         sources: view.names().into_iter().map(str::to_owned).collect(),
-        stats: super::file::Stats::default(),
+        stats: Stats::default(),
     };
+    let told = written(ask, answer, header).await?;
+    stages.cardinality.copies.lock().await.forget(&name);
+    Ok(Answer::Json(StatusCode::CREATED, told))
+}
+
+/// Writes an answer's rows as they come; what breaks off leaves nothing.
+async fn written(ask: &Ask, answer: ReadAnswer, header: Header) -> Result<Value, Failure> {
+    let (pieces, mut taken) = mpsc::channel::<Step>(2);
     let written = on_disk(ask, move |folder| {
         let outcome = folder.write_rows(&header.id, &mut taken).and_then(|stats| {
             let header = Header { stats, ..header.clone() };
@@ -150,9 +158,7 @@ async fn save(ask: &Ask, wanted: Wanted) -> Result<Answer, Failure> {
     };
     let (sent, written) = tokio::join!(send, written);
     sent?;
-    let told = written?;
-    stages.cardinality.copies.lock().await.forget(&name);
-    Ok(Answer::Json(StatusCode::CREATED, told))
+    written
 }
 
 /// Takes a file after every line of it was read.

@@ -28,6 +28,7 @@ pub(super) fn shapes() -> Shapes {
     let mut all = Shapes::from([("Metric", metric()), ("Span", span()), ("Log", log())]);
     all.extend(patterns());
     all.extend(services());
+    all.extend(system());
     all
 }
 
@@ -212,6 +213,10 @@ fn services() -> Shapes {
         ("samples", samples),
         ("bytes", count()),
     ]);
+    Shapes::from([("ServiceOverview", overview), ("ServiceAttributes", keys), ("Summary", summary)])
+}
+
+fn system() -> Shapes {
     let memory = [("alloc_mb", count()), ("total_alloc_mb", count()), ("sys_mb", count()), ("num_gc", count())];
     let health = object(&[
         ("status", text()),
@@ -223,9 +228,6 @@ fn services() -> Shapes {
     ]);
     let cleared = object(&[("watches", count())]);
     Shapes::from([
-        ("ServiceOverview", overview),
-        ("ServiceAttributes", keys),
-        ("Summary", summary),
         ("Health", health),
         ("Version", object(&[("version", text()), ("commit", text()), ("build_date", text())])),
         ("Cleared", object(&[("status", text()), ("cleared", cleared), ("kept", text())])),
