@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::io::Write;
 
 use serde::Serialize;
@@ -10,6 +11,9 @@ use crate::catalogue::{Listing, bytes, number, words};
 
 /// The layout of the JSON report.
 const VERSION: &str = "1.0";
+
+/// Findings that a person is told, the worst first; a program is told all.
+const FINDINGS_TOLD_MAX: usize = 100;
 
 /// Everything that a check tells.
 pub(super) struct Report<'a> {
@@ -78,9 +82,10 @@ impl Report<'_> {
 
     /// Tells items with the verdict on each.
     fn listed<T: Serialize>(&self, threshold: &str, items: &[T], name: impl Fn(&T) -> &String) -> Vec<Value> {
+        let own = self.findings.iter().filter(|one| one.threshold == threshold);
+        let verdicts: HashMap<&str, Verdict> = own.map(|one| (one.name.as_str(), one.severity)).collect();
         let told = self.first(items).iter().map(|item| {
-            let own = self.findings.iter().filter(|one| one.threshold == threshold && one.name == *name(item));
-            let verdict = own.map(|one| one.severity).max().unwrap_or(Verdict::Ok);
+            let verdict = verdicts.get(name(item).as_str()).copied().unwrap_or(Verdict::Ok);
             let mut value = json!(item);
             value["verdict"] = json!(verdict);
             value
@@ -194,11 +199,14 @@ impl Report<'_> {
     }
 
     fn write_findings(&self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let rows = self
-            .findings
-            .iter()
-            .map(|one| vec![Value::from(one.severity.as_str()), json!(one.threshold), json!(one.message)]);
+        let told = &self.findings[..self.findings.len().min(FINDINGS_TOLD_MAX)];
+        let row = |one: &Finding| vec![Value::from(one.severity.as_str()), json!(one.threshold), json!(one.message)];
+        let rows = told.iter().map(row);
         Listing::new("Thresholds that were reached", &["severity", "threshold", "what"], rows.collect())
-            .write_section(out)
+            .write_section(out)?;
+        match self.findings.len() - told.len() {
+            0 => Ok(()),
+            more => Ok(writeln!(out, "and {more} more; --format json tells all")?),
+        }
     }
 }
