@@ -1,4 +1,4 @@
-//! Automation of this repository: `cargo xtask ci | tidy | bench | fuzz`. No dependency that would slow `tidy` down.
+//! Automation of this repository: `cargo xtask ci | tidy | bench | loghub | fuzz`. No dependency that would slow `tidy` down.
 //!
 //! | file | does |
 //! |---|---|
@@ -6,6 +6,7 @@
 //! | `tidy.rs` | checks what neither rustc nor clippy knows: arrows between stages, crate borders, sizes, words |
 //! | `fuzz.rs` | builds the fuzz targets with counters on the stable compiler and runs them |
 //! | `bench.rs` | builds the release binaries and hands over to `crates/load` |
+//! | `loghub.rs` | scores the template miner on labelled logs |
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
 use std::path::{Path, PathBuf};
@@ -14,12 +15,15 @@ use std::process::{Command, ExitCode};
 mod bench;
 mod ci;
 mod fuzz;
+mod loghub;
 mod tidy;
 
 const USAGE: &str = "usage: cargo xtask <command>
   ci            fmt, clippy, tidy, test, docs, deny: everything that must pass before a change lands
   tidy          arrows between stages, crate borders, file sizes, words
   bench [...]   the load generator against the release binaries; `cargo xtask bench --help` names its filters
+  loghub FOLDER [ORDERS]
+                scores the template miner on every *_2k.log_structured.csv of a folder: GA, FGA, lines per CPU second
   fuzz [...]    whatever decodes bytes or text; `--seconds N` each (60), `--target NAME` only that one";
 
 fn main() -> ExitCode {
@@ -30,6 +34,7 @@ fn main() -> ExitCode {
         "ci" => ci::run(),
         "tidy" => tidy::run(),
         "bench" => bench::run(&rest),
+        "loghub" => loghub::run(&rest),
         "fuzz" => fuzz::run(&rest),
         _ => Err(USAGE.to_owned()),
     };

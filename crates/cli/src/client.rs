@@ -1,10 +1,13 @@
 //! The server's API, from the command line: one address, its errors in words.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+use anyhow::Context;
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// How long a connection may take; a server on loopback answers in microseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,9 +59,12 @@ struct ErrorBody {
 }
 
 #[derive(Deserialize)]
-struct ErrorDetail {
-    message: String,
-    hint: Option<String>,
+#[serde(untagged)]
+enum ErrorDetail {
+    /// As the main API tells it.
+    Parts { message: String, hint: Option<String> },
+    /// As the cardinality API tells it.
+    Text(String),
 }
 
 impl Client {
@@ -87,10 +93,49 @@ impl Client {
         let status = response.status().as_u16();
         let text = response.text().await.unwrap_or_default();
         Err(match serde_json::from_str::<ErrorBody>(&text) {
-            Ok(ErrorBody { error }) => ClientError::Refused { status, message: error.message, hint: error.hint },
+            Ok(ErrorBody { error: ErrorDetail::Parts { message, hint } }) => {
+                ClientError::Refused { status, message, hint }
+            }
+            Ok(ErrorBody { error: ErrorDetail::Text(message) }) => ClientError::Refused { status, message, hint: None },
             Err(_) => ClientError::Refused { status, message: text.trim().to_owned(), hint: None },
         })
     }
+
+    /// Asks a path of the API for JSON.
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        parameters: &[(&str, String)],
+    ) -> anyhow::Result<T> {
+        let answer = self.send(self.request(Method::GET, path).query(parameters)).await?;
+        read(path, answer).await
+    }
+
+    /// Sends JSON to a path of the API, and reads its answer.
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> anyhow::Result<T> {
+        let request = self.request(Method::POST, path).header("content-type", "application/json");
+        let answer = self.send(request.body(body.to_string())).await?;
+        read(path, answer).await
+    }
+}
+
+async fn read<T: DeserializeOwned>(path: &str, answer: Response) -> anyhow::Result<T> {
+    let body = answer.bytes().await.map_err(|error| ClientError::CutOff { cause: innermost(&error) })?;
+    serde_json::from_slice(&body).with_context(|| format!("read the server's answer to {path}"))
+}
+
+/// Encodes a name for a place between two slashes.
+pub(crate) fn encoded(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // A String takes all text.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
 }
 
 /// Returns the last cause of an error: "connection refused" says more than "error sending request".

@@ -2,6 +2,8 @@
 //! errors into words and exit codes (`docs/errors.md`).
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
+mod catalogue;
+mod check;
 mod client;
 mod config;
 mod doctor;
@@ -10,12 +12,17 @@ mod memory;
 mod query;
 mod serve;
 mod settings;
+mod span;
+mod table;
 mod verify;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+/// The exit code of a check that could not be made.
+const NOT_CHECKED: u8 = 7;
 
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, about, max_term_width = 100)]
@@ -32,6 +39,14 @@ enum Command {
     Ingest(ingest::IngestArgs),
     /// Ask in SQL, over stored and hot rows
     Query(query::QueryArgs),
+    /// Print attributes by their number of distinct values, or one of them: who sends it, what it costs
+    Cardinality(catalogue::CardinalityArgs),
+    /// Print the templates of log bodies, or one of them
+    Templates(catalogue::TemplatesArgs),
+    /// Print services with what they send, or one of them
+    Services(catalogue::ServicesArgs),
+    /// Check telemetry against thresholds, for CI: what is sent for a while, recorded files, or a server's
+    Check(Box<check::CheckArgs>),
     /// Print how many rows came, and where they are
     Ledger(verify::VerifyArgs),
     /// Recount every stored batch in ClickHouse
@@ -52,7 +67,20 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run() -> ExitCode {
     let environment: BTreeMap<String, String> = std::env::vars().collect();
-    let outcome = match Cli::parse().command {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => return not_understood(&error),
+    };
+    let outcome = match command {
+        Command::Check(args) => {
+            return check::run(*args, &environment).await.unwrap_or_else(|error| {
+                eprintln!("tidegate: {error:#}");
+                check_exit_code(&error)
+            });
+        }
+        Command::Cardinality(args) => catalogue::cardinality(args).await,
+        Command::Templates(args) => catalogue::templates(args).await,
+        Command::Services(args) => catalogue::services(args).await,
         Command::Serve(args) => serve::run(args, &environment).await,
         Command::Ingest(args) => ingest::run(args).await,
         Command::Query(args) => query::run(args).await,
@@ -74,14 +102,35 @@ async fn run() -> ExitCode {
     }
 }
 
+/// Prints what clap says. `check` ends with 2 for a verdict, so a mistake in its command line is not that.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    // Nobody reads on when the terminal is gone.
+    let _ = error.print();
+    let is_check = std::env::args().nth(1).is_some_and(|command| command == "check");
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ if is_check => ExitCode::from(NOT_CHECKED),
+        _ => ExitCode::from(2),
+    }
+}
+
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     if error.is::<settings::SettingsError>() {
         return ExitCode::from(2);
     }
-    match error.downcast_ref() {
-        Some(client::ClientError::Unreachable { .. }) => ExitCode::from(3),
-        Some(client::ClientError::Refused { .. }) => ExitCode::from(4),
-        Some(client::ClientError::CutOff { .. }) => ExitCode::from(5),
-        None => ExitCode::FAILURE,
-    }
+    client_exit_code(error).unwrap_or(ExitCode::FAILURE)
+}
+
+/// 0, 1 and 2 are verdicts.
+fn check_exit_code(error: &anyhow::Error) -> ExitCode {
+    client_exit_code(error).unwrap_or(ExitCode::from(NOT_CHECKED))
+}
+
+fn client_exit_code(error: &anyhow::Error) -> Option<ExitCode> {
+    let code = match error.downcast_ref()? {
+        client::ClientError::Unreachable { .. } => 3,
+        client::ClientError::Refused { .. } => 4,
+        client::ClientError::CutOff { .. } => 5,
+    };
+    Some(ExitCode::from(code))
 }

@@ -42,6 +42,8 @@ struct Report {
     ledger: Ledger,
     batches: u64,
     rows: u64,
+    #[serde(default)]
+    unkept: u64,
     uncovered: u64,
     differences: Vec<serde_json::Value>,
 }
@@ -68,6 +70,7 @@ pub(crate) async fn verify(args: VerifyArgs) -> Result<()> {
     let mut table = table(&["table", "batches", "rows recounted", "hot", "outcome"]);
     for report in &verification.tables {
         let outcome = match (report.differences.len(), report.uncovered) {
+            (0, 0) if report.unkept > 0 => format!("exact; {} rows were counted and not kept", report.unkept),
             (0, 0) => "exact".to_owned(),
             (batches, rows) => format!("{batches} batches differ, {rows} rows of no batch"),
         };

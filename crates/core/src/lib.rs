@@ -19,6 +19,9 @@ pub mod buffer;
 /// batch: the hot tail is sealed, inserted, advanced over and trimmed.
 pub mod batch;
 
+/// rollup: what rows are, and which attributes they have, counted batch by batch.
+pub mod rollup;
+
 /// store: ClickHouse behind HTTP, wherever it runs.
 pub mod store;
 

@@ -1,4 +1,5 @@
-//! The bench behind `cargo xtask bench`: prints tables of numbers, judges nothing.
+//! The bench behind `cargo xtask bench`: prints tables of numbers, and says of a line that has a bar whether it
+//! met it; it fails on neither.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
 use std::path::PathBuf;
@@ -19,6 +20,10 @@ struct Arguments {
     /// A tenth of the rows and of the time.
     #[arg(long)]
     quick: bool,
+
+    /// How long the lines `load-…` send and read, in seconds; without it as long as the requirements say.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    seconds: Option<u64>,
 
     /// Only the line of this name, or those whose name contains this; may be given several times.
     #[arg(long, value_name = "NAME")]
@@ -51,7 +56,7 @@ fn main() -> Result<()> {
     let library = arguments.library.unwrap_or_else(|| PathBuf::from("lib/libchdb.so"));
     let library = library.canonicalize().with_context(|| format!("{} is missing", library.display()))?;
     let scratch = arguments.scratch.unwrap_or_else(std::env::temp_dir);
-    let lab = bench::Lab { program, library, scratch, quick: arguments.quick };
+    let lab = bench::Lab { program, library, scratch, quick: arguments.quick, seconds: arguments.seconds };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(bench::run(&lab, &arguments.only));
     report.print();

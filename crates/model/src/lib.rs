@@ -9,6 +9,7 @@
 //! | `signal.rs` | [`Signal`] |
 //! | `table.rs` | [`TableSpec`]: one table's columns, as Arrow and as ClickHouse types |
 //! | `tables.rs` | the built-in tables: logs, spans, metrics |
+//! | `saved.rs` | [`SavedTable`]: what a saved session of the catalogue keeps |
 //! | `partition.rs` | which partition a row belongs to |
 //! | `retry.rs` | [`RetryKey`], [`StoredRetry`]: how a repeated request is known |
 //! | `error.rs` | [`ErrorKind`]: what the caller does next |
@@ -20,6 +21,7 @@ mod ids;
 pub mod limits;
 mod partition;
 mod retry;
+mod saved;
 mod signal;
 mod table;
 pub mod tables;
@@ -30,6 +32,7 @@ pub use error::ErrorKind;
 pub use ids::{BatchId, BufferId, InvalidTableName, Seq, SeqRange, TableName};
 pub use partition::{PARTITION_ODD, PartitionDay, partition_day};
 pub use retry::{RetryKey, StoredRetry};
+pub use saved::{SAVED, SavedTable};
 pub use signal::Signal;
 pub use table::{ColumnKind, ColumnSpec, Merge, RollUp, TableSpec};
 pub use time::UnixNanos;

@@ -258,15 +258,34 @@ pub const CATALOG_VALUE_BYTES: usize = 1_024;
 /// What is kept of a body as an example, in bytes.
 pub const CATALOG_EXAMPLE_BYTES: usize = 256;
 
-/// Rows of `catalog_signals` that one request makes; what further names, services and hours bring is counted together.
-/// A group takes about 500 bytes while the request is decoded.
-pub const CATALOG_GROUPS_PER_REQUEST: usize = 1 << 13;
+/// Rows of `catalog_signals` that one batch makes; what further names, services and hours bring is counted together.
+/// A group takes about 400 bytes while the batch is counted; a batch of the usual size never has so many.
+pub const CATALOG_GROUPS_PER_BATCH: usize = 1 << 18;
 
-/// Rows of `catalog_attributes` that one request makes before further keys are counted together.
-pub const CATALOG_ATTRIBUTES_PER_REQUEST: usize = 1 << 16;
+/// Rows of `catalog_attributes` that one batch makes before further keys are counted together; about 150 bytes each.
+pub const CATALOG_ATTRIBUTES_PER_BATCH: usize = 1 << 18;
 
-/// Qualities (kinds, events, scopes, …) kept of one row of `catalog_signals` and one request.
+/// Distinct values (their hashes, 8 bytes each) that one row of `catalog_attributes` takes, to about 3 %: what comes
+/// past it is counted as `unlisted`. ClickHouse holds several times as much while it merges such a row.
+pub const CATALOG_HASHES_PER_ROW: usize = 1 << 21;
+
+/// Rows of `catalog_attributes` with many values whose number is watched at once; 8 KiB each.
+pub const CATALOG_WIDE_ROWS_MAX: usize = 2_048;
+
+/// Hot rows that are counted together for reads of the catalogue; about 15 ms of work.
+pub const CATALOG_HOT_BLOCK_ROWS: u64 = 32_768;
+
+/// Series whose attributes are remembered for the catalogue, about 400 bytes each; others are looked up again.
+pub const CATALOG_SERIES_KEPT: usize = 1 << 16;
+
+/// Series that one statement looks up: with 21 bytes each it stays well below ClickHouse's 256 KiB of SQL.
+pub const CATALOG_SERIES_PER_LOOKUP: usize = 5_000;
+
+/// Qualities (kinds, events, scopes, …) kept of one row of `catalog_signals` and one batch.
 pub const CATALOG_FACETS_MAX: usize = 256;
+
+/// Items of a list of the catalogue that are read and sent together; the reference streams longer ones as well.
+pub const CATALOG_PIECE_ITEMS: usize = 1_000;
 
 /// How often what is known of log templates is saved, if it changed (milliseconds): words that were found to vary since
 /// then are found again after a crash. Ids do not depend on it, and a state is mostly below 1 MiB.

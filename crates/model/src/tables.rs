@@ -149,7 +149,7 @@ pub static CATALOG_SIGNALS: LazyLock<TableSpec> = LazyLock::new(|| {
             ("last_timestamp", Merge::Max),
             ("series", Merge::Union),
             ("facets", Merge::Union),
-            ("example", Merge::Max),
+            ("example", Merge::Max), // an empty one never stands for others
             ("dropped_attributes", Merge::Sum),
             ("dropped_attributes_max", Merge::Max),
             ("dropped_attributes_records", Merge::Sum),
@@ -197,6 +197,7 @@ pub static CATALOG_ATTRIBUTES: LazyLock<TableSpec> = LazyLock::new(|| {
             ("first_timestamp", Merge::Min),
             ("last_timestamp", Merge::Max),
             ("value_hashes", Merge::Union),
+            ("unlisted", Merge::Sum),
         ],
     };
     let own = [
@@ -212,6 +213,7 @@ pub static CATALOG_ATTRIBUTES: LazyLock<TableSpec> = LazyLock::new(|| {
         ("first_timestamp", Timestamp),
         ("last_timestamp", Timestamp),
         ("value_hashes", list(U64)), // XXH3-64 of each distinct value's text
+        ("unlisted", U64), // how often the key came when the row had its most hashes: 0 where they are all there
     ];
     roll_up("catalog_attributes", own, &ROLL_UP)
 });

@@ -20,6 +20,7 @@
 //! | `self_metrics.rs` | the same metrics as an OTLP request |
 //! | `otlp/` | OTLP/gRPC and OTLP/HTTP |
 //! | `api/` | the main API |
+//! | `routes/` | the routes as a table, and the OpenAPI document that is made from it |
 //! | `cardinality/` | what is in the telemetry and what it costs: `/api/v1`, `/v2` |
 
 mod api;
@@ -30,6 +31,7 @@ mod errors;
 mod listen;
 mod metrics;
 mod otlp;
+mod routes;
 mod self_metrics;
 mod stages;
 

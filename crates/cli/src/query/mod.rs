@@ -3,11 +3,9 @@
 //! | file | does |
 //! |---|---|
 //! | `mod.rs` | one query: asks, and writes the answer where it belongs |
-//! | `table.rs` | an answer as a table on a terminal |
 //! | `prompt.rs` | the interactive prompt |
 
 mod prompt;
-mod table;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -17,6 +15,7 @@ use clap::{Args, ValueEnum};
 use reqwest::{Method, Response};
 
 use crate::client::{Client, ClientError, innermost};
+use crate::table;
 
 /// What `tidegate query` is told.
 #[derive(Debug, Args)]

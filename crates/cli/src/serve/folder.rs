@@ -33,18 +33,25 @@ pub(crate) struct DataFolder {
 impl DataFolder {
     /// Makes or opens the folder, checks its version, and locks it.
     pub(crate) fn open(settings: &Settings) -> Result<Self> {
-        let is_temporary = settings.storage.backend == Backend::Memory;
-        let path = if is_temporary {
-            std::env::temp_dir().join(format!("tidegate-memory-{}", std::process::id()))
+        if settings.storage.backend == Backend::Memory {
+            Self::temporary("memory")
         } else {
-            settings.data.clone()
-        };
+            Self::at(&settings.data, false)
+        }
+    }
+
+    /// Makes a folder of this process that goes with it.
+    pub(crate) fn temporary(purpose: &str) -> Result<Self> {
+        Self::at(&std::env::temp_dir().join(format!("tidegate-{purpose}-{}", std::process::id())), true)
+    }
+
+    fn at(path: &Path, is_temporary: bool) -> Result<Self> {
         let shown = path.display().to_string();
-        fs::create_dir_all(&path).with_context(|| {
+        fs::create_dir_all(path).with_context(|| {
             format!("the data folder {shown} cannot be made; name another with --data, or mend its owner")
         })?;
-        let lock = lock(&path)?;
-        check_version(&path)?;
+        let lock = lock(path)?;
+        check_version(path)?;
         // The engine is a process of its own, with a folder of its own for its working directory.
         let path = path.canonicalize().with_context(|| format!("find the data folder {shown}"))?;
         Ok(Self { path, is_temporary, _lock: lock })

@@ -8,6 +8,11 @@ use tracing_subscriber::{EnvFilter, Layer};
 use super::own_logs::OwnLogs;
 use crate::settings::{Log, LogFormat};
 
+/// Starts printing to standard error.
+pub(crate) fn to_stderr(log: &Log) -> Result<()> {
+    start(log, None)
+}
+
 /// Starts printing to standard error, and keeping records to be stored.
 pub(super) fn start(log: &Log, own: Option<OwnLogs>) -> Result<()> {
     let filter = EnvFilter::try_new(&log.level)

@@ -2,6 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `running.rs` | a server that runs: started, and stopped in order |
 //! | `folder.rs` | the data folder: its names, its version, its lock |
 //! | `parts.rs` | states and movers, made from settings |
 //! | `schema.rs` | waits for ClickHouse, makes the tables, starts the batch mover |
@@ -19,6 +20,7 @@ mod folder;
 mod logs;
 mod own_logs;
 mod parts;
+mod running;
 mod schema;
 mod stop;
 mod telemetry;
@@ -29,12 +31,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use tidegate_server::{Metrics, ServerOptions};
-use tokio::sync::watch;
+use tidegate_server::Metrics;
 
 use crate::settings::{self, Flags, LogFormat};
 
 pub(crate) use folder::{DataFolder, FOLDER_VERSION, read_version};
+pub(crate) use logs::to_stderr as log_to_stderr;
+pub(crate) use running::{Running, start};
+pub(crate) use stop::Signals;
 
 /// How `tidegate serve` is told on the command line; the rest is in the settings.
 #[derive(Debug, Args)]
@@ -91,25 +95,12 @@ pub(crate) async fn run(args: ServeArgs, environment: &BTreeMap<String, String>)
     let signals = stop::Signals::listen().context("listen for signals")?;
 
     let folder = DataFolder::open(&settings)?;
-    let doors = doors::open(&settings.listen).await?;
-    let parts = parts::make(&settings, &folder).await?;
-    let (schema, schema_state) = watch::channel(tidegate_server::SchemaState::Waiting);
-    let stages = parts.stages(metrics, schema_state, doors.addresses(&settings.listen));
-
-    let (stop, stopped) = watch::channel(false);
-    let options = ServerOptions { connections_max: settings.listen.connections_max, ..ServerOptions::default() };
-    let serving = tokio::spawn(tidegate_server::serve(stages.clone(), doors.listeners, options, stopped.clone()));
-    let batches = schema::bring_up(&parts, &settings, schema, stopped.clone());
-    let telemetry = settings
-        .telemetry
-        .own
-        .then(|| telemetry::start(stages.clone(), own_log_records, settings.telemetry.interval_ms, stopped.clone()));
-    let templates = templates::start(parts.ingest.clone(), stopped);
-    banner::show(&settings, &stages.addresses, &parts.recovery);
+    let own_log_records = settings.telemetry.own.then_some(own_log_records);
+    let running = running::start(&settings, &folder, metrics, own_log_records).await?;
+    banner::show(&settings, &running.stages.addresses, running.recovery());
 
     signals.first().await;
-    let way_down = stop::WayDown { parts, serving, batches, telemetry, templates, stop };
-    stop::stop(way_down, signals).await;
+    running.stop(signals).await;
     drop(folder);
     Ok(())
 }

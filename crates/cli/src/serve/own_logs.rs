@@ -11,7 +11,7 @@ use tracing_subscriber::layer::Context;
 
 /// One log record of the server itself.
 #[derive(Debug)]
-pub(super) struct OwnLog {
+pub(crate) struct OwnLog {
     /// Its level.
     pub(super) level: Level,
     /// The module that wrote it.

@@ -7,6 +7,7 @@ use tidegate_core::buffer::{Buffer, BufferOptions, Recovery, Remembered};
 use tidegate_core::catalog::Catalog;
 use tidegate_core::ingest::Ingest;
 use tidegate_core::query::{Query, QueryOptions};
+use tidegate_core::rollup::Rollup;
 use tidegate_core::store::{Engine, EngineData, EngineOptions, Store, StoreOptions};
 use tidegate_core::world::SystemClock;
 use tidegate_model::limits::BODY_IDLE_MS;
@@ -41,13 +42,15 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
     let (buffer, recovery) = open_buffer(settings, folder, &catalog, Arc::clone(&clock)).await?;
     let mut ingest = Ingest::open(buffer.clone(), catalog.clone(), Arc::clone(&clock)).await?;
     ingest = ingest.with_template_settings(settings.templates.of_miner()).await?;
-    if !settings.catalogue.enabled {
-        ingest = ingest.without_catalogue();
+    let rollup = settings.catalogue.enabled.then(Rollup::default);
+    if rollup.is_none() {
+        ingest = ingest.without_templates();
     }
     let query = Query {
         buffer: buffer.clone(),
         store: store.clone(),
         catalog: catalog.clone(),
+        rollup,
         options: query_options(&settings.query),
     };
     Ok(Parts { clock, catalog, buffer, recovery, engine, store, ingest, query, sessions: folder.sessions() })

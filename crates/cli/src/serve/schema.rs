@@ -3,13 +3,17 @@ use std::time::Duration;
 use tidegate_core::batch::{BatchOptions, Batcher, States};
 use tidegate_core::buffer::Buffer;
 use tidegate_core::store::Store;
+use tidegate_model::TableName;
 use tidegate_model::limits::STOP_FLUSH_MS;
+use tidegate_model::tables::{
+    LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS, METRIC_SAMPLES, METRIC_SUMMARIES, SPANS,
+};
 use tidegate_server::SchemaState;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::parts::Parts;
-use crate::settings::Settings;
+use crate::settings::{Retain, Settings};
 
 /// Looks again after so long; ClickHouse may be starting for minutes, rows wait in the log meanwhile.
 const RETRY: Duration = Duration::from_millis(200);
@@ -28,6 +32,7 @@ pub(super) fn bring_up(
         buffer: parts.buffer.clone(),
         catalog: parts.catalog.clone(),
         store: parts.store.clone(),
+        rollup: parts.query.rollup.clone(),
         clock: std::sync::Arc::clone(&parts.clock),
     };
     let options = BatchOptions {
@@ -35,6 +40,7 @@ pub(super) fn bring_up(
         bytes: settings.batch.bytes,
         age_ms: settings.batch.age_ms,
         dedup_window_seconds: settings.buffer.dedup_window_seconds,
+        unkept: unkept(&settings.retain),
         ..BatchOptions::default()
     };
     tokio::spawn(async move {
@@ -52,6 +58,14 @@ pub(super) fn bring_up(
             }
         }
     })
+}
+
+/// Returns the tables whose rows are only counted.
+fn unkept(retain: &Retain) -> Vec<TableName> {
+    let points = [&*METRIC_SAMPLES, &*METRIC_HISTOGRAMS, &*METRIC_EXPONENTIAL_HISTOGRAMS, &*METRIC_SUMMARIES];
+    let tables = [(retain.logs, vec![&*LOGS]), (retain.traces, vec![&*SPANS]), (retain.metrics, points.to_vec())];
+    let unkept = tables.into_iter().filter(|(kept, _)| !kept).flat_map(|(_, tables)| tables);
+    unkept.map(|spec| spec.name.clone()).collect()
 }
 
 /// Waits until there is no sense in waiting for ClickHouse any more: stopped, and nothing to flush or no time left.

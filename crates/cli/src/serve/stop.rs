@@ -13,7 +13,7 @@ use super::parts::Parts;
 const ENDED_AT_ONCE: i32 = 6;
 
 /// SIGTERM and SIGINT.
-pub(super) struct Signals {
+pub(crate) struct Signals {
     terminate: Mutex<Signal>,
     interrupt: Mutex<Signal>,
 }
@@ -30,13 +30,13 @@ pub(super) struct WayDown {
 
 impl Signals {
     /// Takes the signals over from their default, which is to end at once.
-    pub(super) fn listen() -> Result<Self> {
+    pub(crate) fn listen() -> Result<Self> {
         let terminate = Mutex::new(signal(SignalKind::terminate())?);
         Ok(Self { terminate, interrupt: Mutex::new(signal(SignalKind::interrupt())?) })
     }
 
     /// Waits for one of them.
-    pub(super) async fn first(&self) {
+    pub(crate) async fn first(&self) {
         let (mut terminate, mut interrupt) = (self.terminate.lock().await, self.interrupt.lock().await);
         tokio::select! {
             _ = terminate.recv() => {}

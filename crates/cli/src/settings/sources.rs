@@ -215,6 +215,13 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
                     clickhouse.ca_cert (CLICKHOUSE_CA_CERT), or speak plain http on a network that you trust";
         return Err(SettingsError(text.to_owned()));
     }
+    if !settings.catalogue.enabled
+        && let Some(signal) = settings.retain.dropped().first()
+    {
+        return Err(SettingsError(format!(
+            "retain.{signal} = false keeps nothing but the catalogue, and catalogue.enabled is false: set one of them to true"
+        )));
+    }
     let positive = [
         ("batch.rows", settings.batch.rows),
         ("batch.bytes", settings.batch.bytes),

@@ -46,6 +46,8 @@ fn mistakes_are_named() {
     check_refused(&[("TIDEGATE_LISTEN__HTTP", "8080")], "listen.http must be an address");
     check_refused(&[("STORAGE_BACKEND", "oracle")], "oracle");
     check_refused(&[("CLICKHOUSE_VERIFY", "false")], "ca_cert");
+    let nothing = [("TIDEGATE_CATALOGUE__ENABLED", "false"), ("TIDEGATE_RETAIN__TRACES", "false")];
+    check_refused(&nothing, "retain.traces = false keeps nothing but the catalogue");
 }
 
 #[test]

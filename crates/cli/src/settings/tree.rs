@@ -46,6 +46,8 @@ section! {
         catalogue: Catalogue = Catalogue::default(),
         /// How log templates are found, while the catalogue is on.
         templates: Templates = Templates::default(),
+        /// Which rows are kept once they are counted.
+        retain: Retain = Retain::default(),
         /// Limits of every read; a request may ask for less.
         query: Query = Query::default(),
         /// What the server stores about itself.
@@ -148,9 +150,21 @@ section! {
 section! {
     /// What came, counted beside it.
     Catalogue, CATALOGUE {
-        /// Count every record, attribute and distinct value, and find the template of each log record. It costs more
-        /// than storing the rows does today (`docs/performance.md`), so it is asked for.
-        enabled: bool = false,
+        /// Count every record, attribute and distinct value, and find the template of each log record.
+        enabled: bool = true,
+    }
+}
+
+section! {
+    /// Which rows are kept once they are counted for the catalogue. Without the rows of a signal the catalogue still
+    /// tells what came of it; SQL finds them for a few seconds only.
+    Retain, RETAIN {
+        /// Keep log records.
+        logs: bool = true,
+        /// Keep spans.
+        traces: bool = true,
+        /// Keep data points; series are kept in any case, the catalogue needs them.
+        metrics: bool = true,
     }
 }
 
@@ -278,6 +292,14 @@ impl ClickHouse {
     }
 }
 
+impl Retain {
+    /// Returns the signals whose rows are not kept, as their settings are called.
+    pub(crate) fn dropped(&self) -> Vec<&'static str> {
+        let signals = [("logs", self.logs), ("traces", self.traces), ("metrics", self.metrics)];
+        signals.into_iter().filter(|(_, kept)| !kept).map(|(signal, _)| signal).collect()
+    }
+}
+
 /// Returns what a setting or a section does, by its path.
 pub(super) fn explained(path: &str) -> Option<&'static [&'static str]> {
     let (section, key) = path.split_once('.').map_or((SETTINGS, path), |(section, key)| (list(section), key));
@@ -294,6 +316,7 @@ fn list(section: &str) -> &'static [(&'static str, &'static [&'static str])] {
         "batch" => BATCH,
         "catalogue" => CATALOGUE,
         "templates" => TEMPLATES,
+        "retain" => RETAIN,
         "query" => QUERY,
         "telemetry" => TELEMETRY,
         "log" => LOG,

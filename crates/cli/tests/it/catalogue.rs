@@ -1,3 +1,4 @@
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ const RECOUNTS_MIN: u64 = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_catalogue_is_a_recount_at_every_moment_and_however_it_merges() -> Result<()> {
-    let (_folder, stack) = started(&[SMALL_BATCHES, &[("TIDEGATE_CATALOGUE__ENABLED", "true")]].concat()).await?;
+    let (_folder, stack) = started(SMALL_BATCHES).await?;
     let (done, recounts) = (AtomicBool::new(false), AtomicU64::new(0));
     let write = async {
         for n in 0..REQUESTS {
@@ -46,6 +47,39 @@ async fn the_catalogue_is_a_recount_at_every_moment_and_however_it_merges() -> R
     let has_merged = async || Ok(stack.number(merged).await? > 0);
     eventually("ClickHouse has merged parts", has_merged).await?;
     recount::catalogue_agrees(&stack).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_are_not_kept_are_counted_all_the_same() -> Result<()> {
+    let retain = ["LOGS", "TRACES", "METRICS"].map(|signal| format!("TIDEGATE_RETAIN__{signal}"));
+    let settings: Vec<(&str, &str)> = retain.iter().map(|name| (name.as_str(), "false")).collect();
+    let (_folder, stack) = started(&[SMALL_BATCHES, &settings].concat()).await?;
+    for n in 0..10 {
+        write(&stack, n).await?;
+    }
+    recount_alone(&stack).await?;
+    eventually("every batch is done", async || Ok(account::hot_rows(&stack).await? == 0)).await?;
+    recount_alone(&stack).await?;
+    for table in ["logs", "spans", "metric_samples", "metric_histograms"] {
+        ensure!(stack.number(&format!("SELECT count() FROM {table}")).await? == 0, "rows of {table} were kept");
+    }
+    let url = format!("http://{}", stack.http);
+    let verify = Command::new(env!("CARGO_BIN_EXE_tidegate")).args(["verify", "--url", &url]).output()?;
+    let said = String::from_utf8_lossy(&verify.stdout).into_owned();
+    ensure!(verify.status.success() && said.contains("400 rows were counted and not kept"), "{said}");
+    Ok(())
+}
+
+/// Checks the counts against what was sent, where no rows are left to recount.
+async fn recount_alone(stack: &Stack) -> Result<()> {
+    let sql = "SELECT signal, sum(records) AS records, max(length(facets)) > 0 AS qualities FROM catalog_signals \
+               GROUP BY signal ORDER BY signal";
+    let counted = stack.query(sql).await?;
+    let records: Vec<_> = counted.iter().map(|row| row["records"].to_string().replace('"', "")).collect();
+    ensure!(records == vec![(10 * ROWS).to_string(); 3], "{counted:?}");
+    let keys = "SELECT uniqExact(signal) AS n FROM catalog_attributes WHERE scope = 'attribute'";
+    ensure!(stack.number(keys).await? == 3, "attributes of a signal are not counted");
+    Ok(())
 }
 
 async fn write(stack: &Stack, n: u64) -> Result<()> {

@@ -6,7 +6,7 @@ use tidegate_load::{Stack, Wire, now_unix_nanos};
 use tidegate_model::Signal;
 
 use crate::fleet::{Fleet, Habit};
-use crate::{READY_WITHIN, SMALL_BATCHES, account, eventually, stack, started};
+use crate::{READY_WITHIN, SMALL_BATCHES, account, eventually, recount, stack, started};
 
 const ROUNDS: u64 = 20;
 const ENGINE_KILLS: u64 = 6;
@@ -51,7 +51,9 @@ async fn acknowledged_rows_survive_kills_and_are_there_exactly_once() -> Result<
         );
     }
     let sent = fleet.stop().await?;
-    account::settle(&stack, &sent).await
+    account::settle(&stack, &sent).await?;
+    recount::every_row_is_counted(&stack).await?;
+    recount::catalogue_agrees(&stack).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,6 +7,7 @@
 //! | `catalogue.rs` | every number of the catalogue is that of a recount, while batches move, an engine dies, parts merge |
 //! | `cardinality/` | the cardinality API tells what was sent, hot or stored |
 //! | `templates/` | log templates: merges, masks, events, overflow |
+//! | `check.rs` | `tidegate check`: recordings, what is sent, a server; verdicts and exit codes |
 //! | `full.rs` | a full log and a full disk are answered, and mend by themselves |
 //! | `recount.rs` | the recount, in SQL |
 //! | `fresh.rs` | reads that insist on a row; answers that break off; a backend that keeps nothing |
@@ -26,6 +27,7 @@ use tidegate_load::{Stack, StackOptions};
 mod account;
 mod cardinality;
 mod catalogue;
+mod check;
 mod crash;
 mod fleet;
 mod fresh;

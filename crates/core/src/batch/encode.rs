@@ -12,7 +12,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use bytes::Bytes;
 use tidegate_model::limits::SENT_COPIED_BYTES_MAX;
-use tidegate_model::{BatchId, ColumnKind, PartitionDay, SeqRange, TableSpec};
+use tidegate_model::{BatchId, ColumnKind, PartitionDay, Seq, SeqRange, TableSpec};
 
 use super::BatchError;
 use crate::buffer::{Chunk, Cut, merge, sent, unify};
@@ -101,6 +101,30 @@ impl Part {
         }
         Ok(filter_record_batch(&rows, &equals(&partitions, self.partition))?)
     }
+}
+
+/// Encodes rows that are as they are sent.
+pub(super) fn encode_rows(rows: &RecordBatch, outlet: Outlet) -> Result<Result<Duration, Gone>, BatchError> {
+    let options = IpcWriteOptions::try_new(8, false, MetadataVersion::V5)?;
+    let mut encoder = StreamEncoder::try_new_with_options(&rows.schema(), options)?;
+    let mut way_out = WayOut { outlet, small: Vec::new() };
+    if let Err(gone) = way_out.send(encoder.encode(rows)?) {
+        return Ok(Err(gone));
+    }
+    let end = encoder.finish()?;
+    Ok(way_out.finish(end))
+}
+
+/// Gives all rows the same number.
+pub(super) fn constant_seq(rows: RecordBatch, seq: Seq) -> Result<RecordBatch, ArrowError> {
+    let numbers: ArrayRef = Arc::new(UInt64Array::from_value(seq.0, rows.num_rows()));
+    let (schema, mut columns, _) = rows.into_parts();
+    let number = Arc::new(Field::new(TableSpec::SEQ, DataType::UInt64, false));
+    columns.push(numbers);
+    RecordBatch::try_new(
+        Arc::new(Schema::new(schema.fields().iter().cloned().chain([number]).collect::<Vec<_>>())),
+        columns,
+    )
 }
 
 /// One Arrow stream in the making.

@@ -4,19 +4,21 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rand::Rng;
-use tidegate_model::ErrorKind;
 use tidegate_model::limits::{BATCH_RETRY_MS_MAX, BATCH_RETRY_MS_MIN, BATCH_STUCK_RETRY_MS};
+use tidegate_model::{ErrorKind, TableSpec};
 use tokio::time::Instant;
 
-use super::encode::{Part, Plan, plan};
+use super::catalogue::{Beside, BesideInsert, count};
+use super::encode::{Part, Plan, encode_rows, plan};
 use super::mover::Shared;
 use super::seal::Sealed;
-use super::{BatchError, BatchReport};
+use super::{BatchError, BatchReport, blocking};
+use crate::rollup::Rollup;
 use crate::store::{Gone, Outlet, StoreError};
 
 /// Takes one batch from its cut to its watermark; ends only when that is done.
 pub(super) async fn store(shared: Arc<Shared>, sealed: Sealed) {
-    let mut attempt = Attempt { shared: &shared, sealed: &sealed, inserted: HashSet::new() };
+    let mut attempt = Attempt { shared: &shared, sealed: &sealed, inserted: HashSet::new(), beside: None };
     let mut pause = Duration::from_millis(BATCH_RETRY_MS_MIN);
     while let Err(error) = in_a_slot(&shared, &mut attempt).await {
         let wait = if may_pass(&error) { pause } else { Duration::from_millis(BATCH_STUCK_RETRY_MS) };
@@ -29,6 +31,9 @@ pub(super) async fn store(shared: Arc<Shared>, sealed: Sealed) {
         pause = (pause * 2).min(Duration::from_millis(BATCH_RETRY_MS_MAX));
     }
     shared.states.buffer.advance(&sealed.cut.table, sealed.cut.range.last);
+    if let (Some(rollup), Some(beside)) = (&shared.states.rollup, attempt.beside.take()) {
+        rollup.stored(beside.learned);
+    }
     shared.reports.update(&sealed.cut.table, |report| {
         report.batches += 1;
         report.rows += sealed.cut.range.rows();
@@ -48,6 +53,8 @@ struct Attempt<'a> {
     sealed: &'a Sealed,
     /// Tokens that ClickHouse has taken; a repeat would add nothing, but cost the time.
     inserted: HashSet<String>,
+    /// What was counted of the batch, once that is done.
+    beside: Option<Beside>,
 }
 
 impl Attempt<'_> {
@@ -59,7 +66,11 @@ impl Attempt<'_> {
 
         let started = Instant::now();
         let (cut, id) = (self.sealed.cut.clone(), row.id.clone());
-        let Plan { parts, partitions, unique_keys } = blocking(move || plan(&cut, &id, &spec)).await?;
+        let Plan { mut parts, mut partitions, unique_keys } = blocking(move || plan(&cut, &id, &spec)).await?;
+        if self.shared.options.unkept.contains(&row.table) {
+            // A batch in no partition is one whose rows were counted and not kept.
+            (parts, partitions) = (Vec::new(), 0);
+        }
         self.report(|report| report.encoding += started.elapsed());
 
         for part in parts {
@@ -70,21 +81,64 @@ impl Attempt<'_> {
                 self.inserted.insert(token);
             }
         }
+        if let Some(rollup) = states.rollup.as_ref().filter(|_| Rollup::counts(&row.table)) {
+            self.insert_beside(rollup).await?;
+        }
         states.catalog.store_batch(&row.id, states.clock.now(), partitions, &unique_keys).await?;
         Ok(())
+    }
+
+    /// Counts the batch's rows, and inserts what came of it.
+    async fn insert_beside(&mut self, rollup: &Rollup) -> Result<(), BatchError> {
+        let (states, row) = (&self.shared.states, &self.sealed.row);
+        let beside = match self.beside.take() {
+            Some(beside) => beside,
+            None => {
+                let started = Instant::now();
+                let counted = count(rollup, states, self.sealed.cut.clone(), row.id.clone()).await?;
+                self.report(|report| report.counting += started.elapsed());
+                counted
+            }
+        };
+        for insert in &beside.inserts {
+            self.shared.targets.ready(&insert.spec.name, &states.catalog, &states.store).await?;
+        }
+        states.buffer.show(&row.table);
+        let left = beside.inserts.iter().filter(|insert| !self.inserted.contains(&insert.place()));
+        let outcomes = futures_util::future::join_all(left.map(|insert| self.insert_counted(insert))).await;
+        self.beside = Some(beside);
+        for outcome in outcomes {
+            self.inserted.insert(outcome?);
+        }
+        Ok(())
+    }
+
+    async fn insert_counted(&self, insert: &BesideInsert) -> Result<String, BatchError> {
+        let rows = insert.rows.clone();
+        self.send((&insert.token, insert.spec), move |outlet| encode_rows(&rows, outlet)).await?;
+        Ok(insert.place())
     }
 
     /// Encodes a part's rows while they are sent.
     async fn insert(&self, part: Part) -> Result<(), BatchError> {
         let (token, spec) = (part.token.clone(), part.spec.clone());
+        self.send((&token, &spec), move |outlet| part.encode(outlet)).await
+    }
+
+    /// Sends what `encode` makes while it makes it.
+    async fn send(
+        &self,
+        (token, spec): (&str, &TableSpec),
+        encode: impl FnOnce(Outlet) -> Result<Result<Duration, Gone>, BatchError> + Send + 'static,
+    ) -> Result<(), BatchError> {
         let (outlet, rows) = Outlet::open();
         let encoding = blocking(move || {
             let began = Instant::now();
-            let waited = part.encode(outlet)?;
+            let waited = encode(outlet)?;
             Ok::<_, BatchError>(waited.map(|waited| began.elapsed().saturating_sub(waited)))
         });
         let started = Instant::now();
-        let (encoded, outcome) = tokio::join!(encoding, self.shared.states.store.insert(&spec, &token, rows));
+        let (encoded, outcome) = tokio::join!(encoding, self.shared.states.store.insert(spec, token, rows));
         self.report(|report| report.inserting += started.elapsed());
         // A stream that broke off is why the insert failed, not the other way round.
         let encoded = encoded?;
@@ -97,11 +151,6 @@ impl Attempt<'_> {
     fn report(&self, change: impl FnOnce(&mut BatchReport)) {
         self.shared.reports.update(&self.sealed.row.table, change);
     }
-}
-
-/// Runs work that blocks.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// Says whether the same batch may pass later without anybody's help.

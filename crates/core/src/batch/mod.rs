@@ -7,6 +7,8 @@
 //! Invariants:
 //! - A cut is in the catalog before its first insert; after a crash the same cut goes out under the same tokens.
 //! - A table has at most one batch in flight, so its watermark moves without gaps.
+//! - What is counted of a batch goes out behind its rows, under its tokens; no reader of the catalogue is answered
+//!   between its first part and the watermark.
 //! - A watermark moves when every part of its batch is inserted and synced, the catalog's before the buffer's.
 //! - Every table has its turn: neither one that always has a batch due nor one that is refused keeps others waiting.
 //! - Nothing is dropped: whatever ClickHouse refuses stays in the buffer and is tried again, for as long as it takes.
@@ -18,6 +20,7 @@
 //! | `mover.rs` | [`Batcher`]: which table is due, how many at once, flush and stop |
 //! | `seal.rs` | when a table is due; the cuts that a crash left open |
 //! | `insert.rs` | one batch, from its cut to its watermark, tried until it is done |
+//! | `catalogue.rs` | what the rows of a batch are, counted beside them |
 //! | `encode.rs` | a cut as Arrow streams, one per partition, made while they are sent |
 //! | `targets.rs` | the tables that inserts go to: made, and given the columns they lack |
 //! | `trim.rs` | what the buffer forgets, the catalog keeps |
@@ -30,6 +33,7 @@ use crate::buffer::BufferError;
 use crate::catalog::CatalogError;
 use crate::store::StoreError;
 
+mod catalogue;
 mod encode;
 mod insert;
 mod mover;
@@ -54,6 +58,8 @@ pub struct BatchOptions {
     pub tables_at_once: usize,
     /// How long the catalog keeps retry keys for the buffer.
     pub dedup_window_seconds: u64,
+    /// Tables whose rows are only counted.
+    pub unkept: Vec<TableName>,
 }
 
 impl Default for BatchOptions {
@@ -64,6 +70,7 @@ impl Default for BatchOptions {
             age_ms: BATCH_AGE_MS,
             tables_at_once: BATCH_TABLES_AT_ONCE,
             dedup_window_seconds: DEDUP_WINDOW_SECONDS,
+            unkept: Vec::new(),
         }
     }
 }
@@ -80,6 +87,9 @@ pub enum BatchError {
     /// Its rows could not be read.
     #[error("read a batch's rows")]
     Buffer(#[from] BufferError),
+    /// What ClickHouse tells of series is not what was asked for.
+    #[error("look up the series of a batch's points")]
+    Series(#[from] serde_json::Error),
     /// Its rows could not be written as Arrow.
     #[error("encode a batch's rows")]
     Encode(#[from] arrow_schema::ArrowError),
@@ -99,6 +109,11 @@ pub enum BatchError {
     },
 }
 
+/// Runs work that blocks.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
 impl BatchError {
     /// Says what the caller does next.
     #[must_use]
@@ -107,7 +122,7 @@ impl BatchError {
             Self::Store(error) => error.kind(),
             Self::Catalog(error) => error.kind(),
             Self::Buffer(error) => error.kind(),
-            Self::Encode(_) => ErrorKind::Internal,
+            Self::Encode(_) | Self::Series(_) => ErrorKind::Internal,
             Self::UnknownTable { .. } | Self::OtherRows { .. } => ErrorKind::Corrupt,
         }
     }

@@ -17,6 +17,7 @@ use super::trim::{SavedCounts, trim};
 use super::{BatchError, BatchOptions, BatchReport, Left};
 use crate::buffer::{Buffer, TailStatus};
 use crate::catalog::Catalog;
+use crate::rollup::Rollup;
 use crate::store::Store;
 
 /// The states that the mover moves between.
@@ -28,6 +29,8 @@ pub struct States {
     pub catalog: Catalog,
     /// Where rows go.
     pub store: Store,
+    /// What all batches know of those before them; `None`: nothing is counted for the catalogue.
+    pub rollup: Option<Rollup>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }

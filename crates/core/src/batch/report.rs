@@ -21,6 +21,8 @@ pub struct BatchReport {
     pub stuck: Option<String>,
     /// Time spent encoding, retries included; most of it while the rows before are on their way.
     pub encoding: Duration,
+    /// Time spent counting rows for the catalogue.
+    pub counting: Duration,
     /// Time spent waiting for ClickHouse, retries included.
     pub inserting: Duration,
 }

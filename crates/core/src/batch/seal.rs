@@ -45,7 +45,7 @@ pub(super) async fn reseal(buffer: &Buffer, catalog: &Catalog, now: UnixNanos) -
         }
         match buffer.reseal(&row.table, row.range)? {
             Some(cut) => sealed.push(Sealed { cut, row }),
-            None => catalog.store_batch(&row.id, now, row.partitions, &[]).await?,
+            None => catalog.store_batch(&row.id, now, row.partitions.max(1), &[]).await?,
         }
     }
     Ok(sealed)

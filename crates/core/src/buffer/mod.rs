@@ -129,15 +129,18 @@ impl Buffer {
         let state = self.shared.lock();
         let tails: Vec<_> = tables
             .iter()
-            .map(|table| state.tails.get(table).map(|tail| (tail.stored, tail.sealed, tail.head, tail.chunks())))
+            .map(|table| {
+                let tail = state.tails.get(table)?;
+                Some((tail.stored, tail.sealed, tail.head, tail.shows, tail.chunks()))
+            })
             .collect();
         drop(state);
         let now = self.shared.clock.monotonic();
         let taken = tables.iter().zip(tails).map(|(table, tail)| {
-            let (stored, sealed, head, chunks) = tail.unwrap_or_default();
+            let (stored, sealed, head, shows, chunks) = tail.unwrap_or_default();
             let chunks = chunks.into_vec();
             let oldest_ms = chunks.first().map(|chunk| age_ms(now, chunk.received()));
-            TableTail { table: table.clone(), stored, head, in_flight: sealed > stored, oldest_ms, chunks }
+            TableTail { table: table.clone(), stored, head, in_flight: sealed > stored, shows, oldest_ms, chunks }
         });
         taken.collect()
     }
@@ -175,6 +178,14 @@ impl Buffer {
         }
         let (range, chunks) = state.tails.get_mut(table)?.seal(rows_max, bytes_max)?;
         Some(Cut { table: table.clone(), range, chunks })
+    }
+
+    /// Says before what was counted of a table's open cut goes to the store: until the watermark moves nobody can tell
+    /// whether it is in an answer.
+    pub fn show(&self, table: &TableName) {
+        if let Some(tail) = self.shared.lock().tails.get_mut(table) {
+            tail.shows = true;
+        }
     }
 
     /// Keeps the next cuts of these tables from being closed until the hold is dropped; a cut that is open goes on.

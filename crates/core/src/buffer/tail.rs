@@ -113,6 +113,8 @@ pub struct TableTail {
     pub head: Seq,
     /// A cut is open: some rows above `stored` may be visible in the store already.
     pub in_flight: bool,
+    /// What was counted of an open cut may be visible in the store already; see [`super::Buffer::show`].
+    pub shows: bool,
     /// How long the oldest row above `stored` has waited.
     pub oldest_ms: Option<u64>,
     /// Rows above `stored`, in order.
@@ -162,6 +164,8 @@ pub(super) struct Tail {
     pub(super) unsealed_bytes: u64,
     pub(super) rejected: u64,
     pub(super) duplicate: u64,
+    /// What was counted of the open cut may be visible in the store.
+    pub(super) shows: bool,
     chunks: Chunks,
 }
 
@@ -202,6 +206,8 @@ impl Tail {
         let touching = self.chunks.above(from).take_while(|chunk| chunk.range.first <= range.last);
         let chunks = touching.map(|chunk| chunk.within(range)).collect();
         self.seal_up_to(self.sealed.max(range.last));
+        // A crash may have come at any moment of the first try.
+        self.shows = true;
         chunks
     }
 
@@ -212,6 +218,7 @@ impl Tail {
             return Vec::new();
         }
         self.stored = stored;
+        self.shows = false;
         self.seal_up_to(self.sealed.max(stored));
         self.chunks.drop_up_to(stored)
     }

@@ -10,7 +10,7 @@
 //! | `registry.rs` | which series have their row |
 //! | `inflate.rs` | gzip and zstd, with a cap |
 //! | `otlp/` | OTLP protobuf, walked into columns |
-//! | `catalogue/` | what came, reduced to the rows of `catalog_…` |
+//! | `mining.rs` | the template of each log record |
 //! | `columns/` | column vectors that become Arrow arrays |
 //! | `json/` | OTLP JSON, turned into OTLP protobuf |
 //! | `rows/` | rows of datasets: JSON, NDJSON, Arrow, and files |
@@ -23,8 +23,8 @@ pub mod rows;
 pub mod wire;
 
 mod answer;
-mod catalogue;
 mod columns;
+mod mining;
 mod registry;
 mod rejection;
 mod service;
@@ -32,6 +32,5 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-pub use catalogue::OVERFLOW;
 pub use rejection::{Reason, Rejection, Rejections};
 pub use service::{Admitted, Encoding, Ingest, IngestError, OtlpRequest};

@@ -17,9 +17,9 @@ use tokio::sync::Semaphore;
 use twox_hash::XxHash3_128;
 
 use super::answer;
-use super::catalogue::{Learned, Reducer, Registry, Templates, Told, count};
 use super::json::{self, JsonError};
-use super::otlp::{DecodeError, Decoded, decode_counted};
+use super::mining::{Templates, Told};
+use super::otlp::{DecodeError, Decoded, decode};
 use super::registry::{Reservation, SeriesRegistry};
 use super::rows::RowsError;
 use super::{Rejection, Rejections};
@@ -99,9 +99,9 @@ pub enum IngestError {
     /// Rows could not be selected.
     #[error("select the rows of new series")]
     Select(#[source] ArrowError),
-    /// The rows of the catalogue could not be put together.
-    #[error("count the request's records for the catalogue")]
-    Catalogue(#[source] ArrowError),
+    /// The templates of log records could not be put beside them.
+    #[error("find the templates of the request's log records")]
+    Mining(#[source] ArrowError),
     /// The settings of the template miner are wrong.
     #[error("{0}")]
     Templates(#[source] SettingsError),
@@ -126,7 +126,7 @@ impl IngestError {
             Self::Busy => ErrorKind::Overloaded,
             Self::Catalog(_) => ErrorKind::Unavailable,
             Self::Templates(_) => ErrorKind::Invalid,
-            Self::Select(_) | Self::Catalogue(_) | Self::Task(_) => ErrorKind::Internal,
+            Self::Select(_) | Self::Mining(_) | Self::Task(_) => ErrorKind::Internal,
         }
     }
 
@@ -160,8 +160,8 @@ pub struct Ingest {
     pub(super) catalog: Catalog,
     pub(super) clock: Arc<dyn Clock>,
     series: SeriesRegistry,
-    catalogue: Option<Registry>,
-    templates: Templates,
+    /// `None`: log records get no template.
+    templates: Option<Templates>,
     /// One permit a core that may decode, and one for each request that may wait.
     cores: Arc<Semaphore>,
     room: Arc<Semaphore>,
@@ -184,8 +184,7 @@ impl Ingest {
             catalog,
             clock,
             series: SeriesRegistry::of(known),
-            catalogue: Some(Registry::default()),
-            templates,
+            templates: Some(templates),
             cores: Arc::new(Semaphore::new(cores)),
             room: Arc::new(Semaphore::new(cores + INGEST_WAITING_MAX)),
         })
@@ -194,15 +193,14 @@ impl Ingest {
     /// Takes one OTLP request: every row that can be taken is durable when this returns `Ok`.
     pub async fn otlp(&self, request: OtlpRequest) -> Result<Admitted, IngestError> {
         let received = self.clock.now();
-        let known =
-            Known { series: self.series.clone(), catalogue: self.catalogue.clone(), templates: self.templates.clone() };
+        let known = Known { series: self.series.clone(), templates: self.templates.clone() };
         let prepared = self.on_a_core(move || prepare(&request, received, &known)).await?;
         match prepared? {
             Prepared::Ready(ready) => self.append(ready, None).await,
-            Prepared::BringsSeries(decoded, retry, beside) => {
+            Prepared::BringsSeries(decoded, retry, told) => {
                 let found = decoded.series.as_ref().map(|series| fingerprints(&series.rows)).unwrap_or_default();
                 let reservation = self.series.reserve(&found).await;
-                let ready = self.on_a_core(move || with_series(decoded, retry, reservation, beside)).await?;
+                let ready = self.on_a_core(move || with_series(decoded, retry, reservation, told)).await?;
                 let (ready, reservation) = ready?;
                 // A requester that leaves must not give the reservation back: the rows may be in the log already.
                 let ingest = self.clone();
@@ -212,10 +210,10 @@ impl Ingest {
         }
     }
 
-    /// Stores rows alone: nothing is counted for the catalogue, and log records get no template.
+    /// Stores log records without looking for their templates.
     #[must_use]
-    pub fn without_catalogue(self) -> Self {
-        Self { catalogue: None, ..self }
+    pub fn without_templates(self) -> Self {
+        Self { templates: None, ..self }
     }
 
     /// Finds templates by these settings; what was found by others before stays known.
@@ -224,25 +222,19 @@ impl Ingest {
         if settings == Settings::default() {
             return Ok(self);
         }
-        Ok(Self { templates: known_templates(&self.catalog, settings).await?, ..self })
+        Ok(Self { templates: Some(known_templates(&self.catalog, settings).await?), ..self })
     }
 
     /// Returns what the miner of templates counted since the start.
     #[must_use]
     pub fn template_stats(&self) -> Stats {
-        self.templates.stats()
-    }
-
-    /// Says whether records are counted for the catalogue.
-    #[must_use]
-    pub const fn has_catalogue(&self) -> bool {
-        self.catalogue.is_some()
+        self.templates.as_ref().map(Templates::stats).unwrap_or_default()
     }
 
     /// Saves what was found of log templates, so that the next start goes on from there; templates keep their ids
     /// without it, and words that vary would have to be found again.
     pub async fn save_templates(&self) -> Result<(), IngestError> {
-        if let Some(state) = self.templates.export() {
+        if let Some(state) = self.templates.as_ref().and_then(Templates::export) {
             self.catalog.save_state(TEMPLATES, &state).await?;
         }
         Ok(())
@@ -250,16 +242,15 @@ impl Ingest {
 
     /// Makes a request's rows durable, and counts what was refused.
     pub(super) async fn append(&self, ready: Ready, series: Option<Reservation>) -> Result<Admitted, IngestError> {
-        let Ready { write, mut admitted, rejected, beside } = ready;
+        let Ready { write, mut admitted, rejected, told } = ready;
         if let Some(write) = write {
             match self.buffer.append(write).await? {
                 Appended::Rows(ranges) => {
-                    // What the requester sent, not what we count of it.
-                    admitted.ranges = ranges.into_iter().filter(|(table, _)| !is_catalogue(table)).collect();
-                    if let Some(catalogue) = &self.catalogue {
-                        catalogue.learn(beside.learned);
+                    // What the requester sent, not what we say of it.
+                    admitted.ranges = ranges.into_iter().filter(|(table, _)| !rolls_up(table)).collect();
+                    if let Some(templates) = &self.templates {
+                        templates.learn(&told);
                     }
-                    self.templates.learn(&beside.told);
                 }
                 Appended::Retry(told) => return Ok(answer::retold(&told, admitted)),
             }
@@ -295,27 +286,19 @@ pub(super) struct Ready {
     pub(super) write: Option<Write>,
     pub(super) admitted: Admitted,
     pub(super) rejected: Vec<(TableName, u64)>,
-    pub(super) beside: Beside,
+    /// Templates that are known when the request is durable.
+    pub(super) told: Told,
 }
 
 enum Prepared {
     Ready(Ready),
-    BringsSeries(Decoded, Retry, Beside),
-}
-
-/// What becomes known when a request is durable: values and templates whose text is among its rows.
-#[derive(Debug, Default)]
-pub(super) struct Beside {
-    learned: Learned,
-    told: Told,
+    BringsSeries(Decoded, Retry, Told),
 }
 
 /// What all requests know of those before them.
 struct Known {
     series: SeriesRegistry,
-    /// `None`: nothing is counted.
-    catalogue: Option<Registry>,
-    templates: Templates,
+    templates: Option<Templates>,
 }
 
 /// How a request is known again.
@@ -328,43 +311,21 @@ struct Retry {
 
 fn prepare(request: &OtlpRequest, received: UnixNanos, known: &Known) -> Result<Prepared, IngestError> {
     let retry = retry_of(request);
-    let mut reducer = known.catalogue.as_ref().map(Reducer::new);
-    let mut decoded = decoded(request, received, &known.series, &mut reducer)?;
-    let beside = match reducer {
-        Some(reducer) => beside(reducer, &mut decoded, received, known).map_err(IngestError::Catalogue)?,
-        None => Beside::default(),
+    let mut decoded = decoded(request, received, &known.series)?;
+    let told = match &known.templates {
+        Some(templates) => templates.mine(&mut decoded.rows, received).map_err(IngestError::Mining)?,
+        None => Told::default(),
     };
     if decoded.series.is_some() {
-        return Ok(Prepared::BringsSeries(decoded, retry, beside));
+        return Ok(Prepared::BringsSeries(decoded, retry, told));
     }
-    Ok(Prepared::Ready(ready(decoded, retry, beside)))
+    Ok(Prepared::Ready(ready(decoded, retry, told)))
 }
 
-/// Finds the templates, counts the records, and puts what came of it beside their rows.
-fn beside(
-    mut reducer: Reducer<'_>,
-    decoded: &mut Decoded,
-    received: UnixNanos,
-    known: &Known,
-) -> Result<Beside, ArrowError> {
-    let told = known.templates.mine(&mut decoded.rows, received)?;
-    count(&mut reducer, &decoded.rows)?;
-    let (rows, learned) = reducer.finish()?;
-    decoded.rows.extend(rows);
-    Ok(Beside { learned, told })
-}
-
-fn decoded(
-    request: &OtlpRequest,
-    received: UnixNanos,
-    series: &SeriesRegistry,
-    reducer: &mut Option<Reducer<'_>>,
-) -> Result<Decoded, IngestError> {
+fn decoded(request: &OtlpRequest, received: UnixNanos, series: &SeriesRegistry) -> Result<Decoded, IngestError> {
     let is_known = |fingerprint| series.is_known(fingerprint);
-    let mut walk = |body: &[u8]| {
-        decode_counted(request.signal, body, received, &is_known, reducer)
-            .map_err(|error| IngestError::Decode { error })
-    };
+    let walk =
+        |body: &[u8]| decode(request.signal, body, received, &is_known).map_err(|error| IngestError::Decode { error });
     if request.encoding == Encoding::Protobuf {
         return walk(&request.body);
     }
@@ -391,7 +352,7 @@ fn with_series(
     mut decoded: Decoded,
     retry: Retry,
     reservation: Reservation,
-    beside: Beside,
+    told: Told,
 ) -> Result<(Ready, Reservation), IngestError> {
     if let Some(Rows { table, rows }) = decoded.series.take() {
         let wanted: BooleanArray =
@@ -401,15 +362,15 @@ fn with_series(
             decoded.rows.push(Rows { table, rows });
         }
     }
-    Ok((ready(decoded, retry, beside), reservation))
+    Ok((ready(decoded, retry, told), reservation))
 }
 
-fn ready(decoded: Decoded, retry: Retry, beside: Beside) -> Ready {
+fn ready(decoded: Decoded, retry: Retry, told: Told) -> Ready {
     let Decoded { rows, accepted, rejections, rejected, .. } = decoded;
     let admitted = Admitted { accepted, rejected: rejections, ..Admitted::default() };
     let has_something = !rows.is_empty() || retry.is_chosen;
     let write = has_something.then(|| Write::new(rows, Some(retry.key), answer::told(&admitted)));
-    Ready { write, admitted, rejected, beside }
+    Ready { write, admitted, rejected, told }
 }
 
 /// Hashes what makes the request recognisable.
@@ -431,7 +392,7 @@ fn retry_of(request: &OtlpRequest) -> Retry {
     }
 }
 
-fn is_catalogue(table: &TableName) -> bool {
+fn rolls_up(table: &TableName) -> bool {
     tables::all().iter().any(|spec| spec.roll_up.is_some() && spec.name == *table)
 }
 

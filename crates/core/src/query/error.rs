@@ -83,12 +83,26 @@ pub enum QueryError {
         /// Why it failed.
         source: arrow_schema::ArrowError,
     },
-    /// The task that encodes hot rows ended early.
-    #[error("encode the hot rows: the task ended early")]
-    Task(#[source] tokio::task::JoinError),
+    /// Hot rows could not be counted for the catalogue.
+    #[error("count the hot rows")]
+    Count(#[from] arrow_schema::ArrowError),
+    /// What ClickHouse tells of series is not what was asked for.
+    #[error("look up the series of hot points")]
+    Series(#[source] serde_json::Error),
+    /// The task that counts or encodes hot rows ended early.
+    #[error("count or encode the hot rows: the task ended early")]
+    Task(#[from] tokio::task::JoinError),
 }
 
 impl QueryError {
+    /// A failure before the first byte: whatever cut the connection, the read may be tried again.
+    pub(super) fn of_store(error: StoreError) -> Self {
+        match error {
+            error @ (StoreError::Unreachable { .. } | StoreError::CutOff(_)) => Self::Unreachable(error),
+            error => Self::Store(error),
+        }
+    }
+
     /// Says what the caller does next.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -102,7 +116,7 @@ impl QueryError {
             Self::Store(source) => source.kind(),
             Self::Buffer(source) => source.kind(),
             Self::Catalog(source) => source.kind(),
-            Self::Encode { .. } | Self::Task(_) => ErrorKind::Internal,
+            Self::Encode { .. } | Self::Count(_) | Self::Series(_) | Self::Task(_) => ErrorKind::Internal,
         }
     }
 }

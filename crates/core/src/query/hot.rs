@@ -26,9 +26,18 @@ const BATCH_ROWS: usize = 8_192;
 pub(super) struct HotRows {
     pub(super) table: TableName,
     pub(super) columns: Vec<ColumnSpec>,
-    pub(super) chunks: Vec<Chunk>,
-    /// The table, when its rows merge.
-    pub(super) merging: Option<TableSpec>,
+    pub(super) rows: Rows,
+}
+
+/// Where rows that travel are.
+#[derive(Debug)]
+pub(super) enum Rows {
+    /// In the buffer.
+    Hot(Vec<Chunk>),
+    /// The same, of a table whose rows merge.
+    Merging(Vec<Chunk>, TableSpec),
+    /// Here: they were counted from other rows, and have no numbers of their own.
+    Counted(Vec<RecordBatch>),
 }
 
 /// Encodes the rows of several tables; reads those from the log that are not in memory, so it blocks.
@@ -50,20 +59,43 @@ fn encode(hot: &HotRows, budget: &mut u64) -> Result<Vec<Bytes>, QueryError> {
         }
         Ok(())
     };
-    if let Some(spec) = &hot.merging {
-        let mut rows = Vec::with_capacity(hot.chunks.len());
-        for chunk in &hot.chunks {
-            rows.push(with_seq(chunk.rows()?, chunk.range).map_err(failed)?);
+    match &hot.rows {
+        Rows::Hot(chunks) => write_hot(chunks, hot, &schema, write)?,
+        Rows::Merging(chunks, spec) => {
+            let mut rows = Vec::with_capacity(chunks.len());
+            for chunk in chunks {
+                rows.push(with_seq(chunk.rows()?, chunk.range).map_err(failed)?);
+            }
+            let merged = merge(&rows, spec).map_err(failed)?;
+            let seq =
+                merged.column_by_name(TableSpec::SEQ).cloned().unwrap_or_else(|| new_null_array(&DataType::UInt64, 0));
+            write(&[travelling(&merged, seq, &schema).map_err(failed)?])?;
         }
-        let merged = merge(&rows, spec).map_err(failed)?;
-        let seq =
-            merged.column_by_name(TableSpec::SEQ).cloned().unwrap_or_else(|| new_null_array(&DataType::UInt64, 0));
-        write(&[travelling(&merged, seq, &schema).map_err(failed)?])?;
+        Rows::Counted(batches) => {
+            for rows in batches {
+                let seq = Arc::new(UInt64Array::from_value(0, rows.num_rows()));
+                write(&[travelling(rows, seq, &schema).map_err(failed)?])?;
+            }
+        }
     }
+    for buffer in encoder.finish().map_err(failed)? {
+        stream.push(buffer);
+    }
+    Ok(stream.finish())
+}
+
+/// Writes rows as they are in the buffer, small chunks put together.
+fn write_hot(
+    chunks: &[Chunk],
+    hot: &HotRows,
+    schema: &SchemaRef,
+    mut write: impl FnMut(&[RecordBatch]) -> Result<(), QueryError>,
+) -> Result<(), QueryError> {
     let (mut small, mut small_rows) = (Vec::new(), 0);
-    for chunk in hot.chunks.iter().filter(|_| hot.merging.is_none()) {
+    for chunk in chunks {
         let seq = Arc::new(UInt64Array::from_iter_values(chunk.range.first.0..=chunk.range.last.0));
-        let batch = travelling(&chunk.rows()?, seq, &schema).map_err(failed)?;
+        let failed = |source| QueryError::Encode { table: hot.table.clone(), source };
+        let batch = travelling(&chunk.rows()?, seq, schema).map_err(failed)?;
         if batch.num_rows() >= BATCH_ROWS {
             write(&[batch])?;
             continue;
@@ -75,13 +107,7 @@ fn encode(hot: &HotRows, budget: &mut u64) -> Result<Vec<Bytes>, QueryError> {
             (small, small_rows) = (Vec::new(), 0);
         }
     }
-    if !small.is_empty() {
-        write(&small)?;
-    }
-    for buffer in encoder.finish().map_err(failed)? {
-        stream.push(buffer);
-    }
-    Ok(stream.finish())
+    if small.is_empty() { Ok(()) } else { write(&small) }
 }
 
 /// A stream in pieces: large buffers stay where they are, small ones are copied together.

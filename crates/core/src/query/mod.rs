@@ -19,6 +19,7 @@
 //! | `plan.rs` | one text of SQL: tables, format |
 //! | `columns.rs` | which columns it can reach |
 //! | `union.rs` | the statement that reads stored and hot rows |
+//! | `counted.rs` | what hot rows are, for a read of the catalogue |
 //! | `hot.rs` | hot rows in the form in which they travel |
 //! | `watermark.rs` | `min_watermark` |
 //! | `run.rs` | one read: snapshot, attempts, answer |
@@ -26,6 +27,7 @@
 //! | `error.rs` | [`QueryError`] |
 
 mod columns;
+mod counted;
 mod error;
 mod format;
 mod gate;
@@ -45,6 +47,7 @@ use tidegate_model::{Seq, TableName};
 
 use crate::buffer::Buffer;
 use crate::catalog::Catalog;
+use crate::rollup::Rollup;
 use crate::store::Store;
 
 pub use error::QueryError;
@@ -60,6 +63,8 @@ pub struct Query {
     pub store: Store,
     /// Where datasets are looked up.
     pub catalog: Catalog,
+    /// What counts hot rows for the catalogue; `None`: nothing is counted.
+    pub rollup: Option<Rollup>,
     /// The limits of every read.
     pub options: QueryOptions,
 }

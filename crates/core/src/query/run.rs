@@ -7,15 +7,17 @@ use tidegate_model::limits::{QUERY_RETRY_MS, QUERY_SQL_BYTES_MAX, QUERY_WAIT_POL
 use tidegate_model::{ErrorKind, Seq, TableName, TableSpec, tables};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::counted::{self, Counted, is_counted};
 use super::error::QueryError;
 use super::format::Format;
-use super::hot::{HotRows, encode_all};
+use super::hot::{HotRows, Rows, encode_all};
 use super::plan::{self, Plan};
 use super::union::{self, Split};
 use super::watermark::min_watermarks;
 use super::{Freshness, FreshnessMode, Query, ReadAnswer, ReadRequest};
 use crate::buffer::TableTail;
 use crate::catalog::Dataset;
+use crate::rollup::Rollup;
 use crate::store::{External, Select, StoreError};
 
 /// ClickHouse's numbers for a column or table that is not there: `NO_SUCH_COLUMN_IN_TABLE`, `UNKNOWN_IDENTIFIER`,
@@ -24,6 +26,9 @@ const MAY_LACK_TABLE: [i32; 3] = [16, 47, 60];
 
 /// Tries without a hold: a batch takes a fraction of a second, every few seconds.
 const ATTEMPTS_BEFORE_HOLD: u32 = 3;
+
+/// Waits without one: of many tables some batch may always be on its way.
+const WAITS_BEFORE_HOLD: u32 = 20;
 
 type Body = BoxStream<'static, Result<Bytes, StoreError>>;
 
@@ -115,13 +120,13 @@ impl Run<'_> {
     /// Tries again while the engine does not answer: a read may be repeated until its first byte is sent.
     async fn until_it_answers(&self) -> Result<ReadAnswer, QueryError> {
         let mut untouched_allowed = true;
-        let mut attempts = 0_u32;
+        let (mut attempts, mut waits) = (0_u32, 0_u32);
         let mut hold = None;
         loop {
             attempts += 1;
             if attempts == ATTEMPTS_BEFORE_HOLD {
                 // A query that takes longer than a batch is apart from the next would never find the roll-up at rest.
-                hold = Some(self.query.buffer.hold(self.roll_ups()));
+                hold.get_or_insert_with(|| self.query.buffer.hold(self.unsure()));
             }
             let pause = Duration::from_millis(QUERY_RETRY_MS) * attempts.min(10);
             match self.attempt(attempts, untouched_allowed).await {
@@ -132,6 +137,10 @@ impl Run<'_> {
                 Ok(Attempt::Moved) => untouched_allowed = false,
                 Ok(Attempt::Moving(table)) => {
                     attempts -= 1;
+                    waits += 1;
+                    if waits == WAITS_BEFORE_HOLD {
+                        hold.get_or_insert_with(|| self.query.buffer.hold(self.unsure()));
+                    }
                     if Instant::now() + pause >= self.deadline {
                         return Err(QueryError::Moving { table });
                     }
@@ -147,33 +156,39 @@ impl Run<'_> {
     }
 
     async fn attempt(&self, attempts: u32, untouched_allowed: bool) -> Result<Attempt, QueryError> {
-        let tails = self.query.buffer.snapshot(self.named);
+        let turn = match (&self.query.rollup, self.counts()) {
+            (Some(rollup), true) => Some((rollup, rollup.turn().await)),
+            _ => None,
+        };
+        let tails = self.query.buffer.snapshot(&self.read_from());
         let is_at_rest = |tail: &TableTail| tail.chunks.is_empty() && !tail.in_flight;
         let named_once = self.plan.tables.iter().all(|used| used.times == 1);
-        let roll_ups = self.roll_ups();
-        let rolls_up = |tail: &&TableTail| roll_ups.contains(&tail.table);
-        if let Some(tail) = tails.iter().filter(rolls_up).find(|tail| tail.in_flight) {
+        if let Some(tail) = tails.iter().find(|tail| self.moves(tail)) {
             return Ok(Attempt::Moving(tail.table.clone()));
         }
         let untouched = tails.is_empty() || (untouched_allowed && named_once && tails.iter().all(is_at_rest));
 
-        let freshness = freshness(&tails);
+        let freshness = freshness(
+            tails.iter().filter(|tail| !tables::all().iter().any(|spec| spec.name == tail.table && is_counted(spec))),
+        );
         let (select, offset) = if untouched {
+            drop(turn);
             (self.select(self.plan.sql.clone(), Vec::new(), attempts), 0)
         } else {
-            self.union(tails.clone(), attempts).await?
+            let counted = match turn {
+                Some((rollup, turn)) => {
+                    let sources = tails.iter().filter(|tail| Rollup::counts(&tail.table)).cloned().collect();
+                    counted::count((rollup, &self.query.store), turn, sources).await?
+                }
+                None => Counted::new(),
+            };
+            self.union(&tails, counted, attempts).await?
         };
         let place = |error| self.failed(error, offset);
         let answer = self.query.store.select(select).await.map_err(place)?;
         let (first, rest) = self.first_piece(answer.body).await.map_err(place)?;
-        if untouched && !still_at_rest(&tails, &self.query.buffer.snapshot(self.named)) {
+        if !self.still_at_rest(&tails, untouched) {
             return Ok(Attempt::Moved);
-        }
-        if !roll_ups.is_empty() {
-            let then: Vec<_> = tails.into_iter().filter(|tail| rolls_up(&tail)).collect();
-            if !still_at_rest(&then, &self.query.buffer.snapshot(&roll_ups)) {
-                return Ok(Attempt::Moved);
-            }
         }
         let limit = self.limit;
         let body =
@@ -188,6 +203,25 @@ impl Run<'_> {
         }))
     }
 
+    /// Says whether no row can have come into the store since the snapshot. ClickHouse chooses the parts it reads
+    /// before its first byte, so a cut that opens later is not in the answer.
+    fn still_at_rest(&self, then: &[TableTail], untouched: bool) -> bool {
+        let unsure = self.unsure();
+        let now = self.query.buffer.snapshot(&self.read_from());
+        let is_at_rest = |(now, then): (&TableTail, &TableTail)| {
+            let is_sure = !untouched && !unsure.contains(&now.table);
+            is_sure || (now.stored == then.stored && !self.moves(now) && !(untouched && now.in_flight))
+        };
+        now.iter().zip(then).all(is_at_rest)
+    }
+
+    /// Says whether nobody can tell what an answer holds of a table's open cut: of a roll-up from its first insert on,
+    /// of other tables once what is counted of them goes out.
+    fn moves(&self, tail: &TableTail) -> bool {
+        let rolls_up = self.plan.tables.iter().any(|used| used.spec.name == tail.table && used.spec.roll_up.is_some());
+        if rolls_up { tail.in_flight } else { self.counts() && tail.shows }
+    }
+
     /// Waits for the first bytes: until they are sent on, a failure can still be told by the answer's status.
     async fn first_piece(&self, body: Body) -> Result<(Option<Result<Bytes, StoreError>>, Body), StoreError> {
         // An answer of no rows may have no bytes: its end is met here, and asked for again by whoever sends it on.
@@ -199,31 +233,55 @@ impl Run<'_> {
         }
     }
 
-    /// Returns the roll-ups among the tables that the query names.
-    fn roll_ups(&self) -> Vec<TableName> {
-        let roll_ups = self.plan.tables.iter().filter(|used| used.spec.roll_up.is_some());
-        roll_ups.map(|used| used.spec.name.clone()).collect()
+    /// Says whether the query reads what is counted of other tables' rows.
+    fn counts(&self) -> bool {
+        self.query.rollup.is_some() && self.plan.tables.iter().any(|used| is_counted(used.spec))
     }
 
-    async fn union(&self, tails: Vec<TableTail>, attempts: u32) -> Result<(Select, usize), QueryError> {
-        let splits: Vec<Split> =
-            tails.iter().map(|tail| Split { stored: tail.stored, is_hot: !tail.chunks.is_empty() }).collect();
-        let union = union::wrap(self.plan, self.query.store.database(), &splits);
-        let (hot, external): (Vec<_>, Vec<_>) = self
-            .plan
-            .tables
-            .iter()
-            .zip(tails)
-            .filter(|(_, tail)| !tail.chunks.is_empty())
-            .map(|(used, tail)| {
+    /// Returns the tables of the answer's snapshot: those that the query names, then those that are counted for it.
+    fn read_from(&self) -> Vec<TableName> {
+        let mut tables = self.named.to_vec();
+        if self.counts() {
+            let sources = Rollup::sources().map(|spec| spec.name.clone());
+            tables.extend(sources.into_iter().filter(|source| !self.named.contains(source)));
+        }
+        tables
+    }
+
+    /// Returns the tables of which no number tells stored rows from those of an open cut.
+    fn unsure(&self) -> Vec<TableName> {
+        let roll_ups = self.plan.tables.iter().filter(|used| used.spec.roll_up.is_some());
+        let mut tables: Vec<_> = roll_ups.map(|used| used.spec.name.clone()).collect();
+        if self.counts() {
+            tables.extend(Rollup::sources().map(|spec| spec.name.clone()));
+        }
+        tables
+    }
+
+    async fn union(
+        &self,
+        tails: &[TableTail],
+        mut counted: Counted,
+        attempts: u32,
+    ) -> Result<(Select, usize), QueryError> {
+        let (mut splits, mut hot, mut external) = (Vec::new(), Vec::new(), Vec::new());
+        for (used, tail) in self.plan.tables.iter().zip(tails) {
+            let rows = match counted.remove(&tail.table) {
+                Some(counted) => Rows::Counted(counted),
+                None if used.spec.roll_up.is_some() => Rows::Merging(tail.chunks.clone(), used.spec.clone()),
+                None => Rows::Hot(tail.chunks.clone()),
+            };
+            let is_hot = !tail.chunks.is_empty() || matches!(rows, Rows::Counted(_));
+            splits.push(Split { stored: tail.stored, is_hot });
+            if is_hot {
                 let columns = used.columns.iter().map(|&at| used.spec.columns[at].clone()).collect();
+                hot.push(HotRows { table: tail.table.clone(), columns, rows });
                 let name = union::hot_name(&tail.table);
-                let external = External { name, structure: union::structure(used), arrow_stream: Vec::new() };
-                let merging = used.spec.roll_up.is_some().then(|| used.spec.clone());
-                (HotRows { table: tail.table, columns, chunks: tail.chunks, merging }, external)
-            })
-            .unzip();
-        let encoded = tokio::task::spawn_blocking(move || encode_all(&hot)).await.map_err(QueryError::Task)??;
+                external.push(External { name, structure: union::structure(used), arrow_stream: Vec::new() });
+            }
+        }
+        let union = union::wrap(self.plan, self.query.store.database(), &splits);
+        let encoded = tokio::task::spawn_blocking(move || encode_all(&hot)).await??;
         let external =
             external.into_iter().zip(encoded).map(|(external, arrow_stream)| External { arrow_stream, ..external });
         Ok((self.select(union.sql, external.collect(), attempts), union.offset))
@@ -267,25 +325,19 @@ impl Run<'_> {
 
     /// A failure before the first byte: whatever cut the connection, the read may be tried again.
     fn failed(&self, error: StoreError, offset: usize) -> QueryError {
-        match error {
-            error @ (StoreError::Unreachable { .. } | StoreError::CutOff(_)) => QueryError::Unreachable(error),
-            error => placed(error, offset, self.limit),
+        match QueryError::of_store(error) {
+            QueryError::Store(error) => placed(error, offset, self.limit),
+            unreachable => unreachable,
         }
     }
 }
 
-/// Says whether no row can have come into the store since the snapshot. ClickHouse chooses the parts it reads before
-/// its first byte, so a cut that opens later is not in the answer.
-fn still_at_rest(then: &[TableTail], now: &[TableTail]) -> bool {
-    now.iter().zip(then).all(|(now, then)| now.stored == then.stored && !now.in_flight)
-}
-
-fn freshness(tails: &[TableTail]) -> Freshness {
-    let is_hot = tails.iter().any(|tail| !tail.chunks.is_empty());
+fn freshness<'t>(tails: impl Iterator<Item = &'t TableTail> + Clone) -> Freshness {
+    let is_hot = tails.clone().any(|tail| !tail.chunks.is_empty());
     Freshness {
         mode: if is_hot { FreshnessMode::ReplicaAndHotBuffer } else { FreshnessMode::ReplicaOnly },
-        replica_age_ms: tails.iter().filter_map(|tail| tail.oldest_ms).max().unwrap_or(0),
-        watermarks: tails.iter().map(|tail| (tail.table.clone(), tail.head)).collect(),
+        replica_age_ms: tails.clone().filter_map(|tail| tail.oldest_ms).max().unwrap_or(0),
+        watermarks: tails.map(|tail| (tail.table.clone(), tail.head)).collect(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use serde_json::Value;
-use tidegate_model::{ColumnKind, ColumnSpec, ErrorKind, TableSpec, tables};
+use tidegate_model::{ColumnKind, ColumnSpec, ErrorKind, SAVED, TableSpec, tables};
 
 use super::client::literal;
 use super::schema::Ddl;
@@ -29,7 +29,7 @@ pub struct MigrationStep {
 /// Number, name and statements of every step, in order.
 type StepDefinition = (u64, &'static str, fn(&Ddl<'_>) -> Vec<String>);
 
-const STEPS: [StepDefinition; 4] = [
+const STEPS: [StepDefinition; 5] = [
     (1, "built-in tables", |ddl| tables::all().into_iter().flat_map(|spec| ddl.create_table(spec)).collect()),
     (2, "trace ranges", |ddl| ddl.trace_ranges()),
     (3, "catalogue", |ddl| {
@@ -39,8 +39,9 @@ const STEPS: [StepDefinition; 4] = [
             .flat_map(|spec| ddl.create_table(spec))
             .collect()
     }),
+    (4, "copies of sessions", |ddl| SAVED.iter().flat_map(|saved| ddl.session_copy(saved)).collect()),
     // By the rule that was before, the smaller text, the example of a body was lost to an empty one.
-    (4, "examples", |ddl| ddl.change_type(&tables::CATALOG_SIGNALS, "example")),
+    (5, "examples", |ddl| ddl.change_type(&tables::CATALOG_SIGNALS, "example")),
 ];
 
 /// The steps that are done, a row each.
@@ -84,7 +85,7 @@ impl Store {
         self.add_lacking_columns(table).await
     }
 
-    fn ddl(&self) -> Ddl<'_> {
+    pub(super) fn ddl(&self) -> Ddl<'_> {
         Ddl { database: self.database(), cluster: self.cluster() }
     }
 

@@ -21,6 +21,7 @@
 //! | `select.rs` | a user's read with its external tables, and how it is cancelled |
 //! | `answer.rs` | an answer's body, watched for exceptions, cuts and the time |
 //! | `insert.rs` | one Arrow stream into one table, once |
+//! | `copies.rs` | the rows that saved sessions of the catalogue bring |
 //! | `rows.rs` | [`Outlet`], [`ArrowRows`]: that stream, made while it is sent |
 //! | `schema.rs`, `ddl/` | the DDL of a table in both forms |
 //! | `migrations.rs` | numbered steps of the schema, dry run, columns that are lacking |
@@ -30,6 +31,7 @@
 mod answer;
 mod body;
 mod client;
+mod copies;
 mod engine;
 mod engine_words;
 mod error;

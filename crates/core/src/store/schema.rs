@@ -3,7 +3,7 @@
 //!
 //! What each index and codec costs and brings is measured in `docs/performance.md`, "Engine cost of the schema".
 
-use tidegate_model::{ColumnKind, ColumnSpec, Merge, TableSpec};
+use tidegate_model::{ColumnKind, ColumnSpec, Merge, SavedTable, TableSpec};
 
 use super::client::{identifier, literal};
 
@@ -84,6 +84,17 @@ impl Ddl<'_> {
         statements
     }
 
+    /// Renders the table that has the rows which sessions of the catalogue bring.
+    pub(super) fn session_copy(&self, saved: &SavedTable) -> Vec<String> {
+        self.create(&saved.copy_name(), &session_copy_shape(saved))
+    }
+
+    /// Renders what removes one session's rows from such a table.
+    pub(super) fn drop_session(&self, saved: &SavedTable, session: &str) -> String {
+        let table = self.qualified(&self.stored_name(&saved.copy_name()));
+        format!("ALTER TABLE {table}{} DROP PARTITION {}", self.on_cluster(), literal(session))
+    }
+
     /// Quotes a table's name with its database.
     pub(super) fn qualified(&self, table: &str) -> String {
         format!("{}.{}", identifier(self.database), identifier(table))
@@ -153,6 +164,18 @@ fn shape(spec: &TableSpec) -> Shape {
             name if name.starts_with("log_template") => "template_id",
             _ => TableSpec::SEQ,
         },
+    }
+}
+
+fn session_copy_shape(saved: &SavedTable) -> Shape {
+    let session = plain_column(SavedTable::SESSION, &ColumnKind::Text);
+    let own = saved.columns.iter().map(|column| plain_column(&column.name, &column.kind));
+    Shape {
+        columns: std::iter::once(session).chain(own).collect(),
+        engine: "MergeTree",
+        partition: SavedTable::SESSION,
+        order: saved.spec.roll_up.map_or_else(|| "metric_name".to_owned(), |roll_up| roll_up.keys.join(", ")),
+        shard_key: "cityHash64(session)",
     }
 }
 

@@ -97,6 +97,8 @@ pub struct TableReport {
     pub batches: u64,
     /// Rows in those batches.
     pub rows: u64,
+    /// Rows of batches that were counted for the catalogue and not kept.
+    pub unkept: u64,
     /// Stored numbers that no batch of the catalog covers.
     pub uncovered: u64,
     /// Batches that are not there once and whole.
@@ -124,7 +126,7 @@ pub async fn verify(buffer: &Buffer, catalog: &Catalog, store: &Store) -> Result
 
 async fn verify_table(tail: &TailStatus, catalog: &Catalog, store: &Store) -> Result<TableReport, VerifyError> {
     let ledger = Ledger::from(tail);
-    let mut report = TableReport { ledger, batches: 0, rows: 0, uncovered: 0, differences: Vec::new() };
+    let mut report = TableReport { ledger, batches: 0, rows: 0, unkept: 0, uncovered: 0, differences: Vec::new() };
     let mut before = None;
     loop {
         let page = catalog.batches(&tail.table, recount::BATCHES_PER_PAGE, before).await?;
@@ -135,10 +137,12 @@ async fn verify_table(tail: &TailStatus, catalog: &Catalog, store: &Store) -> Re
         if stored.is_empty() {
             continue;
         }
+        let (unkept, stored): (Vec<_>, Vec<_>) = stored.into_iter().partition(|batch| batch.partitions == 0);
+        report.unkept += unkept.iter().map(|batch| batch.range.rows()).sum::<u64>();
         report.batches += u64::try_from(stored.len()).unwrap_or(u64::MAX);
         report.rows += stored.iter().map(|batch| batch.range.rows()).sum::<u64>();
         report.differences.extend(recount::differences(&stored, store).await?);
     }
-    report.uncovered = (tail.stored.0 - Seq::ZERO.0).saturating_sub(report.rows);
+    report.uncovered = (tail.stored.0 - Seq::ZERO.0).saturating_sub(report.rows + report.unkept);
     Ok(report)
 }

@@ -37,6 +37,7 @@ impl Reads {
             buffer: states.buffer.clone(),
             store: world.store.clone(),
             catalog: states.catalog.clone(),
+            rollup: states.rollup.clone(),
             options: QueryOptions { fresh_wait: Duration::from_millis(50), ..QueryOptions::default() },
         };
         Self { world, states, query }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tidegate_core::batch::{BatchOptions, Batcher, States};
 use tidegate_core::buffer::{Buffer, BufferOptions, Remembered};
 use tidegate_core::catalog::Catalog;
+use tidegate_core::rollup::Rollup;
 use tidegate_core::store::{Compression, Engine, EngineData, EngineOptions, Store, StoreOptions};
 use tidegate_core::world::SystemClock;
 
@@ -71,7 +72,7 @@ impl World {
         let remembered = Remembered { stored, ..Remembered::default() };
         let (buffer, _) =
             Buffer::open(buffer_options(self.dir.path().join("wal")), clock.clone(), remembered).expect("a buffer");
-        States { buffer, catalog, store: store.clone(), clock }
+        States { buffer, catalog, store: store.clone(), rollup: Some(Rollup::default()), clock }
     }
 
     /// Counts rows: all, and distinct numbers.

@@ -10,7 +10,7 @@ use tidegate_load::{Connection, Source, Stack, StackOptions, now_unix_nanos, pro
 
 use super::Shape;
 
-const READY_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const READY_WITHIN: Duration = Duration::from_secs(30);
 const SETTLED_WITHIN: Duration = Duration::from_secs(180);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The engine counts as settled when it used less than this share of a core for so long.
@@ -25,6 +25,7 @@ pub(crate) struct Lab {
     pub(crate) library: PathBuf,
     pub(crate) scratch: PathBuf,
     pub(crate) quick: bool,
+    pub(crate) seconds: Option<u64>,
 }
 
 /// What the processes have used since they started.
@@ -39,6 +40,11 @@ impl Lab {
     /// Returns `full`, or a tenth of it in a quick run.
     pub(crate) fn amount(&self, full: u64) -> u64 {
         if self.quick { full.div_ceil(10) } else { full }
+    }
+
+    /// Returns how many seconds a load lasts whose full length is `full`.
+    pub(crate) fn seconds(&self, full: u64) -> u64 {
+        self.seconds.unwrap_or_else(|| self.amount(full))
     }
 
     /// Makes an empty folder on the measured disk.
@@ -136,6 +142,16 @@ pub(crate) fn used(stack: &Stack) -> Result<Used> {
     let serve = stack.serve_pid().and_then(process::cpu).context("the server runs")?;
     let engine = stack.engine_pid().and_then(process::cpu).context("the engine runs")?;
     Ok(Used { serve, engine, load: process::own_cpu() })
+}
+
+/// Waits until the server's tables are there: it is ready to take rows before that.
+pub(crate) async fn answers(stack: &Stack) -> Result<()> {
+    let began = Instant::now();
+    while let Err(error) = stack.number("SELECT count() FROM catalog_signals").await {
+        ensure!(began.elapsed() < READY_WITHIN, "no query is answered after {READY_WITHIN:?}: {error}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
 }
 
 /// Waits until every row is in ClickHouse.

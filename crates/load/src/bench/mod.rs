@@ -5,13 +5,17 @@
 //! | `throughput.rs` | CPU a million rows of server and engine at a steady 50 k rows/s, a burst's rows/s, bytes stored, per signal, way in and size of request |
 //! | `paced.rs` | latency of the ack at 10 k rows/s, memory at 100 k rows/s |
 //! | `reading.rs` | ack to visible, what the hot tail costs a query |
+//! | `load/` | the loads that the requirements state, and reads meanwhile, each with its bar |
+//! | `catalogue/` | reads of a catalogue that was filled to a stated size, each with its bar |
 //! | `stages.rs` | receive, decode, WAL, batch encode, by themselves |
 //! | `rows.rs` | JSON rows of a dataset, decoded by themselves |
 //! | `lab.rs` | starting, pre-encoding, waiting until merges have settled |
 //! | `parts.rs` | bytes of a table's active parts on disk |
 //! | `report.rs` | tables and JSON |
 
+mod catalogue;
 mod lab;
+mod load;
 mod paced;
 mod parts;
 mod reading;
@@ -24,8 +28,8 @@ use tidegate_load::{Encoding, Wire};
 use tidegate_model::Signal;
 
 pub(crate) use lab::Lab;
-use report::Line;
 pub(crate) use report::Report;
+use report::{Bar, Line, Measured};
 
 /// What one line of the bench sends.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +50,8 @@ enum Measurement {
     Memory,
     Visible,
     HotTail,
+    Load(load::Load),
+    Catalogue(catalogue::Size),
 }
 
 /// Returns the names of all lines, in order.
@@ -64,24 +70,29 @@ pub(crate) async fn run(lab: &Lab, only: &[String]) -> Report {
     for (name, measurement) in all().into_iter().filter(|(name, _)| chosen(name)) {
         eprintln!("» {name}");
         match measure(lab, &name, measurement).await {
-            Ok(lines) => report.extend(lines),
+            Ok(measured) => report.extend(measured),
             Err(error) => report.fail(&name, &error),
         }
     }
     report
 }
 
-async fn measure(lab: &Lab, name: &str, measurement: Measurement) -> anyhow::Result<Vec<Line>> {
-    match measurement {
-        Measurement::Stages(signal, rows) => stages::run(lab, name, signal, rows).await.map(|line| vec![line]),
-        Measurement::Rows(rows) => rows::run(lab, name, rows).map(|line| vec![line]),
-        Measurement::Split(shape) => stages::split(lab, name, shape).await.map(|line| vec![line]),
-        Measurement::Throughput(shape) => throughput::run(lab, name, shape).await.map(|line| vec![line]),
-        Measurement::Latency(shape) => paced::latency(lab, name, shape).await.map(|line| vec![line]),
-        Measurement::Memory => paced::memory(lab, name).await.map(|line| vec![line]),
-        Measurement::Visible => reading::visible(lab, name).await.map(|line| vec![line]),
-        Measurement::HotTail => reading::hot_tail(lab, name).await,
-    }
+async fn measure(lab: &Lab, name: &str, measurement: Measurement) -> anyhow::Result<Measured> {
+    let line = match measurement {
+        Measurement::Stages(signal, rows) => stages::run(lab, name, signal, rows).await?,
+        Measurement::Rows(rows) => rows::run(lab, name, rows)?,
+        Measurement::Split(shape) => stages::split(lab, name, shape).await?,
+        Measurement::Throughput(shape) => throughput::run(lab, name, shape).await?,
+        Measurement::Latency(shape) => paced::latency(lab, name, shape).await?,
+        Measurement::Memory => paced::memory(lab, name).await?,
+        Measurement::Visible => reading::visible(lab, name).await?,
+        Measurement::HotTail => {
+            return Ok(Measured { lines: reading::hot_tail(lab, name).await?, ..Measured::default() });
+        }
+        Measurement::Load(load) => return load::run(lab, name, load).await,
+        Measurement::Catalogue(size) => return catalogue::run(lab, name, size).await,
+    };
+    Ok(line.into())
 }
 
 fn all() -> Vec<(String, Measurement)> {
@@ -119,6 +130,8 @@ fn all() -> Vec<(String, Measurement)> {
     all.push(("memory-100k".into(), Measurement::Memory));
     all.push(("visible".into(), Measurement::Visible));
     all.push(("hot-tail".into(), Measurement::HotTail));
+    all.extend(load::Load::ALL.map(|load| (load.name().to_owned(), Measurement::Load(load))));
+    all.extend(catalogue::Size::ALL.map(|size| (size.name().to_owned(), Measurement::Catalogue(size))));
     all
 }
 

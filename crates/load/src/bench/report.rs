@@ -11,19 +11,64 @@ pub(crate) struct Line {
     pub(crate) numbers: Vec<(&'static str, f64)>,
 }
 
+/// What a line must reach, and whether it did.
+#[derive(Debug)]
+pub(crate) struct Bar {
+    /// The line, what it must reach, and what it reached.
+    pub(crate) text: String,
+    pub(crate) is_met: bool,
+}
+
+impl Bar {
+    /// Says whether a number is below its limit.
+    pub(crate) fn below(name: &str, (what, number): (&str, f64), limit: f64) -> Self {
+        Self { text: format!("{name}: {what} < {limit}, it is {}", short(number)), is_met: number < limit }
+    }
+
+    /// Says whether a number is at least what it must be.
+    pub(crate) fn at_least(name: &str, (what, number): (&str, f64), limit: f64) -> Self {
+        Self { text: format!("{name}: {what} >= {limit}, it is {number:.0}"), is_met: number >= limit }
+    }
+
+    /// Says whether nothing failed.
+    pub(crate) fn no_failures(name: &str, failures: u64, first: Option<&str>) -> Self {
+        let told = first.map(|first| format!(", the first: {first}")).unwrap_or_default();
+        Self { text: format!("{name}: no failures, there are {failures}{told}"), is_met: failures == 0 }
+    }
+
+    fn told(&self) -> String {
+        format!("{}: {}", if self.is_met { "pass" } else { "MISS" }, self.text)
+    }
+}
+
+/// What one measurement gives.
+#[derive(Debug, Default)]
+pub(crate) struct Measured {
+    pub(crate) lines: Vec<Line>,
+    pub(crate) bars: Vec<Bar>,
+}
+
+impl From<Line> for Measured {
+    fn from(line: Line) -> Self {
+        Self { lines: vec![line], bars: Vec::new() }
+    }
+}
+
 /// All lines of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     lines: Vec<Line>,
+    bars: Vec<Bar>,
     failures: Vec<(String, String)>,
 }
 
 impl Report {
-    pub(crate) fn extend(&mut self, lines: Vec<Line>) {
-        for line in &lines {
-            eprintln!("  {}", line.text());
-        }
+    pub(crate) fn extend(&mut self, measured: Measured) {
+        let Measured { lines, bars } = measured;
+        lines.iter().for_each(|line| eprintln!("  {}", line.text()));
+        bars.iter().for_each(|bar| eprintln!("  {}", bar.told()));
         self.lines.extend(lines);
+        self.bars.extend(bars);
     }
 
     pub(crate) fn fail(&mut self, name: &str, error: &anyhow::Error) {
@@ -33,11 +78,17 @@ impl Report {
 
     /// Prints one Markdown table for each kind of line.
     pub(crate) fn print(&self) {
-        let mut kinds: Vec<_> = self.lines.iter().map(|line| line.kind).collect();
-        kinds.dedup();
-        for kind in kinds {
-            println!("\n{}", self.table(kind));
+        let mut printed = Vec::new();
+        for kind in self.lines.iter().map(|line| line.kind) {
+            if !printed.contains(&kind) {
+                println!("\n{}", self.table(kind));
+                printed.push(kind);
+            }
         }
+        if !self.bars.is_empty() {
+            println!();
+        }
+        self.bars.iter().for_each(|bar| println!("{}", bar.told()));
         for (name, error) in &self.failures {
             println!("\n{name} failed: {error}");
         }
@@ -49,10 +100,12 @@ impl Report {
                 line.numbers.iter().map(|(name, n)| ((*name).to_owned(), Value::from(*n))).collect();
             json!({ "kind": line.kind, "name": line.name, "numbers": numbers })
         };
+        let bar = |bar: &Bar| json!({ "bar": bar.text, "met": bar.is_met });
+        let bars: Vec<_> = self.bars.iter().map(bar).collect();
         let failure = |(name, error): &(String, String)| json!({ "name": name, "error": error });
         let lines: Vec<_> = self.lines.iter().map(line).collect();
         let failures: Vec<_> = self.failures.iter().map(failure).collect();
-        Ok(serde_json::to_string_pretty(&json!({ "lines": lines, "failures": failures }))?)
+        Ok(serde_json::to_string_pretty(&json!({ "lines": lines, "bars": bars, "failures": failures }))?)
     }
 
     fn table(&self, kind: &str) -> Table {

@@ -1,13 +1,16 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use arrow_array::RecordBatch;
 use bytes::Bytes;
 use tidegate_core::buffer::{Buffer, BufferOptions, Remembered, Rows, Write};
 use tidegate_core::ingest::otlp;
+use tidegate_core::rollup::Rollup;
 use tidegate_core::world::SystemClock;
 use tidegate_load::{Encoding, Wire, process};
-use tidegate_model::{Clock, Signal, limits};
+use tidegate_model::{Clock, SeqRange, Signal, TableName, limits};
 
 use super::lab::{self, Lab};
 use super::{Line, Shape};
@@ -39,9 +42,11 @@ pub(super) async fn run(lab: &Lab, name: &str, signal: Signal, rows: u64) -> Res
         let requests = bodies.iter().map(|body| decode(signal, body)).collect::<Result<Vec<_>>>()?;
         logging.push(append_all(lab, requests).await?);
     }
+    let mut counting = (0..ROUNDS).map(|_| count_all(signal, &bodies)).collect::<Result<Vec<_>>>()?;
     let row = |cpu: Duration| cpu.as_secs_f64() * 1e9 / ROWS_ENCODED as f64;
     decoding.sort_unstable();
     logging.sort_unstable();
+    counting.sort_unstable();
     let (decode_cpu, (log_cpu, log_wall)) = (decoding[decoding.len() / 2], logging[ROUNDS / 2]);
     let wire = bodies.iter().map(Bytes::len).sum::<usize>() as f64;
     let numbers = vec![
@@ -49,6 +54,7 @@ pub(super) async fn run(lab: &Lab, name: &str, signal: Signal, rows: u64) -> Res
         ("decode MB/s", wire / decode_cpu.as_secs_f64() / 1e6),
         ("log ns/row", row(log_cpu)),
         ("log k rows/s", ROWS_ENCODED as f64 / log_wall.as_secs_f64() / 1e3),
+        ("count ns/row", row(counting[ROUNDS / 2])),
     ];
     Ok(Line { kind: "stages in this process, CPU", name: name.to_owned(), numbers })
 }
@@ -87,6 +93,29 @@ pub(super) async fn split(lab: &Lab, name: &str, shape: Shape) -> Result<Line> {
         ("engine insert CPU s/M", a_million(stored.engine - acked.engine)),
     ];
     Ok(Line { kind: "the server's CPU by phase", name: name.to_owned(), numbers })
+}
+
+/// Counts all rows for the catalogue, as one batch of each table; returns the CPU time of that.
+fn count_all(signal: Signal, bodies: &[Bytes]) -> Result<Duration> {
+    let rollup = Rollup::default();
+    let mut tables: BTreeMap<TableName, Vec<RecordBatch>> = BTreeMap::new();
+    let received = tidegate_model::UnixNanos(i64::try_from(tidegate_load::now_unix_nanos())?);
+    for body in bodies {
+        let decoded = otlp::decode(signal, body, received, &|_| false)?;
+        if let Some(Rows { rows, .. }) = decoded.series {
+            let range = SeqRange::starting_at(rollup.series_learned().next(), rows.num_rows() as u64);
+            rollup.learn_series(range, &rows)?;
+        }
+        decoded.rows.into_iter().for_each(|Rows { table, rows }| tables.entry(table).or_default().push(rows));
+    }
+    let began = process::thread_cpu();
+    for (table, batches) in &tables {
+        let mut reducer = rollup.reducer();
+        batches.iter().try_for_each(|rows| reducer.count(table, rows))?;
+        let (series, _) = rollup.describe(reducer.fingerprints());
+        std::hint::black_box(rollup.seal(&mut reducer, &series)?);
+    }
+    Ok(process::thread_cpu() - began)
 }
 
 fn decode(signal: Signal, body: &[u8]) -> Result<Vec<Rows>> {

@@ -9,7 +9,7 @@ use crate::errors::{Failure, chain};
 use crate::stages::{SchemaState, Stages};
 
 /// Answers `GET /health`: the process lives; how its parts are.
-pub(super) async fn health(State(stages): State<Stages>) -> Json<Value> {
+pub(crate) async fn health(State(stages): State<Stages>) -> Json<Value> {
     let addresses = stages.addresses.iter().map(|(name, address)| json!({ "name": name, "address": address }));
     Json(json!({
         "status": "ok",

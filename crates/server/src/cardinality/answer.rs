@@ -1,22 +1,26 @@
 use std::future::Future;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::MethodFilter;
-use axum::routing::{MethodRouter, on};
+use axum::routing::on;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use tidegate_model::ErrorKind;
+use tidegate_model::limits::REQUEST_BYTES_MAX;
 
 use super::arguments::{Arguments, Page};
+use super::listing::Listing;
 use super::read::{Filter, Reader};
+use super::view::View;
 use crate::body;
 use crate::errors::{Failure, kind_name};
+use crate::routes::{Param, Route, Sends};
 use crate::stages::Stages;
 
 /// The name, service or key under which the catalogue counts all that is past a limit.
-pub(super) const OVERFLOW: &str = tidegate_core::ingest::OVERFLOW;
+pub(super) const OVERFLOW: &str = tidegate_core::rollup::OVERFLOW;
 
 /// The body of a request: names and filters, or a batch of requests. Files have a limit of their own.
 pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
@@ -46,6 +50,7 @@ impl Ask {
 #[derive(Debug)]
 pub(super) enum Answer {
     Json(StatusCode, Value),
+    Long(Listing),
     File { name: String, bytes: Vec<u8> },
     Empty,
 }
@@ -56,56 +61,70 @@ impl From<Value> for Answer {
     }
 }
 
-/// What a route is: its method, the parameters that it knows, and the largest body.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Door {
-    pub(super) method: MethodFilter,
-    pub(super) known: &'static [&'static [&'static str]],
-    pub(super) body_bytes_max: usize,
-}
-
-/// Makes a route that reads.
-pub(super) fn reads<F, A>(known: &'static [&'static [&'static str]], handle: F) -> MethodRouter<Stages>
+/// Ends a route with what answers it: parameters, body and view are read before.
+pub(super) fn asked<F, A>(route: Route, handle: F) -> Route
 where
     F: Fn(Ask) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<Answer, Failure>> + Send,
 {
-    door(Door { method: MethodFilter::GET, known, body_bytes_max: BODY_BYTES_MAX }, handle)
-}
-
-/// Makes a route.
-pub(super) fn door<F, A>(door: Door, handle: F) -> MethodRouter<Stages>
-where
-    F: Fn(Ask) -> A + Clone + Send + Sync + 'static,
-    A: Future<Output = Result<Answer, Failure>> + Send,
-{
-    on(
-        door.method,
+    let (method, known) = (route.method, route.takes);
+    let body_bytes_max = match route.sends {
+        Sends::Media(_) => REQUEST_BYTES_MAX,
+        Sends::Nothing | Sends::Json(_) => BODY_BYTES_MAX,
+    };
+    let handler = on(
+        method,
         move |State(stages): State<Stages>,
-              path: Result<Path<Vec<(String, String)>>, axum::extract::rejection::PathRejection>,
+              path: Result<Path<Vec<(String, String)>>, PathRejection>,
               request: Request| async move {
             let outcome = async {
-                let Path(path) = path.map_err(|_| Failure::invalid("the path is not UTF-8: encode it as such"))?;
-                if let Some((name, _)) = path.iter().find(|(_, value)| value.contains('\0')) {
-                    return Err(Failure::invalid(format!("the {name} in the path holds a zero byte: leave it out")));
-                }
-                let (parts, body) = request.into_parts();
-                let arguments = Arguments::parse(parts.uri.query().unwrap_or_default(), door.known)?;
-                let body = body::read(&parts.headers, body, door.body_bytes_max, stages.body_idle).await?;
-                handle(Ask { reader: Reader { stages }, arguments, path, body }).await
+                let (ask, view) = read(stages, path, request, (known, body_bytes_max)).await?;
+                Ok((handle(ask).await?, view))
             };
             match outcome.await {
-                Ok(answer) => answer.into_response(),
+                Ok((answer, view)) => viewed(answer.into_response(), view.as_ref()),
                 Err(failure) => refused(&failure),
             }
         },
-    )
+    );
+    route.by(handler)
+}
+
+/// Reads a request, and brings what it looks at to where it can be read.
+async fn read(
+    stages: Stages,
+    path: Result<Path<Vec<(String, String)>>, PathRejection>,
+    request: Request,
+    (known, body_bytes_max): (&[&'static [Param]], usize),
+) -> Result<(Ask, Option<View>), Failure> {
+    let Path(path) = path.map_err(|_| Failure::invalid("the path is not UTF-8: encode it as such"))?;
+    if let Some((name, _)) = path.iter().find(|(_, value)| value.contains('\0')) {
+        return Err(Failure::invalid(format!("the {name} in the path holds a zero byte: leave it out")));
+    }
+    let (parts, body) = request.into_parts();
+    let arguments = Arguments::parse(parts.uri.query().unwrap_or_default(), known)?;
+    let body = body::read(&parts.headers, body, body_bytes_max, stages.body_idle).await?;
+    let view = match arguments.text("session") {
+        Some(names) => Some(View::parse(names)?),
+        None => arguments.knows("session").then(|| stages.cardinality.view().clone()),
+    };
+    let reader = Reader::over(stages, view.as_ref()).await?;
+    Ok((Ask { reader, arguments, path, body }, view))
+}
+
+/// Says what was read: a view that somebody else chose must not pass for what is live.
+fn viewed(mut response: Response, view: Option<&View>) -> Response {
+    if let Some(names) = view.and_then(|view| HeaderValue::from_str(&view.names().join(",")).ok()) {
+        response.headers_mut().insert("x-catalogue-view", names);
+    }
+    response
 }
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         match self {
             Self::Json(status, value) => (status, axum::Json(value)).into_response(),
+            Self::Long(listing) => listing.into_response(),
             Self::Empty => StatusCode::NO_CONTENT.into_response(),
             Self::File { name, bytes } => {
                 let mut response = Response::new(axum::body::Body::from(bytes));

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::api::sql_parameters::decoded;
 use crate::errors::Failure;
+use crate::routes::{Kind, Param};
 
 use super::window::Window;
 
@@ -12,15 +13,54 @@ const PAGE_MAX: u64 = 10_000;
 /// Stands for "all" in a LIMIT, and is the farthest a page may begin: more than any list can have.
 const EVERYTHING: u64 = 1_000_000_000;
 
-/// The parameters that narrow every read.
-pub(super) const WINDOW: [&str; 2] = ["from", "to"];
-/// The parameters of a page.
-pub(super) const PAGING: [&str; 2] = ["limit", "offset"];
+/// The times that an answer is about.
+pub(super) const WINDOW: &[Param] = &[
+    Param { name: "from", kind: Kind::Time, about: "the first hour" },
+    Param { name: "to", kind: Kind::Time, about: "no hour that begins at it or later" },
+];
+/// Times, and what is read.
+pub(super) const VIEW: &[Param] = &[
+    WINDOW[0],
+    WINDOW[1],
+    Param::text("session", "saved sessions to read, with commas between; `live` for what is stored and hot"),
+];
+/// A page.
+pub(super) const PAGING: &[Param] = &[
+    Param::number("limit", PAGE_DEFAULT, PAGE_MAX, "items of a page; 0 for all"),
+    Param::number("offset", 0, EVERYTHING, "items before the page"),
+];
+/// A page by its number.
+pub(super) const PAGE_NUMBERS: &[Param] = &[
+    Param { name: "page", kind: Kind::Number { default: None, max: EVERYTHING }, about: "the page's number, from 1" },
+    Param {
+        name: "page_size",
+        kind: Kind::Number { default: None, max: PAGE_MAX },
+        about: "items of a page, as `limit`",
+    },
+];
+/// One producer.
+pub(super) const SERVICE: &[Param] = &[Param::text("service", "only what this service sent")];
+/// One kind of telemetry.
+pub(super) const SIGNAL: &[Param] = &[Param {
+    name: "signal_type",
+    kind: Kind::Word {
+        words: &["metric", "span", "log", "metrics", "spans", "logs", "trace", "traces"],
+        default: false,
+    },
+    about: "only telemetry of this kind",
+}];
+/// One place of attributes.
+pub(super) const SCOPE: &[Param] = &[Param {
+    name: "scope",
+    kind: Kind::Word { words: &["attribute", "resource", "scope", "event", "link"], default: false },
+    about: "only attributes of this place",
+}];
 
 /// The query string of a request, each name known and given once.
 #[derive(Debug, Default)]
 pub(super) struct Arguments {
-    given: BTreeMap<String, String>,
+    given: BTreeMap<&'static str, String>,
+    known: Vec<&'static Param>,
 }
 
 /// A piece of a list.
@@ -37,6 +77,12 @@ impl Page {
         if self.limit == 0 { EVERYTHING } else { self.limit }
     }
 
+    /// Takes the page out of the whole.
+    pub(super) fn of<T>(self, all: Vec<T>) -> impl Iterator<Item = T> {
+        let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        all.into_iter().skip(size(self.offset)).take(size(self.items()))
+    }
+
     /// Says whether items follow behind this page.
     pub(super) const fn has_more(self, total: u64) -> bool {
         self.limit != 0 && self.offset.saturating_add(self.limit) < total
@@ -44,26 +90,35 @@ impl Page {
 }
 
 impl Arguments {
-    /// Reads a query string; a name that is not among the known ones is a mistake that would change the answer.
-    pub(super) fn parse(query: &str, known: &[&[&str]]) -> Result<Self, Failure> {
+    /// Reads a query string and checks it; a name that is not known is a mistake that would change the answer.
+    pub(super) fn parse(query: &str, known: &[&'static [Param]]) -> Result<Self, Failure> {
+        let known: Vec<&'static Param> = known.iter().copied().flatten().collect();
         let mut given = BTreeMap::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decoded(name).map_err(|error| Failure::invalid(error.to_string()))?;
             let value = decoded(value).map_err(|error| Failure::invalid(error.to_string()))?;
-            if !known.concat().contains(&name.as_str()) {
-                let known = known.concat();
-                let known = if known.is_empty() { "it takes none".to_owned() } else { known.join(", ") };
+            let Some(param) = known.iter().find(|param| param.name == name) else {
+                let names: Vec<&str> = known.iter().map(|param| param.name).collect();
+                let known = if names.is_empty() { "it takes none".to_owned() } else { names.join(", ") };
                 return Err(Failure::invalid(format!("the parameter `{name}` is not known here: {known}")));
-            }
-            if value.contains('\0') {
-                return Err(Failure::invalid(format!("the parameter `{name}` holds a zero byte: leave it out")));
-            }
-            if given.insert(name.clone(), value).is_some() {
+            };
+            check(param, &value)?;
+            if given.insert(param.name, value).is_some() {
                 return Err(Failure::invalid(format!("the parameter `{name}` is given twice: give it once")));
             }
         }
-        Ok(Self { given })
+        if let Some(missing) =
+            known.iter().find(|param| matches!(param.kind, Kind::Needed) && !given.contains_key(param.name))
+        {
+            return Err(Failure::invalid(format!("`{}` is missing: give {}", missing.name, missing.about)));
+        }
+        Ok(Self { given, known })
+    }
+
+    /// Says whether the route takes a parameter.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.known.iter().any(|param| param.name == name)
     }
 
     /// Returns a parameter that is given and not empty.
@@ -71,25 +126,27 @@ impl Arguments {
         self.given.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Returns the first given of several names of one parameter.
-    pub(super) fn any_text(&self, names: &[&str]) -> Option<&str> {
-        names.iter().find_map(|name| self.text(name))
+    /// Returns a whole number, or the parameter's default.
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        let param = self.known.iter().find(|param| param.name == name)?;
+        let Kind::Number { default, .. } = param.kind else { return None };
+        self.text(name).and_then(|text| text.parse().ok()).or(default)
     }
 
-    /// Returns a whole number, `None` where it is not given.
-    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Failure> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        let wrong = |_| Failure::invalid(format!("`{name}` is a whole number from 0, it is `{text}`"));
-        text.parse().map(Some).map_err(wrong)
+    /// Returns the first of several names of one number that is given, or the default of the first.
+    pub(super) fn any_number(&self, names: [&str; 2]) -> u64 {
+        let given = names.into_iter().find(|name| self.text(name).is_some());
+        self.number(given.unwrap_or(names[0])).unwrap_or_default()
     }
 
-    /// Returns a whole number between bounds.
-    pub(super) fn number_or(&self, name: &str, default: u64, max: u64) -> Result<u64, Failure> {
-        let number = self.number(name)?.unwrap_or(default);
-        if number > max {
-            return Err(Failure::invalid(format!("`{name}` is at most {max}, it is {number}")));
+    /// Returns one of the parameter's words, or its default.
+    pub(super) fn word(&self, name: &str) -> Option<&'static str> {
+        let param = self.known.iter().find(|param| param.name == name)?;
+        let Kind::Word { words, default } = param.kind else { return None };
+        match self.text(name) {
+            Some(text) => words.iter().find(|word| word.eq_ignore_ascii_case(text)).copied(),
+            None => default.then_some(words[0]),
         }
-        Ok(number)
     }
 
     /// Returns a number from 0 that may have a fraction.
@@ -99,24 +156,25 @@ impl Arguments {
         number.ok_or_else(|| Failure::invalid(format!("`{name}` is a number from 0, such as 2.5; it is `{text}`")))
     }
 
-    /// Returns one of some words, the first of them where none is given.
-    pub(super) fn word<'w>(&self, names: &[&str], words: &[&'w str]) -> Result<&'w str, Failure> {
-        let Some(text) = self.any_text(names) else { return Ok(words[0]) };
-        let found = words.iter().find(|word| word.eq_ignore_ascii_case(text));
-        found
-            .copied()
-            .ok_or_else(|| Failure::invalid(format!("`{}` is one of {}, it is `{text}`", names[0], words.join(", "))))
+    /// Returns the direction of an order; texts rise and all else falls, unless it is asked for otherwise.
+    pub(super) fn direction(&self, of_text: bool) -> &'static str {
+        let given = self.word("sort_order").or(self.word("sort_direction"));
+        given.unwrap_or(if of_text { "asc" } else { "desc" })
+    }
+
+    /// Says whether a flag is given as true.
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.text(name) == Some("true")
     }
 
     /// Returns the page asked for: `limit` and `offset`, or `page` (from 1) and `page_size`.
-    pub(super) fn page(&self) -> Result<Page, Failure> {
-        let size = if self.text("page_size").is_some() { "page_size" } else { "limit" };
-        let limit = self.number_or(size, PAGE_DEFAULT, PAGE_MAX)?;
-        let offset = match self.number_or("page", 0, EVERYTHING)? {
-            0 => self.number_or("offset", 0, EVERYTHING)?,
+    pub(super) fn page(&self) -> Page {
+        let limit = self.number("page_size").or(self.number("limit")).unwrap_or(PAGE_DEFAULT);
+        let offset = match self.number("page").unwrap_or(0) {
+            0 => self.number("offset").unwrap_or(0),
             number => (number - 1).saturating_mul(limit).min(EVERYTHING),
         };
-        Ok(Page { limit, offset })
+        Page { limit, offset }
     }
 
     /// Returns the hours asked for.
@@ -125,23 +183,48 @@ impl Arguments {
     }
 
     /// Returns the signal asked for, in the catalogue's word.
-    pub(super) fn signal(&self) -> Result<Option<&'static str>, Failure> {
-        let Some(text) = self.text("signal_type") else { return Ok(None) };
-        match text.to_ascii_lowercase().as_str() {
-            "metric" | "metrics" => Ok(Some("metrics")),
-            "span" | "spans" | "trace" | "traces" => Ok(Some("traces")),
-            "log" | "logs" => Ok(Some("logs")),
-            _ => Err(Failure::invalid(format!("`signal_type` is one of metric, span, log, it is `{text}`"))),
+    pub(super) fn signal(&self) -> Option<&'static str> {
+        match self.word("signal_type")? {
+            "metric" | "metrics" => Some("metrics"),
+            "log" | "logs" => Some("logs"),
+            _ => Some("traces"),
         }
     }
+}
 
-    /// Returns the place of attributes asked for.
-    pub(super) fn scope(&self) -> Result<Option<&'static str>, Failure> {
-        if self.text("scope").is_none() {
-            return Ok(None);
-        }
-        self.word(&["scope"], &["attribute", "resource", "scope", "event", "link"]).map(Some)
+/// Checks a parameter's text.
+fn check(param: &Param, value: &str) -> Result<(), Failure> {
+    let name = param.name;
+    if value.contains('\0') {
+        return Err(Failure::invalid(format!("the parameter `{name}` holds a zero byte: leave it out")));
     }
+    if value.is_empty() {
+        return if matches!(param.kind, Kind::Needed) {
+            Err(Failure::invalid(format!("`{name}` is missing: give {}", param.about)))
+        } else {
+            Ok(())
+        };
+    }
+    match param.kind {
+        Kind::Text | Kind::Needed | Kind::Time => Ok(()),
+        Kind::Number { max, .. } => {
+            let wrong = |_| Failure::invalid(format!("`{name}` is a whole number from 0, it is `{value}`"));
+            let number: u64 = value.parse().map_err(wrong)?;
+            if number > max {
+                return Err(Failure::invalid(format!("`{name}` is at most {max}, it is {number}")));
+            }
+            Ok(())
+        }
+        Kind::Word { words, .. } => one_of(name, words, value),
+        Kind::Flag => one_of(name, &["false", "true"], value),
+    }
+}
+
+fn one_of(name: &str, words: &[&str], value: &str) -> Result<(), Failure> {
+    if words.iter().any(|word| word.eq_ignore_ascii_case(value)) {
+        return Ok(());
+    }
+    Err(Failure::invalid(format!("`{name}` is one of {}, it is `{value}`", words.join(", "))))
 }
 
 #[cfg(test)]
@@ -150,11 +233,11 @@ mod tests {
 
     fn check_bad(query: &str, part: &str) {
         let read = |arguments: Arguments| {
-            arguments.page()?;
-            arguments.signal()?;
+            arguments.page();
+            arguments.signal();
             arguments.window()
         };
-        let error = Arguments::parse(query, &[&WINDOW, &PAGING, &["signal_type"]]).and_then(read).expect_err("wrong");
+        let error = Arguments::parse(query, &[WINDOW, PAGING, SIGNAL]).and_then(read).expect_err("wrong");
         assert!(error.message.contains(part), "{error:?}");
     }
 
@@ -172,7 +255,7 @@ mod tests {
 
     #[test]
     fn pages_are_counted_by_offset_or_by_number() {
-        let page = |query| Arguments::parse(query, &[&PAGING, &["page", "page_size"]]).and_then(|a| a.page());
+        let page = |query| Arguments::parse(query, &[PAGING, PAGE_NUMBERS]).map(|arguments| arguments.page());
         assert_eq!(page(""), Ok(Page { limit: 100, offset: 0 }));
         assert_eq!(page("limit=0&offset=7"), Ok(Page { limit: 0, offset: 7 }));
         assert_eq!(page("page=3&page_size=20"), Ok(Page { limit: 20, offset: 40 }));

@@ -16,12 +16,15 @@
 //! | `arguments.rs` | query strings: known names, pages |
 //! | `window.rs` | hours, and times as clients write them |
 //! | `answer.rs` | a request and its answer: envelope, errors, routes |
+//! | `listing.rs` | long lists, sent while they are read |
 //! | `read.rs` | statements with bound parameters, their rows |
 //! | `items.rs` | names of metrics, spans, severities, and what is known of each |
 //! | `keys.rs` | attributes of these, with some values |
 //! | `series.rs` | what a metric's series declare; buckets; estimates of series |
 //! | `templates.rs` | templates of log bodies, merges resolved |
 //! | `state.rs` | what this API itself remembers |
+//! | `view.rs` | what a read is about: what is live, saved sessions, both |
+//! | `shapes/` | the answers' JSON schemas |
 //! | `v1/`, `v2/` | the routes |
 //! | `sessions/` | what the catalogue told at some moment, kept in files |
 
@@ -29,41 +32,62 @@ mod answer;
 mod arguments;
 mod items;
 mod keys;
+mod listing;
 mod read;
 mod series;
 mod sessions;
+mod shapes;
 mod state;
 mod templates;
 mod v1;
 mod v2;
+mod view;
 mod window;
 
 use axum::Router;
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use tidegate_model::ErrorKind;
 
 use crate::errors::Failure;
+use crate::routes::{self, Route};
 use crate::stages::Stages;
 
+pub(crate) use shapes::shapes;
 pub use state::CardinalityState;
 
 /// Routes both versions.
-pub(crate) fn router() -> Router<Stages> {
-    Router::new()
-        .nest("/api/v1", told_in_text(v1::router().merge(sessions::router())))
-        .nest("/v2", v2::versioned(told_in_text(v2::router())))
+pub(crate) fn routes() -> Vec<Route> {
+    [v1::routes(), sessions::routes(), v2::routes()].into_iter().flatten().collect()
 }
 
-/// Gives the failures of routing itself the same shape as all others.
-fn told_in_text(router: Router<Stages>) -> Router<Stages> {
-    let unknown = async |uri: Uri| -> Response {
-        let message = format!("there is nothing at {}: docs/cardinality-api.md lists the routes", uri.path());
-        answer::refused(&Failure::new(ErrorKind::NotFound, message))
-    };
-    let wrong_method = async |uri: Uri| -> Response {
-        let message = format!("this method is not known at {}: docs/cardinality-api.md lists the routes", uri.path());
-        answer::refused(&Failure::invalid(message).with_status(StatusCode::METHOD_NOT_ALLOWED))
-    };
-    router.fallback(unknown).method_not_allowed_fallback(wrong_method)
+/// Returns a router that has only these.
+fn answering() -> Router<Stages> {
+    routes::router(routes()).fallback(unknown).method_not_allowed_fallback(wrong_method)
+}
+
+/// Says whether a path is under these routes, whose refusals have a shape of their own.
+pub(crate) fn has(path: &str) -> bool {
+    ["/api/v1", "/v2"]
+        .iter()
+        .any(|own| path.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+/// Answers where there is no route.
+pub(crate) async fn unknown(uri: Uri) -> Response {
+    let message = format!("there is nothing at {}: GET /openapi.json describes the routes", uri.path());
+    versioned(&uri, answer::refused(&Failure::new(ErrorKind::NotFound, message)))
+}
+
+/// Answers where a route has another method.
+pub(crate) async fn wrong_method(uri: Uri) -> Response {
+    let message = format!("this method is not known at {}: GET /openapi.json describes the routes", uri.path());
+    versioned(&uri, answer::refused(&Failure::invalid(message).with_status(StatusCode::METHOD_NOT_ALLOWED)))
+}
+
+fn versioned(uri: &Uri, mut refusal: Response) -> Response {
+    if uri.path().starts_with("/v2") {
+        refusal.headers_mut().insert("api-version", HeaderValue::from_static("v2"));
+    }
+    refusal
 }

@@ -98,7 +98,11 @@ impl Reader {
         ));
         let sql = sql
             .texts("names", asked.iter().map(|detail| detail.item.as_str()))
-            .numbers("series", asked.iter().flat_map(|detail| detail.some_series.iter().copied()));
+            // What a saved session says is of no series alone: it has 0 for one.
+            .numbers(
+                "series",
+                [0].into_iter().chain(asked.iter().flat_map(|detail| detail.some_series.iter().copied())),
+            );
         let rows: Vec<Buckets> = self.rows(sql).await?;
         Ok(rows.into_iter().map(|row| (row.item.clone(), row)).collect())
     }

@@ -2,27 +2,45 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::{MethodRouter, any, get};
+use axum::routing::{MethodRouter, any, get as getting};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_core::ingest::{Encoding, inflate};
 use tidegate_model::Signal;
 use tidegate_model::limits::REQUEST_BYTES_MAX;
 
 use super::{Export, compression_named, export, idempotency_key, reply};
+use crate::api::{self, WRITING};
 use crate::body;
 use crate::errors::Failure;
 use crate::metrics::Door;
+use crate::routes::{self, Gives, Route, Sends, get, post};
 use crate::stages::Stages;
 
 /// Routes OTLP/HTTP.
 pub(crate) fn router(stages: Stages) -> Router {
-    Router::new()
-        .route("/v1/logs", signal(Signal::Logs))
-        .route("/v1/traces", signal(Signal::Traces))
-        .route("/v1/metrics", signal(Signal::Metrics))
-        .route("/health", get(|| async { "ok" }))
+    routes::router(routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "OTLP/HTTP is at /v1/logs, /v1/traces and /v1/metrics\n") })
         .with_state(stages)
+}
+
+/// The table of OTLP/HTTP.
+pub(crate) fn routes() -> Vec<Route> {
+    const TYPES: &[&str] = &["application/x-protobuf", "application/json"];
+    let export = |path, about| {
+        post(path, about)
+            .headers(WRITING)
+            .sends(Sends::Media(TYPES))
+            .gives(&[(200, Gives::Export("Exported"))])
+            .refuses(&[400, 405, 408, 409, 413, 415, 429, 500, 503])
+    };
+    vec![
+        export("/v1/logs", "Takes an Export request of logs").by(signal(Signal::Logs)),
+        export("/v1/traces", "Takes an Export request of traces").by(signal(Signal::Traces)),
+        export("/v1/metrics", "Takes an Export request of metrics").by(signal(Signal::Metrics)),
+        get("/health", "Says that the server lives, and how its parts are")
+            .gives(&[(200, Gives::One("ServerHealth"))])
+            .by(getting(api::health)),
+    ]
 }
 
 fn signal(signal: Signal) -> MethodRouter<Stages> {

@@ -7,6 +7,7 @@ use tidegate_core::buffer::{Buffer, BufferOptions, Remembered};
 use tidegate_core::catalog::Catalog;
 use tidegate_core::ingest::Ingest;
 use tidegate_core::query::{Query, QueryOptions};
+use tidegate_core::rollup::Rollup;
 use tidegate_core::store::{Store, StoreOptions};
 use tidegate_core::world::SystemClock;
 use tidegate_model::{Clock, limits};
@@ -109,7 +110,8 @@ async fn stages(folder: &TempDir, house: &HouseOptions, schema: watch::Receiver<
     let store = Store::new(away).expect("a client");
     let ingest = Ingest::open(buffer.clone(), catalog.clone(), Arc::clone(&clock)).await.expect("ingest");
     let options = QueryOptions { timeout: Duration::from_millis(300), ..QueryOptions::default() };
-    let query = Query { buffer: buffer.clone(), store: store.clone(), catalog: catalog.clone(), options };
+    let rollup = Some(Rollup::default());
+    let query = Query { buffer: buffer.clone(), store: store.clone(), catalog: catalog.clone(), rollup, options };
     Stages {
         ingest,
         query,

@@ -6,14 +6,20 @@
 //! | `routes.rs` | every route's answer, the same from hot and from stored rows; windows, pages |
 //! | `engine.rs` | batches of requests, templates, the engine's own numbers |
 //! | `sessions.rs` | sessions: saved, compared, sent out and taken back |
+//! | `terminal.rs` | the commands that show the same on a terminal |
+//! | `document.rs` | the OpenAPI document describes every route, and every route answers as it says |
+//! | `long.rs` | lists of more than a thousand items |
 //! | `refusals.rs` | 404 and 400 with a text; no combination of odd parameters is a 500 |
 //! | `answers/` | the answers |
 
+mod document;
 mod refusals;
 mod engine;
+mod long;
 mod routes;
 mod sessions;
 mod telemetry;
+mod terminal;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -32,11 +38,16 @@ pub(super) struct Api {
 impl Api {
     /// Starts a server whose rows stay hot, with the telemetry in it.
     pub(super) async fn start() -> Result<Self> {
-        let (folder, stack) =
-            started(&[("TIDEGATE_BATCH__AGE_MS", "600000"), ("TIDEGATE_CATALOGUE__ENABLED", "true")]).await?;
-        let api = Self { stack, client: reqwest::Client::new(), _folder: folder };
+        let api = Self::empty().await?;
         telemetry::send(&api).await?;
         Ok(api)
+    }
+
+    /// Starts a server without telemetry.
+    pub(super) async fn empty() -> Result<Self> {
+        let (folder, stack) =
+            started(&[("TIDEGATE_BATCH__AGE_MS", "600000"), ("TIDEGATE_CATALOGUE__ENABLED", "true")]).await?;
+        Ok(Self { stack, client: reqwest::Client::new(), _folder: folder })
     }
 
     /// Asks for JSON.

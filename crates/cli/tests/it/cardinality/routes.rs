@@ -91,6 +91,26 @@ async fn windows_filters_and_pages_narrow_the_numbers() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_one_list_has_pages_and_keys_of_events_name_their_event() -> Result<()> {
+    let api = Api::start().await?;
+    for (path, list) in [("/api/v1/span-patterns", "patterns"), ("/api/v1/services/shop/attributes", "keys")] {
+        let whole = api.good(path).await?;
+        let items = whole[list].as_array().cloned().unwrap_or_default();
+        assert!(items.len() > 1 && whole["total"] == items.len(), "{whole}");
+        for (offset, item) in items.iter().enumerate() {
+            let page = api.good(&format!("{path}?limit=1&offset={offset}")).await?;
+            assert_eq!((&page[list], &page["total"]), (&json!([item]), &whole["total"]), "{path}");
+            assert_eq!(page["has_more"], json!(offset + 1 != items.len()), "{path}");
+        }
+    }
+    let high = api.good("/api/v1/cardinality/high?threshold=1&signal_type=span").await?;
+    let keys = high["high_cardinality_keys"].as_array().cloned().unwrap_or_default();
+    let event = |key: &str| keys.iter().find(|own| own["key_name"] == key).map(|own| own["event_name"].clone());
+    assert_eq!((event("exception.type"), event("why")), (Some(json!("exception")), Some(Value::Null)), "{high}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watch_counts_every_value_from_its_beginning() -> Result<()> {
     use reqwest::Method;
     let api = Api::start().await?;

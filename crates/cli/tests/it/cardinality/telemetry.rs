@@ -38,6 +38,26 @@ pub(super) async fn send_many_users(api: &Api, users: u32) -> Result<()> {
     .await
 }
 
+/// Sends so many metrics, each with a label of its own, and log records of as many templates.
+pub(super) async fn send_many_names(api: &Api, names: u32) -> Result<()> {
+    let metric = |number: u32| {
+        let key = format!("label.{number}");
+        let point = json!({ "timeUnixNano": at(0), "asInt": "7", "attributes": attributes(&[(&key, "a")]) });
+        json!({ "name": format!("many.{number:05}"), "gauge": { "dataPoints": [point] } })
+    };
+    let metrics: Vec<Value> = (0..names).map(metric).collect();
+    let metrics = from_services("Metrics", "Metrics", [("shop", json!(metrics)), ("cart", json!([]))]);
+    let bodies = (0..names).map(|number| record("INFO", 9, &word(number), &[]));
+    let logs = from_services("Logs", "Logs", [("shop", json!(bodies.collect::<Vec<_>>())), ("cart", json!([]))]);
+    send_each(api, [metrics, json!({}), logs]).await
+}
+
+/// Writes a number in letters, as three words: no two of these bodies are alike but for one of them.
+fn word(number: u32) -> String {
+    let letters: String = format!("{number:05}").bytes().map(|digit| char::from(digit - b'0' + b'a')).collect();
+    format!("{letters} {letters}x {letters}y")
+}
+
 async fn send_each(api: &Api, [metrics, spans, logs]: [Value; 3]) -> Result<()> {
     for (signal, body) in [("metrics", metrics), ("traces", spans), ("logs", logs)] {
         let url = format!("http://{}/v1/{signal}", api.stack.otlp_http);

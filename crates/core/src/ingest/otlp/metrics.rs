@@ -12,7 +12,6 @@ use super::points::{ExponentialColumns, HistogramColumns, Identity, SampleColumn
 use super::series::{Metric, Series, metric_digest};
 use super::value::read_entry;
 use super::{Context, DecodeError, Decoded, Stop, Tally, assemble, enum_name};
-use crate::ingest::catalogue::Reducer;
 use crate::ingest::columns::{Column, EntryList};
 use crate::ingest::rejection::{Fault, Reason};
 use crate::ingest::wire::{Nested, Reader, len, varint};
@@ -55,14 +54,9 @@ static TABLES: [&LazyLock<TableSpec>; 4] =
 static SCHEMAS: LazyLock<[SchemaRef; 4]> = LazyLock::new(|| TABLES.map(|table| table.row_schema()));
 
 /// Decodes an `ExportMetricsServiceRequest`.
-pub(super) fn decode(
-    body: &[u8],
-    context: Context,
-    is_known: &dyn Fn(u64) -> bool,
-    reducer: &mut Option<Reducer<'_>>,
-) -> Result<Decoded, DecodeError> {
+pub(super) fn decode(body: &[u8], context: Context, is_known: &dyn Fn(u64) -> bool) -> Result<Decoded, DecodeError> {
     let mut points = Points::new(context);
-    let mut series = Series::new(context.strict, is_known, reducer);
+    let mut series = Series::new(context.strict, is_known);
     each_scope(body, |origin, scope| each_item(scope, |metric| points.push_metric(metric, origin, &mut series)))?;
     let rejected = TABLES.iter().zip(points.rejected).map(|(table, rows)| (table.name.clone(), rows)).collect();
     let rejections = std::mem::take(&mut points.tally.rejections);
@@ -112,12 +106,7 @@ impl Points {
         }
     }
 
-    fn push_metric(
-        &mut self,
-        mut reader: Reader<'_>,
-        origin: Origin<'_>,
-        series: &mut Series<'_, '_>,
-    ) -> Result<(), Stop> {
+    fn push_metric(&mut self, mut reader: Reader<'_>, origin: Origin<'_>, series: &mut Series<'_>) -> Result<(), Stop> {
         let (mut name, mut description, mut unit): (&[u8], &[u8], &[u8]) = (&[], &[], &[]);
         let (mut kind, mut data) = (None, Nested::Absent);
         let mut metadata = EntryList::new("metadata");
@@ -171,7 +160,7 @@ impl Points {
         kind: Kind,
         mut reader: Reader<'_>,
         (metric, origin, fault): (&Metric<'_>, Origin<'_>, Option<Fault>),
-        series: &mut Series<'_, '_>,
+        series: &mut Series<'_>,
     ) -> Result<(), Stop> {
         let digest = metric_digest(metric, &origin);
         while let Some(tag) = reader.tag()? {
@@ -197,7 +186,7 @@ impl Points {
         kind: Kind,
         point: Reader<'_>,
         metric: (&Metric<'_>, u128, &Origin<'_>),
-        series: &mut Series<'_, '_>,
+        series: &mut Series<'_>,
     ) -> Result<(), Stop> {
         let context = self.context;
         let mut series_budget = super::Budget::default();

@@ -25,7 +25,7 @@ mod traces;
 mod value;
 
 #[cfg(test)]
-pub(in crate::ingest) mod tests;
+pub(crate) mod tests;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, SchemaRef};
@@ -33,7 +33,6 @@ use tidegate_model::limits::{REQUEST_EXPANDED_BYTES_MAX, REQUEST_INFLATED_BYTES_
 use tidegate_model::{ErrorKind, Signal, TableName, TableSpec, UnixNanos, partition_day};
 
 use crate::buffer::Rows;
-use crate::ingest::catalogue::Reducer;
 use crate::ingest::columns::Column;
 use crate::ingest::rejection::{Fault, Reason, Rejections};
 use crate::ingest::wire::WireError;
@@ -90,29 +89,15 @@ pub fn decode(
     received: UnixNanos,
     is_known: &dyn Fn(u64) -> bool,
 ) -> Result<Decoded, DecodeError> {
-    decode_counted(signal, body, received, is_known, &mut None)
-}
-
-/// The same, with every data point that is taken counted for the catalogue.
-pub(crate) fn decode_counted(
-    signal: Signal,
-    body: &[u8],
-    received: UnixNanos,
-    is_known: &dyn Fn(u64) -> bool,
-    reducer: &mut Option<Reducer<'_>>,
-) -> Result<Decoded, DecodeError> {
     if body.len() > REQUEST_INFLATED_BYTES_MAX {
         return Err(DecodeError::TooLarge("the request has too many bytes"));
     }
-    let mut run = |strict| {
+    let run = |strict| {
         let context = Context { received, strict };
-        if let Some(reducer) = reducer {
-            reducer.clear();
-        }
         match signal {
             Signal::Logs => logs::decode(body, context),
             Signal::Traces => traces::decode(body, context),
-            Signal::Metrics => metrics::decode(body, context, is_known, reducer),
+            Signal::Metrics => metrics::decode(body, context, is_known),
         }
     };
     match run(false) {

@@ -5,14 +5,12 @@ use std::sync::LazyLock;
 
 use arrow_array::types::{UInt16Type, UInt64Type};
 use arrow_schema::SchemaRef;
-use tidegate_model::Signal;
 use tidegate_model::tables::METRIC_SERIES;
 use twox_hash::{XxHash3_64, XxHash3_128};
 
 use super::origin::{Origin, OriginColumns};
 use super::{Budget, Context, DecodeError, Stop, assemble};
 use crate::buffer::Rows;
-use crate::ingest::catalogue::{Place, Reducer, Who};
 use crate::ingest::columns::{Attributes, Bools, Column, EntryList, Numbers, Times, Word, columns};
 
 columns! {
@@ -90,18 +88,17 @@ pub(super) fn metric_digest(metric: &Metric<'_>, origin: &Origin<'_>) -> u128 {
 }
 
 /// The series of one request.
-pub(super) struct Series<'k, 'r> {
+pub(super) struct Series<'k> {
     columns: SeriesColumns,
     found: HashSet<u64>,
     is_known: &'k dyn Fn(u64) -> bool,
     scratch: Canonical,
-    reducer: &'k mut Option<Reducer<'r>>,
 }
 
-impl<'k, 'r> Series<'k, 'r> {
-    pub(super) fn new(strict: bool, is_known: &'k dyn Fn(u64) -> bool, reducer: &'k mut Option<Reducer<'r>>) -> Self {
+impl<'k> Series<'k> {
+    pub(super) fn new(strict: bool, is_known: &'k dyn Fn(u64) -> bool) -> Self {
         let (columns, scratch) = (SeriesColumns::new(strict), Canonical::default());
-        Self { columns, found: HashSet::new(), is_known, scratch, reducer }
+        Self { columns, found: HashSet::new(), is_known, scratch }
     }
 
     /// Returns the fingerprint of a point's series, and notes the series if it is new.
@@ -118,7 +115,6 @@ impl<'k, 'r> Series<'k, 'r> {
         self.scratch.put_entries(attributes);
         let fingerprint = XxHash3_64::oneshot(&self.scratch.0);
         if (self.is_known)(fingerprint) || self.found.contains(&fingerprint) {
-            self.count(fingerprint, metric, origin, attributes, (time, context));
             return Ok(fingerprint);
         }
         let rows = self.columns.len();
@@ -133,43 +129,7 @@ impl<'k, 'r> Series<'k, 'r> {
             return Err(stop);
         }
         self.found.insert(fingerprint);
-        self.count(fingerprint, metric, origin, attributes, (time, context));
         Ok(fingerprint)
-    }
-
-    /// Counts a point that is taken for the catalogue.
-    fn count(
-        &mut self,
-        fingerprint: u64,
-        metric: &Metric<'_>,
-        origin: &Origin<'_>,
-        attributes: &EntryList,
-        (time, context): (i64, Context),
-    ) {
-        let Some(reducer) = self.reducer else { return };
-        let who = Who {
-            signal: Signal::Metrics,
-            name: metric.name,
-            template_id: 0,
-            service: &origin.resource.service_name,
-            timestamp: time,
-            partition: context.partition(time),
-        };
-        reducer.begin(&who, metric.name.len());
-        reducer.series(fingerprint);
-        reducer.facet("type", metric.kind.as_bytes());
-        if !origin.scope.name.is_empty() {
-            reducer.facet("scope", origin.scope.name);
-            reducer.facet("scope_version", origin.scope.version);
-        }
-        let lists = [
-            (Place::Attribute, attributes),
-            (Place::Resource, &origin.resource.attributes),
-            (Place::Scope, &origin.scope.attributes),
-        ];
-        for (scope, list) in lists {
-            list.iter().for_each(|(key, value, _)| reducer.attribute(scope, key, value));
-        }
     }
 
     pub(super) fn finish(self) -> Result<Option<Rows>, DecodeError> {

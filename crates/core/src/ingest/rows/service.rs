@@ -20,7 +20,8 @@ use super::schema::{self, Found, Needed};
 use super::value::{self, FieldType};
 use crate::buffer::{RetryKey, Rows, Write};
 use crate::catalog::{CatalogError, Dataset};
-use crate::ingest::service::{Beside, Ready};
+use crate::ingest::mining::Told;
+use crate::ingest::service::Ready;
 use crate::ingest::{Admitted, Ingest, IngestError, Reason, answer};
 
 /// The form of a request of rows.
@@ -130,7 +131,7 @@ fn plan(request: &DatasetRequest, stored: Option<&Dataset>, received: UnixNanos)
     let has_something = admitted.accepted > 0 || retry.is_some();
     let rows = if admitted.accepted > 0 { vec![Rows { table, rows }] } else { Vec::new() };
     let write = has_something.then(|| Write::new(rows, retry, answer::told(&admitted)));
-    Ok(Planned { dataset, is_changed, ready: Ready { write, admitted, rejected, beside: Beside::default() } })
+    Ok(Planned { dataset, is_changed, ready: Ready { write, admitted, rejected, told: Told::default() } })
 }
 
 pub(super) fn decode(

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::content::{Counted, Item, Session};
+use super::content::{Content, Counted, Item};
 
 /// A key that is new and has more values than this is worth a warning.
 const NEW_KEY_HIGH: u64 = 1_000;
@@ -41,11 +41,11 @@ struct Detail {
 }
 
 /// Tells what changed between two sessions.
-pub(super) fn told(from: &Session, to: &Session, asked: &Asked<'_>) -> Value {
+pub(super) fn told(from: &Content, to: &Content, asked: &Asked<'_>) -> Value {
     let mut changes = Vec::new();
     let mut summary = Map::new();
     for (signal, plural) in [("metric", "metrics"), ("span", "spans"), ("log", "logs")] {
-        let of = |session: &'_ Session| -> BTreeMap<String, Item> {
+        let of = |session: &'_ Content| -> BTreeMap<String, Item> {
             let is_asked = |item: &&Item| {
                 item.signal_type == signal
                     && asked.signal_type.is_none_or(|asked| asked == signal)

@@ -1,127 +1,241 @@
-use axum::Router;
-use axum::routing::MethodFilter;
+use futures_util::StreamExt;
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use tidegate_model::ErrorKind;
-use tidegate_model::limits::REQUEST_BYTES_MAX;
+use tokio::sync::mpsc;
 
-use super::super::answer::{Answer, Ask, BODY_BYTES_MAX, Door, door, reads};
-use super::content::{Session, Wanted};
+use super::super::answer::{Answer, Ask, asked};
+use super::super::arguments::{SERVICE, SIGNAL};
+use super::super::read::{Reader, told};
+use super::super::v1::attributes::signal_type;
+use super::super::view::{LIVE, View};
+use super::super::window::rfc3339;
+use super::content::Content;
 use super::diff::{self, Asked, Severity};
-use super::folder::{Saved, SessionFolder, checked_name, unpacked};
+use super::file::{FORMAT, Header, Tally, Wanted, opened};
+use super::folder::{SessionFolder, Step, checked_name};
+use super::rows::{catalog_signal, statement};
 use crate::errors::Failure;
-use crate::stages::Stages;
+use crate::routes::{Gives, Kind, Param, Route, Sends, delete, get, post};
 
-/// Stands for the catalogue as it is now, where a session's name is asked for.
-const LIVE: &str = "live";
+const FORCE: &[Param] = &[Param { name: "force", kind: Kind::Flag, about: "replace a session of the same name" }];
+const SIGNALS: &[Param] = &[Param::text("signals", "only these: metrics, spans, logs, with commas between")];
+const DIFF: &[Param] = &[
+    Param { name: "from", kind: Kind::Needed, about: "a session's name, or `live` for what is there now" },
+    Param { name: "to", kind: Kind::Needed, about: "a session's name, or `live` for what is there now" },
+    Param::word("min_severity", &Severity::NAMES, "only changes that matter so much"),
+];
+const FILE: &[&str] = &["application/gzip"];
 
-/// Routes `/sessions`.
-pub(in super::super) fn router() -> Router<Stages> {
-    let save = Door { method: MethodFilter::POST, known: &[&["force"]], body_bytes_max: BODY_BYTES_MAX };
-    let import = Door { body_bytes_max: REQUEST_BYTES_MAX, ..save };
-    let into_live = Door { known: &[&["signals"]], ..save };
-    let remove = Door { method: MethodFilter::DELETE, known: &[], ..save };
-    Router::new()
-        .route("/sessions", reads(&[], all).merge(door(save, create)))
-        .route("/sessions/import", door(import, import_file))
-        .route("/sessions/diff", reads(&[&["from", "to", "signal_type", "service", "min_severity"]], differ))
-        .route("/sessions/{name}", reads(&[], one).merge(door(remove, delete)))
-        .route("/sessions/{name}/export", reads(&[], export))
-        .route("/sessions/{name}/load", door(into_live, load))
-        .route("/sessions/{name}/merge", door(into_live, load))
+/// Routes `/api/v1/sessions…`.
+pub(in super::super) fn routes() -> Vec<Route> {
+    const ONE: &[(u16, Gives)] = &[(200, Gives::One("Session"))];
+    const MADE: &[(u16, Gives)] = &[(201, Gives::One("Session"))];
+    const VIEWED: &[(u16, Gives)] = &[(200, Gives::One("Viewed"))];
+    let list = get("/api/v1/sessions", "Lists saved sessions").gives(&[(200, Gives::One("Sessions"))]);
+    let save = post("/api/v1/sessions", "Saves what is viewed, or unites saved sessions")
+        .takes(&[FORCE])
+        .sends(Sends::Json("SessionWanted"));
+    let import =
+        post("/api/v1/sessions/import", "Takes back an exported file").takes(&[FORCE]).sends(Sends::Media(FILE));
+    let merge = post("/api/v1/sessions/merge", "Unites saved sessions into one")
+        .takes(&[FORCE])
+        .sends(Sends::Json("SessionsToMerge"));
+    let compare = get("/api/v1/sessions/diff", "Tells what changed between two sessions")
+        .takes(&[DIFF, SIGNAL, SERVICE])
+        .gives(&[(200, Gives::One("Difference"))]);
+    let export = get("/api/v1/sessions/{name}/export", "Sends a session's file")
+        .gives(&[(200, Gives::Media(FILE))])
+        .refuses(&[404]);
+    let load =
+        post("/api/v1/sessions/{name}/load", "Shows a session in the place of what is live, to all who do not say")
+            .takes(&[SIGNALS])
+            .gives(VIEWED);
+    let add = post("/api/v1/sessions/{name}/merge", "Adds a session to what is shown").takes(&[SIGNALS]).gives(VIEWED);
+    vec![
+        asked(list, all),
+        asked(save.gives(MADE).refuses(&[404, 409, 413, 429, 501, 504]), create),
+        asked(import.gives(MADE).refuses(&[409, 413, 429]), import_file),
+        asked(merge.gives(MADE).refuses(&[404, 409, 413, 429, 504]), unite),
+        asked(compare.refuses(&[404, 501, 504]), differ),
+        asked(get("/api/v1/sessions/{name}", "Tells what a session is").gives(ONE).refuses(&[404]), one),
+        asked(
+            delete("/api/v1/sessions/{name}", "Removes a session").gives(&[(204, Gives::Nothing)]).refuses(&[404]),
+            remove,
+        ),
+        asked(export, export_file),
+        asked(load.refuses(&[404]), load_one),
+        asked(add.refuses(&[404]), add_one),
+    ]
 }
 
 async fn all(ask: Ask) -> Result<Answer, Failure> {
     let told = on_disk(&ask, |folder| {
         let names = folder.names()?;
-        names.iter().map(|name| folder.read(name).map(|saved| saved.session.metadata(saved.size_bytes))).collect()
+        names.iter().map(|name| folder.header(name).map(|(header, size)| header.told(size))).collect()
     });
-    let told: Vec<serde_json::Value> = told.await?;
+    let told: Vec<Value> = told.await?;
     let total = told.len();
-    Ok(json!({ "sessions": told, "total": total }).into())
+    let viewing = json!(ask.reader.stages.cardinality.view().names());
+    Ok(json!({ "sessions": told, "total": total, "viewing": viewing }).into())
 }
 
 async fn one(ask: Ask) -> Result<Answer, Failure> {
-    let saved = saved(&ask, ask.path("name")).await?;
-    Ok(saved.session.metadata(saved.size_bytes).into())
+    let name = ask.path("name").to_owned();
+    let (header, size) = on_disk(&ask, move |folder| folder.header(&name)).await?;
+    Ok(header.told(size).into())
 }
 
 async fn create(ask: Ask) -> Result<Answer, Failure> {
-    let force = force(&ask)?;
     let wanted: Wanted = serde_json::from_slice(&ask.body).map_err(|error| {
         Failure::invalid(format!("the body cannot be read ({error}): send {{\"name\":\"before-release\"}}"))
     })?;
-    if checked_name(&wanted.name)? == LIVE {
-        return Err(Failure::invalid("`live` stands for what is there now: choose another name"));
+    save(&ask, wanted).await
+}
+
+async fn unite(ask: Ask) -> Result<Answer, Failure> {
+    let example = r#"send {"name":"both","sessions":["before","after"]}"#;
+    let wanted: Wanted = serde_json::from_slice(&ask.body)
+        .map_err(|error| Failure::invalid(format!("the body cannot be read ({error}): {example}")))?;
+    if wanted.sessions.is_empty() {
+        return Err(Failure::invalid(format!("`sessions` is missing: {example}")));
     }
-    let session = Session::of_now(&ask.reader, wanted).await?;
-    written(&ask, session, force).await
+    save(&ask, wanted).await
 }
 
-async fn import_file(ask: Ask) -> Result<Answer, Failure> {
-    let (force, bytes) = (force(&ask)?, ask.body.clone());
-    let session = on_disk(&ask, move |_| unpacked(&bytes)).await?;
-    written(&ask, session, force).await
-}
+/// Writes the rows of a view into a file while they come.
+async fn save(ask: &Ask, wanted: Wanted) -> Result<Answer, Failure> {
+    let (stages, force, name) = (&ask.reader.stages, ask.arguments.flag("force"), wanted.name.clone());
+    checked_name(&name)?;
+    let view = if wanted.sessions.is_empty() {
+        stages.cardinality.view().clone()
+    } else {
+        View::parse(&wanted.sessions.join(","))?
+    };
+    let _alone = stages.cardinality.saving.lock().await;
+    let own = name.clone();
+    on_disk(ask, move |folder| folder.check_room(&own, force)).await?;
+    let reader = Reader::over(stages.clone(), Some(&view)).await?;
+    let answer = reader.asked(statement(&wanted)?).await?;
 
-async fn written(ask: &Ask, session: Session, force: bool) -> Result<Answer, Failure> {
-    let told = on_disk(ask, move |folder| folder.write(&session, force).map(|size| session.metadata(size))).await?;
+    let (pieces, mut taken) = mpsc::channel::<Step>(2);
+    let header = Header {
+        format: FORMAT,
+        id: wanted.name,
+        description: wanted.description,
+        created: rfc3339(stages.clock.now().0),
+        signals: wanted.signals,
+        services: wanted.services,
+        sources: view.names().into_iter().map(str::to_owned).collect(),
+        stats: super::file::Stats::default(),
+    };
+    let written = on_disk(ask, move |folder| {
+        let outcome = folder.write_rows(&header.id, &mut taken).and_then(|stats| {
+            let header = Header { stats, ..header.clone() };
+            folder.finish(&header).map(|size| header.told(size))
+        });
+        folder.remove_drafts(&header.id);
+        outcome
+    });
+    let send = async move {
+        let mut body = answer.body;
+        while let Some(piece) = body.next().await {
+            // Whoever does not take it has failed, and says why.
+            if pieces.send(Some(piece.map_err(told)?)).await.is_err() {
+                return Ok(());
+            }
+        }
+        drop(pieces.send(None).await);
+        Ok::<_, Failure>(())
+    };
+    let (sent, written) = tokio::join!(send, written);
+    sent?;
+    let told = written?;
+    stages.cardinality.copies.lock().await.forget(&name);
     Ok(Answer::Json(StatusCode::CREATED, told))
 }
 
-async fn delete(ask: Ask) -> Result<Answer, Failure> {
+/// Takes a file after every line of it was read.
+async fn import_file(ask: Ask) -> Result<Answer, Failure> {
+    let (force, bytes) = (ask.arguments.flag("force"), ask.body.clone());
+    let cardinality = &ask.reader.stages.cardinality;
+    let _alone = cardinality.saving.lock().await;
+    let (name, told) = on_disk(&ask, move |folder| {
+        let (header, lines) = opened(bytes.as_ref())?;
+        let mut tally = Tally::default();
+        for line in lines {
+            tally.add(&line?)?;
+        }
+        if tally.stats() != header.stats {
+            return Err(Failure::invalid("the session is not whole: it has not what its first line says"));
+        }
+        folder.check_room(&header.id, force)?;
+        let size = folder.write(&header.id, &bytes)?;
+        Ok((header.id.clone(), header.told(size)))
+    })
+    .await?;
+    cardinality.copies.lock().await.forget(&name);
+    Ok(Answer::Json(StatusCode::CREATED, told))
+}
+
+async fn remove(ask: Ask) -> Result<Answer, Failure> {
     let name = ask.path("name").to_owned();
     on_disk(&ask, move |folder| folder.remove(&name)).await?;
+    let cardinality = &ask.reader.stages.cardinality;
+    cardinality.view().remove(ask.path("name"));
+    cardinality.copies.lock().await.forget(ask.path("name"));
     Ok(Answer::Empty)
 }
 
-async fn export(ask: Ask) -> Result<Answer, Failure> {
+async fn export_file(ask: Ask) -> Result<Answer, Failure> {
     let name = ask.path("name").to_owned();
     let file = format!("{name}.json.gz");
     let bytes = on_disk(&ask, move |folder| folder.bytes(&name)).await?;
     Ok(Answer::File { name: file, bytes })
 }
 
+async fn load_one(ask: Ask) -> Result<Answer, Failure> {
+    show(&ask, View { live: false, sessions: Vec::new() }).await
+}
+
+async fn add_one(ask: Ask) -> Result<Answer, Failure> {
+    let view = ask.reader.stages.cardinality.view().clone();
+    show(&ask, view).await
+}
+
+/// Shows a view with one session more. Telemetry goes on to be stored and counted, whatever is shown.
+async fn show(ask: &Ask, mut view: View) -> Result<Answer, Failure> {
+    let words = ask.arguments.text("signals").map(|text| text.split(',').collect::<Vec<_>>()).unwrap_or_default();
+    let signals = words.into_iter().map(catalog_signal).collect::<Result<Vec<_>, _>>()?;
+    view.add(ask.path("name"), signals.clone())?;
+    let stages = &ask.reader.stages;
+    // What cannot be read is not shown.
+    Reader::over(stages.clone(), Some(&view)).await?;
+    let signals: Vec<String> = signals.iter().map(|signal| format!("{}s", signal_type(signal))).collect();
+    let told = json!({
+        "status": "ok",
+        "session": ask.path("name"),
+        "signals": signals,
+        "viewing": view.names(),
+    });
+    *stages.cardinality.view() = view;
+    Ok(told.into())
+}
+
 async fn differ(ask: Ask) -> Result<Answer, Failure> {
-    let signal = match ask.arguments.signal()? {
-        Some("metrics") => Some("metric"),
-        Some("traces") => Some("span"),
-        Some(_) => Some("log"),
-        None => None,
-    };
-    let word = ask.arguments.word(&["min_severity"], &Severity::NAMES)?;
+    let arguments = &ask.arguments;
+    let word = arguments.word("min_severity").unwrap_or_default();
     let severity_min = Severity::NAMES.iter().position(|name| *name == word).unwrap_or(0);
-    let service = ask.arguments.text("service");
-    let name = |which: &str| {
-        ask.arguments.text(which).ok_or_else(|| {
-            Failure::invalid(format!("`{which}` is missing: name a session, or `live` for what is there now"))
-        })
-    };
-    let (from, to) = (named(&ask, name("from")?).await?, named(&ask, name("to")?).await?);
-    Ok(diff::told(&from, &to, &Asked { signal_type: signal, service, severity_min }).into())
+    let name = |which: &str| arguments.text(which).unwrap_or(LIVE);
+    let (from, to) = (content(&ask, name("from")).await?, content(&ask, name("to")).await?);
+    let asked =
+        Asked { signal_type: arguments.signal().map(signal_type), service: arguments.text("service"), severity_min };
+    Ok(diff::told(&from, &to, &asked).into())
 }
 
-/// Loading would put a session in the place of telemetry that is stored and acknowledged.
-async fn load(ask: Ask) -> Result<Answer, Failure> {
-    let saved = saved(&ask, ask.path("name")).await?;
-    let message = format!(
-        "the session `{}` is readable, and is not put into the live catalogue: that tells of stored telemetry only",
-        saved.session.id
-    );
-    let hint = "GET /api/v1/sessions/diff?from=…&to=live compares both";
-    Err(Failure::new(ErrorKind::Invalid, message).with_status(StatusCode::NOT_IMPLEMENTED).with_hint(hint))
-}
-
-async fn named(ask: &Ask, name: &str) -> Result<Session, Failure> {
-    if name == LIVE {
-        return Session::of_now(&ask.reader, Wanted { name: LIVE.to_owned(), ..Wanted::default() }).await;
-    }
-    Ok(saved(ask, name).await?.session)
-}
-
-async fn saved(ask: &Ask, name: &str) -> Result<Saved, Failure> {
-    let name = name.to_owned();
-    on_disk(ask, move |folder| folder.read(&name)).await
+async fn content(ask: &Ask, name: &str) -> Result<Content, Failure> {
+    let reader = Reader::over(ask.reader.stages.clone(), Some(&View::parse(name)?)).await?;
+    Content::of(&reader, name).await
 }
 
 /// Runs what waits for the disk where it holds up nobody else.
@@ -134,8 +248,4 @@ async fn on_disk<T: Send + 'static>(
     };
     let done = tokio::task::spawn_blocking(move || work(SessionFolder { path })).await;
     done.map_err(|error| Failure::of(ErrorKind::Internal, &error))?
-}
-
-fn force(ask: &Ask) -> Result<bool, Failure> {
-    Ok(ask.arguments.word(&["force"], &["false", "true"])? == "true")
 }

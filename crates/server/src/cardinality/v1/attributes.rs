@@ -1,12 +1,15 @@
 use std::collections::HashMap;
 
+use futures_util::{StreamExt, TryStreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Ask, OVERFLOW, list, say_exact, unknown};
+use super::super::answer::{Answer, Ask, OVERFLOW, say_exact, unknown};
+use super::super::arguments::Page;
 use super::super::items::Detail;
 use super::super::keys::{HASHES, Key};
-use super::super::read::{Filter, Reader, Sql};
+use super::super::listing::{Extent, Piece, listed};
+use super::super::read::{Filter, RankedPieces, Reader, Sql};
 use super::super::window::rfc3339;
 use super::watch;
 use crate::errors::Failure;
@@ -26,6 +29,9 @@ pub(in super::super) struct Row {
     #[serde(skip)]
     samples: Vec<String>,
 }
+
+/// The names of the columns of [`Row`].
+pub(in super::super) const NAMES: &str = "label, n, size, cardinality, signals, places, first_seen, last_seen, hashes";
 
 /// Returns the columns of [`Row`], to be grouped by `label`, with at most so many hashes.
 pub(in super::super) fn columns(hashes: u32) -> String {
@@ -83,12 +89,11 @@ pub(in super::super) fn signal_type(signal: &str) -> &'static str {
 
 /// Answers `GET attributes`.
 pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
-    let (filter, page, arguments) = (ask.filter()?, ask.arguments.page()?, &ask.arguments);
-    let (signal, scope) = (arguments.signal()?, arguments.scope()?);
-    let by = arguments.word(&["sort_by"], &["cardinality", "count", "first_seen", "last_seen", "key"])?;
-    let falls = if by == "key" { ["asc", "desc"] } else { ["desc", "asc"] };
-    let direction = arguments.word(&["sort_order", "sort_direction"], &falls)?;
-    let (least, most) = (arguments.number("min_cardinality")?, arguments.number("max_cardinality")?);
+    let (filter, page, arguments) = (ask.filter()?, ask.arguments.page(), &ask.arguments);
+    let (signal, scope) = (arguments.signal(), arguments.word("scope"));
+    let by = arguments.word("sort_by").unwrap_or_default();
+    let direction = arguments.direction(by == "key");
+    let (least, most) = (arguments.number("min_cardinality"), arguments.number("max_cardinality"));
     let column = match by {
         "count" => "n",
         "key" => "label",
@@ -108,13 +113,29 @@ pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
         sql.text("scope", scope.unwrap_or_default())
     };
     let order = format!("{column} {direction}, label");
-    let named = "label, n, size, cardinality, signals, places, first_seen, last_seen, hashes";
-    let mut ranked = ask.reader.ranked::<Row>((named, &inner, &order), bind, page).await?;
-    add_samples(&ask.reader, &mut ranked.rows).await?;
+    let ranked = ask.reader.ranked_pieces::<Row>((NAMES, &inner, &order), bind, page).await?;
     let watched = watch::keys(&ask.reader);
-    let data = ranked.rows.iter().map(|row| row.told(watched.contains(&row.label))).collect();
-    let capped = ranked.rows.iter().any(|row| row.label == OVERFLOW);
-    Ok(list(data, page, ranked.total, ranked.samples, capped).into())
+    let tell = move |row: &Row| row.told(watched.contains(&row.label));
+    listed_keys(ask.reader, ranked, page, tell).await
+}
+
+/// Answers with a list of keys.
+pub(in super::super) async fn listed_keys(
+    reader: Reader,
+    ranked: RankedPieces<Row>,
+    page: Page,
+    tell: impl Fn(&Row) -> Value + Clone + Send + 'static,
+) -> Result<Answer, Failure> {
+    let pieces = ranked.rows.and_then(move |mut rows| {
+        let (reader, tell) = (reader.clone(), tell.clone());
+        async move {
+            add_samples(&reader, &mut rows).await?;
+            let capped = rows.iter().any(|row| row.label == OVERFLOW);
+            Ok(Piece { items: rows.iter().map(tell).collect(), capped })
+        }
+    });
+    let extent = Extent { page, total: ranked.total, samples: ranked.samples, capped: false };
+    listed(extent, pieces.boxed()).await
 }
 
 /// Answers `GET attributes/{key}`.

@@ -10,13 +10,24 @@ use super::super::read::{Filter, Sql};
 use super::super::templates::Roots;
 use super::super::window::{Window, rfc3339};
 use crate::errors::Failure;
+use crate::routes::Param;
 
 const SECONDS_PER_HOUR: u64 = 3_600;
 const NANOS: i64 = 1_000_000_000;
 /// A quarter: the past that an hour is compared with is held in memory, hour by hour and template by template.
 const HOURS_MAX: u64 = 24 * 92;
 
-const KINDS: [&str; 3] = ["all", "new_template", "count_jump"];
+const KINDS: &[&str] = &["all", "new_template", "count_jump"];
+
+/// What the route takes beside service, page and window.
+pub(in super::super) const PARAMS: &[Param] = &[
+    Param::word("kind", KINDS, "which events"),
+    Param::number("hours", 24, HOURS_MAX, "hours before it that an hour is compared with"),
+    Param::number("min_hours", 3, HOURS_MAX, "how many of them there must be"),
+    Param::number("min_count", 10, u64::MAX, "the least count of a jump"),
+    Param::text("min_factor", "the least multiple of the median of the hours before; 2 where it is not given"),
+    Param::text("min_score", "the least modified z-score; 3.5 where it is not given"),
+];
 
 /// When a count is a jump: all four must hold.
 #[derive(Debug)]
@@ -50,8 +61,8 @@ struct Event {
 
 /// Answers `GET logs/patterns/events`, the newest first.
 pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
-    let (filter, page, rule) = (ask.filter()?, ask.arguments.page()?, Rule::of(&ask)?);
-    let kind = ask.arguments.word(&["kind"], &KINDS)?;
+    let (filter, page, rule) = (ask.filter()?, ask.arguments.page(), Rule::of(&ask)?);
+    let kind = ask.arguments.word("kind").unwrap_or(KINDS[0]);
     let roots = ask.reader.roots().await?;
     let inner = statement(&filter, &rule);
     let bind = |sql: String| rule.bind(roots.bind(Sql::new(sql)).filtered(&filter)).text("kind", kind);
@@ -69,9 +80,9 @@ impl Rule {
     fn of(ask: &Ask) -> Result<Self, Failure> {
         let arguments = &ask.arguments;
         let rule = Self {
-            hours: arguments.number_or("hours", 24, HOURS_MAX)?,
-            hours_min: arguments.number_or("min_hours", 3, HOURS_MAX)?,
-            count_min: arguments.number_or("min_count", 10, u64::MAX)?,
+            hours: arguments.number("hours").unwrap_or_default(),
+            hours_min: arguments.number("min_hours").unwrap_or_default(),
+            count_min: arguments.number("min_count").unwrap_or_default(),
             factor_min: arguments.decimal_or("min_factor", 2.0)?,
             score_min: arguments.decimal_or("min_score", 3.5)?,
         };

@@ -14,7 +14,7 @@ const TEMPLATES_LISTED: usize = 100;
 
 /// Answers `GET logs`: by severity.
 pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
-    let (filter, page) = (ask.filter()?, ask.arguments.page()?);
+    let (filter, page) = (ask.filter()?, ask.arguments.page());
     let names = ask.reader.names("name", Some("logs"), &filter, page).await?;
     let (data, patterns) =
         tokio::try_join!(told(&ask.reader, &names.items, &filter), pattern_count(&ask.reader, &filter))?;
@@ -51,7 +51,7 @@ struct Counted {
 
 /// Answers `GET logs/by-service`.
 pub(in super::super) async fn by_service(ask: Ask) -> Result<Answer, Failure> {
-    let (filter, page) = (ask.filter()?, ask.arguments.page()?);
+    let (filter, page) = (ask.filter()?, ask.arguments.page());
     let inner = format!(
         "SELECT toString(service_name) AS service, toString(name) AS severity, sum(records) AS n FROM catalog_signals \
          WHERE signal = 'logs'{} GROUP BY service, severity",

@@ -1,20 +1,27 @@
 use std::collections::BTreeMap;
 
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Ask, list, unknown};
+use super::super::answer::{Answer, Ask, unknown};
 use super::super::items::Detail;
 use super::super::keys::{Key, by_item, map_of};
+use super::super::listing::{Extent, Piece, in_pieces, listed};
 use super::super::read::{Filter, Reader};
 use super::super::series::{Buckets, Declared};
 use crate::errors::Failure;
 
 /// Answers `GET metrics`.
 pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
-    let (filter, page) = (ask.filter()?, ask.arguments.page()?);
+    let (filter, page) = (ask.filter()?, ask.arguments.page());
     let names = ask.reader.names("name", Some("metrics"), &filter, page).await?;
-    let data = told(&ask.reader, &names.items, &filter).await?;
-    Ok(list(data, page, names.total, names.samples, names.capped).into())
+    let reader = ask.reader;
+    let pieces = in_pieces(names.items).then(move |names| {
+        let (reader, filter) = (reader.clone(), filter.clone());
+        async move { Ok(Piece { items: told(&reader, &names, &filter).await?, capped: false }) }
+    });
+    let extent = Extent { page, total: names.total, samples: names.samples, capped: names.capped };
+    listed(extent, pieces.boxed()).await
 }
 
 /// Answers `GET metrics/{name}`.

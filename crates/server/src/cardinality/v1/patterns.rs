@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::super::answer::{Answer, Ask, OVERFLOW, say_exact, unknown};
 use super::super::arguments::Page;
 use super::super::keys::{Key, KeysOf, by_item, short_list};
-use super::super::read::{Filter, Reader, Sql};
+use super::super::read::{Filter, Ranked, Reader, Sql};
 use super::super::templates::Roots;
 use crate::errors::Failure;
 
@@ -19,8 +19,9 @@ pub(in super::super) struct Wanted {
     pub(in super::super) filter: Filter,
 }
 
+/// A template that is listed.
 #[derive(Debug, Deserialize)]
-struct Ranking {
+pub(in super::super) struct Ranking {
     root: u64,
 }
 
@@ -35,17 +36,15 @@ struct Piece {
 
 /// Answers `GET logs/patterns`.
 pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
-    let number = |names: [&str; 2], default| {
-        let given = names.into_iter().find(|name| ask.arguments.text(name).is_some());
-        ask.arguments.number_or(given.unwrap_or(names[0]), default, u64::MAX)
-    };
     let wanted = Wanted {
-        count_min: number(["minCount", "min_count"], 10)?,
-        services_min: number(["minServices", "min_services"], 1)?,
-        page: ask.arguments.page()?,
+        count_min: ask.arguments.any_number(["minCount", "min_count"]),
+        services_min: ask.arguments.any_number(["minServices", "min_services"]),
+        page: ask.arguments.page(),
         filter: ask.filter()?,
     };
-    let (patterns, total) = told(&ask.reader, &wanted).await?;
+    let roots = ask.reader.roots().await?;
+    let found = ranked(&ask.reader, &roots, &wanted).await?;
+    let (patterns, total) = (told(&ask.reader, &roots, &found.rows, &wanted.filter).await?, found.total);
     let capped = patterns.iter().any(|pattern| pattern["template"] == OVERFLOW);
     let mut value = json!({
         "patterns": patterns,
@@ -91,9 +90,12 @@ pub(in super::super) async fn one(ask: Ask) -> Result<Answer, Failure> {
     Ok(value.into())
 }
 
-/// Tells the templates that are wanted, the most frequent first, and how many there are.
-pub(in super::super) async fn told(reader: &Reader, wanted: &Wanted) -> Result<(Vec<Value>, u64), Failure> {
-    let roots = reader.roots().await?;
+/// Finds the templates that are wanted, the most frequent first.
+pub(in super::super) async fn ranked(
+    reader: &Reader,
+    roots: &Roots,
+    wanted: &Wanted,
+) -> Result<Ranked<Ranking>, Failure> {
     let inner = format!(
         "SELECT {} AS root, sum(records) AS n, uniqExact(service_name) AS spread FROM catalog_signals \
          WHERE signal = 'logs'{} GROUP BY root HAVING n >= {{count_min:UInt64}} AND spread >= {{services_min:UInt64}}",
@@ -104,18 +106,28 @@ pub(in super::super) async fn told(reader: &Reader, wanted: &Wanted) -> Result<(
         let sql = roots.bind(Sql::new(sql)).filtered(&wanted.filter);
         sql.number("count_min", wanted.count_min).number("services_min", wanted.services_min)
     };
-    let ranked = reader.ranked::<Ranking>(("root", &inner, "n DESC, root"), bind, wanted.page).await?;
-    let ids: BTreeSet<u64> = ranked.rows.iter().map(|row| row.root).collect();
+    reader.ranked::<Ranking>(("root", &inner, "n DESC, root"), bind, wanted.page).await
+}
+
+/// Tells some templates, in their order.
+pub(in super::super) async fn told(
+    reader: &Reader,
+    roots: &Roots,
+    rows: &[Ranking],
+    filter: &Filter,
+) -> Result<Vec<Value>, Failure> {
+    let ids: BTreeSet<u64> = rows.iter().map(|row| row.root).collect();
     let (pieces, keys, texts) = tokio::try_join!(
-        pieces(reader, &roots, &ids, &wanted.filter),
-        keys(reader, &roots, &ids, ("1", ""), &wanted.filter),
+        pieces(reader, roots, &ids, filter),
+        keys(reader, roots, &ids, ("1", ""), filter),
         reader.template_texts(ids.clone()),
     )?;
-    let told = ranked.rows.iter().map(|row| {
-        let own: Vec<&Piece> = pieces.iter().filter(|piece| piece.root == row.root).collect();
-        pattern(&own, &keys, row.root, &texts)
-    });
-    Ok((told.collect(), ranked.total))
+    let mut by_root: BTreeMap<u64, Vec<&Piece>> = BTreeMap::new();
+    for piece in &pieces {
+        by_root.entry(piece.root).or_default().push(piece);
+    }
+    let own = |root: u64| by_root.get(&root).map(Vec::as_slice).unwrap_or_default();
+    Ok(rows.iter().map(|row| pattern(own(row.root), &keys, row.root, &texts)).collect())
 }
 
 async fn pieces(reader: &Reader, roots: &Roots, ids: &BTreeSet<u64>, filter: &Filter) -> Result<Vec<Piece>, Failure> {

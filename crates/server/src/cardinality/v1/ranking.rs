@@ -1,17 +1,19 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::answer::{Answer, Ask, OVERFLOW, say_exact};
-use super::super::arguments::Page;
+use super::super::items::Detail;
 use super::super::keys::{HASHES, Key};
-use super::super::read::Sql;
+use super::super::read::{Filter, Reader, Sql};
 use super::attributes::signal_type;
 use crate::errors::Failure;
 
 /// A key with more distinct values than this counts as one of high cardinality.
-const HIGH: u64 = 100;
+pub(super) const HIGH: u64 = 100;
 /// Rows of a ranking that one request may ask for.
-const RANKED_MAX: u64 = 1_000;
+pub(super) const RANKED_MAX: u64 = 1_000;
 
 #[derive(Debug, Deserialize)]
 struct High {
@@ -22,20 +24,21 @@ struct High {
 
 /// Answers `GET cardinality/high`: keys with at least `threshold` distinct values in one metric, span or severity.
 pub(in super::super) async fn high(ask: Ask) -> Result<Answer, Failure> {
-    let (filter, signal) = (ask.filter()?, ask.arguments.signal()?);
-    let threshold = ask.arguments.number_or("threshold", HIGH, u64::MAX)?;
-    let page = Page { limit: ask.arguments.number_or("limit", 100, RANKED_MAX)?, offset: 0 };
+    let (filter, signal) = (ask.filter()?, ask.arguments.signal());
+    let threshold = ask.arguments.number("threshold").unwrap_or(HIGH);
+    let page = ask.arguments.page();
     let signal_is = if signal.is_some() { " AND signal = {signal:String}" } else { "" };
     let condition = format!("{signal_is}{}", filter.condition());
-    // Counting distinct values costs far more than adding up how many each row has, which is never less: only what
-    // could reach the threshold is counted. Two candidates of one hash are both counted, so it stays exact.
+    // The first pass groups by one number instead of four names: the hash of a name is taken once for each distinct
+    // name of a block. Two candidates of one hash are both counted by their names afterwards, so it stays exact.
+    let candidate = "CAST(cityHash64(signal) + 3 * cityHash64(scope) + 5 * cityHash64(key) + 7 * cityHash64(name), \
+                     'UInt64')";
     let inner = format!(
         "SELECT signal AS signal_of, name AS item, scope AS place, key AS label, sum(records) AS n, \
          sum(bytes) AS size, uniqExactArray(value_hashes) AS cardinality, \
          groupUniqArrayArray({HASHES})(value_hashes) AS hashes FROM catalog_attributes \
-         WHERE cityHash64(signal, scope, key, name) IN (SELECT cityHash64(signal, scope, key, name) AS candidate \
-         FROM catalog_attributes WHERE 1{condition} GROUP BY candidate \
-         HAVING sum(length(value_hashes)) >= {{threshold:UInt64}}){condition} \
+         WHERE {candidate} IN (SELECT {candidate} AS candidate FROM catalog_attributes WHERE 1{condition} \
+         GROUP BY candidate HAVING uniqExactArray(value_hashes) >= {{threshold:UInt64}}){condition} \
          GROUP BY signal_of, item, place, label HAVING cardinality >= {{threshold:UInt64}}",
     );
     let bind = |sql: String| {
@@ -47,6 +50,7 @@ pub(in super::super) async fn high(ask: Ask) -> Result<Answer, Failure> {
     let ranked = ask.reader.ranked::<High>((columns, &inner, order), bind, page).await?;
     let (signals, mut keys): (Vec<_>, Vec<_>) = ranked.rows.into_iter().map(|row| (row.signal_of, row.key)).unzip();
     ask.reader.add_samples(&mut keys).await?;
+    let names = event_names(&ask.reader, &keys, &filter).await?;
     let told: Vec<Value> = signals
         .iter()
         .zip(&keys)
@@ -61,11 +65,26 @@ pub(in super::super) async fn high(ask: Ask) -> Result<Answer, Failure> {
                 "bytes": key.size,
                 "value_samples": key.samples,
             });
+            if let Some(name) = names.get(&key.item).filter(|_| key.place == "event") {
+                value["event_name"] = json!(name);
+            }
             say_exact(&mut value, key.label == OVERFLOW || key.item == OVERFLOW);
             value
         })
         .collect();
     Ok(json!({ "high_cardinality_keys": told, "total": ranked.total, "threshold": threshold }).into())
+}
+
+/// Returns the event that has the keys of events, for the spans whose events all have one name.
+async fn event_names(reader: &Reader, keys: &[Key], filter: &Filter) -> Result<BTreeMap<String, String>, Failure> {
+    let spans: BTreeSet<&String> = keys.iter().filter(|key| key.place == "event").map(|key| &key.item).collect();
+    let spans: Vec<String> = spans.into_iter().cloned().collect();
+    let details = reader.details("traces", &spans, filter).await?;
+    let only = |detail: &Detail| match detail.facets("event").as_slice() {
+        [name] => Some((detail.item.clone(), (*name).to_owned())),
+        _ => None,
+    };
+    Ok(details.iter().filter_map(only).collect())
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,15 +102,19 @@ struct Complex {
 
 /// Answers `GET cardinality/complexity`: what has at least `threshold` keys, the most keys first.
 pub(in super::super) async fn complexity(ask: Ask) -> Result<Answer, Failure> {
-    let (filter, signal) = (ask.filter()?, ask.arguments.signal()?);
-    let threshold = ask.arguments.number_or("threshold", 10, u64::MAX)?;
-    let page = Page { limit: ask.arguments.number_or("limit", 100, RANKED_MAX)?, offset: 0 };
+    let (filter, signal) = (ask.filter()?, ask.arguments.signal());
+    let threshold = ask.arguments.number("threshold").unwrap_or(0);
+    let page = ask.arguments.page();
     // Buckets are series, so they count as keys: of a histogram one for each bucket, of an exponential one ten a scale.
     let buckets = "SELECT item, max(extra) AS buckets FROM (\
          SELECT toString(metric_name) AS item, max(length(explicit_bounds)) + 1 AS extra FROM metric_histograms \
          GROUP BY item UNION ALL \
          SELECT toString(metric_name) AS item, 10 * uniqExact(scale) AS extra FROM metric_exponential_histograms \
          GROUP BY item) GROUP BY item";
+    let signal_is = if signal.is_some() { " AND signal = {signal:String}" } else { "" };
+    let condition = format!("{signal_is}{}", filter.condition());
+    // Values are counted only of what has keys enough without any value looked at, or has buckets as well.
+    let candidate = "CAST(cityHash64(signal) + 7 * cityHash64(name), 'UInt64')";
     let inner = format!(
         "SELECT signal_of, named.item AS item, attribute_keys + resource_keys + event_keys + link_keys \
          + if(signal_of = 'metrics', buckets, 0) AS total_keys, attribute_keys, resource_keys, event_keys, link_keys, \
@@ -100,11 +123,12 @@ pub(in super::super) async fn complexity(ask: Ask) -> Result<Answer, Failure> {
          countIf(place = 'link') AS link_keys, max(cardinality) AS top, countIf(cardinality > {HIGH}) AS high, \
          max(key_records) AS n FROM (SELECT signal AS signal_of, name AS item, \
          scope AS place, key AS label, uniqExactArray(value_hashes) AS cardinality, \
-         sum(records) AS key_records FROM catalog_attributes WHERE 1{}{} \
+         sum(records) AS key_records FROM catalog_attributes \
+         WHERE ({candidate} IN (SELECT {candidate} AS candidate FROM catalog_attributes WHERE scope != 'scope'{condition} \
+         GROUP BY candidate HAVING uniqExact(scope, key) >= {{threshold:UInt64}}) \
+         OR name IN (SELECT item FROM ({buckets}))){condition} \
          GROUP BY signal_of, item, place, label) WHERE place != 'scope' GROUP BY signal_of, item) AS named \
          LEFT JOIN ({buckets}) AS shapes ON named.item = shapes.item WHERE total_keys >= {{threshold:UInt64}}",
-        if signal.is_some() { " AND signal = {signal:String}" } else { "" },
-        filter.condition()
     );
     let bind = |sql: String| {
         let sql = Sql::new(sql).filtered(&filter).number("threshold", threshold);

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 use super::super::answer::{Answer, Ask, OVERFLOW, list, say_exact, unknown};
 use super::super::keys::HASHES;
 use super::super::read::{Filter, Sql};
-use super::{attributes, logs, metrics, spans};
+use super::{attributes, logs, metrics, spans, watch};
 use crate::errors::Failure;
 
 /// Answers `GET services`.
 pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
-    let (filter, page) = (ask.filter()?, ask.arguments.page()?);
+    let (filter, page) = (ask.filter()?, ask.arguments.page());
     let names = ask.reader.names("service_name", None, &filter, page).await?;
     let data = names.items.into_iter().map(Value::from).collect();
     Ok(list(data, page, names.total, names.samples, names.capped).into())
@@ -17,7 +17,7 @@ pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
 
 /// Answers `GET services/{name}/overview`; `limit` and `offset` page through each of its three lists.
 pub(in super::super) async fn overview(ask: Ask) -> Result<Answer, Failure> {
-    let (service, page) = (ask.path("name"), ask.arguments.page()?);
+    let (service, page) = (ask.path("name"), ask.arguments.page());
     let filter = Filter { service: Some(service.to_owned()), window: ask.arguments.window()? };
     let reader = &ask.reader;
     let names = |signal| reader.names("name", Some(signal), &filter, page);
@@ -49,20 +49,30 @@ pub(in super::super) async fn overview(ask: Ask) -> Result<Answer, Failure> {
 /// Answers `GET services/{name}/attributes`.
 pub(in super::super) async fn keys(ask: Ask) -> Result<Answer, Failure> {
     let service = ask.path("name");
-    let filter = Filter { service: Some(service.to_owned()), window: ask.arguments.window()? };
-    let sql = Sql::new(format!(
-        "SELECT {} FROM catalog_attributes WHERE 1{} GROUP BY label ORDER BY label",
+    let (filter, page) =
+        (Filter { service: Some(service.to_owned()), window: ask.arguments.window()? }, ask.arguments.page());
+    let inner = format!(
+        "SELECT {} FROM catalog_attributes WHERE 1{} GROUP BY label",
         attributes::columns(HASHES),
         filter.condition()
-    ));
-    let mut rows: Vec<attributes::Row> = ask.reader.rows(sql.filtered(&filter)).await?;
-    if rows.is_empty() {
+    );
+    let bind = |sql: String| Sql::new(sql).filtered(&filter);
+    let mut ranked = ask.reader.ranked::<attributes::Row>((attributes::NAMES, &inner, "label"), bind, page).await?;
+    if ranked.total == 0 {
         return Err(unknown("attribute of the service", service, "/api/v1/services"));
     }
-    attributes::add_samples(&ask.reader, &mut rows).await?;
-    let keys: Vec<Value> = rows.iter().map(|row| row.told(false)).collect();
-    let mut value = json!({ "service": service, "keys": keys, "total": keys.len() });
-    say_exact(&mut value, service == OVERFLOW || rows.iter().any(|row| row.label == OVERFLOW));
+    attributes::add_samples(&ask.reader, &mut ranked.rows).await?;
+    let watched = watch::keys(&ask.reader);
+    let keys: Vec<Value> = ranked.rows.iter().map(|row| row.told(watched.contains(&row.label))).collect();
+    let mut value = json!({
+        "service": service,
+        "keys": keys,
+        "total": ranked.total,
+        "limit": page.limit,
+        "offset": page.offset,
+        "has_more": page.has_more(ranked.total),
+    });
+    say_exact(&mut value, service == OVERFLOW || ranked.rows.iter().any(|row| row.label == OVERFLOW));
     Ok(value.into())
 }
 

@@ -1,12 +1,14 @@
 use std::collections::BTreeMap;
 
+use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_templates::span_pattern;
 
-use super::super::answer::{Answer, Ask, OVERFLOW, list, say_exact, unknown};
+use super::super::answer::{Answer, Ask, OVERFLOW, say_exact, unknown};
 use super::super::items::Detail;
 use super::super::keys::{Key, by_item, map_of};
+use super::super::listing::{Extent, Piece, in_pieces, listed};
 use super::super::read::{Filter, Reader, Sql};
 use crate::errors::Failure;
 
@@ -15,10 +17,15 @@ const KINDS: [&str; 6] = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUC
 
 /// Answers `GET spans`.
 pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
-    let (filter, page) = (ask.filter()?, ask.arguments.page()?);
+    let (filter, page) = (ask.filter()?, ask.arguments.page());
     let names = ask.reader.names("name", Some("traces"), &filter, page).await?;
-    let data = told(&ask.reader, &names.items, &filter).await?;
-    Ok(list(data, page, names.total, names.samples, names.capped).into())
+    let reader = ask.reader;
+    let pieces = in_pieces(names.items).then(move |names| {
+        let (reader, filter) = (reader.clone(), filter.clone());
+        async move { Ok(Piece { items: told(&reader, &names, &filter).await?, capped: false }) }
+    });
+    let extent = Extent { page, total: names.total, samples: names.samples, capped: names.capped };
+    listed(extent, pieces.boxed()).await
 }
 
 /// Answers `GET spans/{name}`.
@@ -79,7 +86,7 @@ struct Named {
 
 /// Answers `GET span-patterns`: every span name under its pattern, the most frequent first.
 pub(in super::super) async fn patterns(ask: Ask) -> Result<Answer, Failure> {
-    let filter = ask.filter()?;
+    let (filter, page) = (ask.filter()?, ask.arguments.page());
     let sql = Sql::new(format!(
         "SELECT toString(name) AS item, sum(records) AS n, \
          arraySort(groupUniqArray(toString(service_name))) AS services, \
@@ -96,9 +103,15 @@ pub(in super::super) async fn patterns(ask: Ask) -> Result<Answer, Failure> {
     let mut patterns: Vec<(u64, Value)> =
         grouped.into_iter().map(|(pattern, names)| told_pattern(&pattern, &names)).collect();
     patterns.sort_by_key(|(samples, _)| std::cmp::Reverse(*samples));
-    let total = patterns.len();
-    let patterns: Vec<Value> = patterns.into_iter().map(|(_, value)| value).collect();
-    let mut value = json!({ "patterns": patterns, "total": total });
+    let total = patterns.len() as u64;
+    let patterns: Vec<Value> = page.of(patterns).map(|(_, value)| value).collect();
+    let mut value = json!({
+        "patterns": patterns,
+        "total": total,
+        "limit": page.limit,
+        "offset": page.offset,
+        "has_more": page.has_more(total),
+    });
     say_exact(&mut value, capped);
     Ok(value.into())
 }

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::super::answer::{Answer, Ask};
+use super::super::view::View;
 use super::super::window::rfc3339;
 use super::watch;
 use crate::errors::Failure;
@@ -47,6 +48,7 @@ pub(in super::super) async fn version(_: Ask) -> Result<Answer, Failure> {
 /// by a route that anyone can call.
 pub(in super::super) async fn clear(ask: Ask) -> Result<Answer, Failure> {
     let watches = watch::forget_all(&ask.reader);
+    *ask.reader.stages.cardinality.view() = View::default();
     Ok(json!({
         "status": "ok",
         "cleared": { "watches": watches },

@@ -74,11 +74,10 @@ struct Counted {
 pub(in super::super) async fn show(ask: Ask) -> Result<Answer, Failure> {
     let (key, arguments) = (ask.path("key"), &ask.arguments);
     let watch = ask.reader.stages.cardinality.watches().get(key).cloned().ok_or_else(|| not_watched(key))?;
-    let by = arguments.word(&["sort_by"], &["count", "value"])?;
-    let falls = if by == "value" { ["asc", "desc"] } else { ["desc", "asc"] };
-    let direction = arguments.word(&["sort_direction", "sort_order"], &falls)?;
-    let number = arguments.number_or("page", 1, u64::from(u32::MAX))?.max(1);
-    let size = arguments.number_or("page_size", 100, 10_000)?.max(1);
+    let by = arguments.word("sort_by").unwrap_or_default();
+    let direction = arguments.direction(by == "value");
+    let number = arguments.number("page").unwrap_or(1).max(1);
+    let size = arguments.number("page_size").unwrap_or(1).max(1);
     let page = Page { limit: size, offset: (number - 1).saturating_mul(size).min(1_000_000_000) };
     let prefix = arguments.text("q").unwrap_or_default();
 
@@ -102,6 +101,8 @@ pub(in super::super) async fn show(ask: Ask) -> Result<Answer, Failure> {
         "active": true,
         "overflow": totals.total > VALUES_MAX,
         "exact": true,
+        // Ingest refuses such texts: none is stored.
+        "has_invalid_utf8": false,
         "values": values.collect::<Vec<_>>(),
         "total_values": ranked.total,
         "page": number,

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use futures_util::{StreamExt, stream};
@@ -11,7 +12,6 @@ use tower_service::Service;
 
 use super::super::answer::{Answer, Ask};
 use crate::errors::Failure;
-use crate::stages::Stages;
 
 /// Requests of one batch.
 const QUERIES_MAX: usize = 100;
@@ -52,9 +52,9 @@ pub(super) async fn run(ask: Ask) -> Result<Answer, Failure> {
     if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(Failure::invalid(format!("the id `{}` is given twice: each answer is found by its id", twice[0])));
     }
-    let stages = &ask.reader.stages;
-    let outcomes = stream::iter(batch.queries.into_iter().map(|query| async move {
-        let (status, body) = answer(stages.clone(), &query).await;
+    let router = super::super::answering().with_state(ask.reader.stages.clone());
+    let outcomes = stream::iter(batch.queries.into_iter().map(|query| async {
+        let (status, body) = answer(router.clone(), &query).await;
         (query.id, status, body)
     }));
     let outcomes: Vec<(String, StatusCode, Value)> = outcomes.buffered(AT_A_TIME).collect().await;
@@ -63,7 +63,7 @@ pub(super) async fn run(ask: Ask) -> Result<Answer, Failure> {
     Ok(json!({ "results": results, "statuses": statuses }).into())
 }
 
-async fn answer(stages: Stages, query: &Query) -> (StatusCode, Value) {
+async fn answer(mut router: Router, query: &Query) -> (StatusCode, Value) {
     let told = |text: String| (StatusCode::BAD_REQUEST, json!({ "error": text }));
     let path = query.endpoint.as_str();
     if !(path.starts_with("/v2/") || path.starts_with("/api/v1/")) || path.contains('?') {
@@ -77,13 +77,16 @@ async fn answer(stages: Stages, query: &Query) -> (StatusCode, Value) {
     let Ok(request) = Request::builder().method(Method::GET).uri(uri).body(Body::empty()) else {
         return told(format!("the endpoint `{path}` is not a path: encode what is in it"));
     };
-    let response = match super::super::router().with_state(stages).call(request).await {
+    let response = match router.call(request).await {
         Ok(response) => response,
         Err(never) => match never {},
     };
     let status = response.status();
-    let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    match response.into_body().collect().await {
+        Ok(body) => (status, serde_json::from_slice(&body.to_bytes()).unwrap_or(Value::Null)),
+        // A list that broke off is not a shorter one.
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": error.to_string() })),
+    }
 }
 
 /// Encodes a text for a query string.

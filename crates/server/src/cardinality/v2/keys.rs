@@ -1,10 +1,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Ask, OVERFLOW, list, say_exact, unknown};
+use super::super::answer::{Answer, Ask, OVERFLOW, say_exact, unknown};
 use super::super::keys::HASHES;
 use super::super::read::Sql;
-use super::super::v1::attributes::{Row, add_samples, columns};
+use super::super::v1::attributes::{NAMES, Row, add_samples, columns, listed_keys};
 use super::super::window::rfc3339;
 use crate::errors::Failure;
 
@@ -15,24 +15,21 @@ const PERIOD_HOURS_MAX: u64 = 24 * 366;
 
 /// Answers `GET cardinality`: keys over all signals, the highest cardinality first.
 pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
-    let (filter, page, signal) = (ask.filter()?, ask.arguments.page()?, ask.arguments.signal()?);
-    let least = ask.arguments.number_or("min_cardinality", 0, u64::MAX)?;
+    let (filter, page, signal) = (ask.filter()?, ask.arguments.page(), ask.arguments.signal());
+    let least = ask.arguments.number("min_cardinality").unwrap_or(0);
     let inner = format!(
         "SELECT {} FROM catalog_attributes WHERE 1{}{} GROUP BY label HAVING cardinality >= {{least:UInt64}}",
         columns(HASHES),
         if signal.is_some() { " AND signal = {signal:String}" } else { "" },
         filter.condition()
     );
-    let named = "label, n, size, cardinality, signals, places, first_seen, last_seen, hashes";
     let bind = |sql: String| {
         let sql = Sql::new(sql).filtered(&filter).number("least", least);
         sql.text("signal", signal.unwrap_or_default())
     };
-    let mut ranked = ask.reader.ranked::<Row>((named, &inner, "cardinality DESC, n DESC, label"), bind, page).await?;
-    add_samples(&ask.reader, &mut ranked.rows).await?;
-    let data = ranked.rows.iter().map(told).collect();
-    let capped = ranked.rows.iter().any(|row| row.label == OVERFLOW);
-    Ok(list(data, page, ranked.total, ranked.samples, capped).into())
+    let order = "cardinality DESC, n DESC, label";
+    let ranked = ask.reader.ranked_pieces::<Row>((NAMES, &inner, order), bind, page).await?;
+    listed_keys(ask.reader, ranked, page, told).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -45,7 +42,7 @@ struct Bucket {
 
 /// Answers `GET cardinality/{key}`: the key, and the same in buckets of `period` (whole hours: `1h`, `6h`, `1d`).
 pub(super) async fn one(ask: Ask) -> Result<Answer, Failure> {
-    let (key, filter, signal) = (ask.path("key"), ask.filter()?, ask.arguments.signal()?);
+    let (key, filter, signal) = (ask.path("key"), ask.filter()?, ask.arguments.signal());
     let hours = period(ask.arguments.text("period").unwrap_or("1h"))?;
     let condition = format!(
         "key = {{key:String}}{}{}",

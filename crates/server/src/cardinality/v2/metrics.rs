@@ -1,7 +1,9 @@
+use futures_util::{StreamExt, TryStreamExt};
 use serde::Deserialize;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
-use super::super::answer::{Answer, Ask, OVERFLOW, list, say_exact};
+use super::super::answer::{Answer, Ask, OVERFLOW, say_exact};
+use super::super::listing::{Extent, Piece, listed};
 use super::super::read::Sql;
 use super::super::window::rfc3339;
 use crate::errors::Failure;
@@ -20,8 +22,8 @@ struct Metric {
 
 /// Answers `GET metrics`: labels of data points with their cardinality, the highest score first.
 pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
-    let (filter, page) = (ask.filter()?, ask.arguments.page()?);
-    let score_min = ask.arguments.number_or("min_complexity", 0, u64::MAX)?;
+    let (filter, page) = (ask.filter()?, ask.arguments.page());
+    let score_min = ask.arguments.number("min_complexity").unwrap_or(0);
     let condition = filter.condition();
     // A metric without labels has a row of its own here, so that it is not left out.
     let pieces = format!(
@@ -41,22 +43,27 @@ pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     );
     let columns = "item, label_count, top, score, labels, first_seen, last_seen, n";
     let bind = |sql: String| Sql::new(sql).filtered(&filter).number("score_min", score_min);
-    let ranked = ask.reader.ranked::<Metric>((columns, &inner, "score DESC, item"), bind, page).await?;
-    let told = ranked.rows.iter().map(|metric| {
-        let labels: Map<_, _> = metric.labels.iter().map(|(label, count)| (label.clone(), json!(count))).collect();
-        let mut value = json!({
-            "name": metric.item,
-            "labels": labels,
-            "label_count": metric.label_count,
-            "max_label_cardinality": metric.top,
-            "complexity_score": metric.score,
-            "sample_count": metric.n,
-            "first_seen": rfc3339(metric.first_seen),
-            "last_seen": rfc3339(metric.last_seen),
-        });
-        say_exact(&mut value, metric.item == OVERFLOW);
-        value
+    let ranked = ask.reader.ranked_pieces::<Metric>((columns, &inner, "score DESC, item"), bind, page).await?;
+    let pieces = ranked.rows.map_ok(|metrics| Piece {
+        capped: metrics.iter().any(|metric| metric.item == OVERFLOW),
+        items: metrics.iter().map(told).collect(),
     });
-    let capped = ranked.rows.iter().any(|metric| metric.item == OVERFLOW);
-    Ok(list(told.collect(), page, ranked.total, ranked.samples, capped).into())
+    let extent = Extent { page, total: ranked.total, samples: ranked.samples, capped: false };
+    listed(extent, pieces.boxed()).await
+}
+
+fn told(metric: &Metric) -> Value {
+    let labels: Map<_, _> = metric.labels.iter().map(|(label, count)| (label.clone(), json!(count))).collect();
+    let mut value = json!({
+        "name": metric.item,
+        "labels": labels,
+        "label_count": metric.label_count,
+        "max_label_cardinality": metric.top,
+        "complexity_score": metric.score,
+        "sample_count": metric.n,
+        "first_seen": rfc3339(metric.first_seen),
+        "last_seen": rfc3339(metric.last_seen),
+    });
+    say_exact(&mut value, metric.item == OVERFLOW);
+    value
 }

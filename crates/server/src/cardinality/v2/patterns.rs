@@ -1,12 +1,15 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Ask, OVERFLOW, list, say_exact};
+use super::super::answer::{Answer, Ask, OVERFLOW, say_exact};
+use super::super::listing::{Extent, Piece, in_pieces, listed};
 use super::super::read::Sql;
 use super::super::templates::Roots;
-use super::super::v1::patterns::{Wanted, told};
+use super::super::v1::patterns::{Wanted, ranked, told};
 use super::distance::{grams, likeness, words_apart};
 use crate::errors::Failure;
 
@@ -18,16 +21,24 @@ const LIKENESS_MIN: f64 = 0.7;
 /// Answers `GET logs/patterns`: templates and the services that they come from.
 pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let wanted = Wanted {
-        count_min: ask.arguments.number_or("min_count", 1, u64::MAX)?,
-        services_min: ask.arguments.number_or("min_services", 1, u64::MAX)?,
-        page: ask.arguments.page()?,
+        count_min: ask.arguments.number("min_count").unwrap_or(1),
+        services_min: ask.arguments.number("min_services").unwrap_or(1),
+        page: ask.arguments.page(),
         filter: ask.filter()?,
     };
-    let (patterns, total) = told(&ask.reader, &wanted).await?;
-    let samples = patterns.iter().filter_map(|pattern| pattern["total_count"].as_u64()).sum();
-    let capped = patterns.iter().any(|pattern| pattern["template"] == OVERFLOW);
-    let data = patterns.into_iter().map(with_spread).collect();
-    Ok(list(data, wanted.page, total, samples, capped).into())
+    // Of one moment for the whole list: a template that is merged meanwhile stays where it was ranked.
+    let roots = Arc::new(ask.reader.roots().await?);
+    let found = ranked(&ask.reader, &roots, &wanted).await?;
+    let extent = Extent { page: wanted.page, total: found.total, samples: found.samples, capped: false };
+    let pieces = in_pieces(found.rows).then(move |rows| {
+        let (reader, roots, filter) = (ask.reader.clone(), Arc::clone(&roots), wanted.filter.clone());
+        async move {
+            let patterns = told(&reader, &roots, &rows, &filter).await?;
+            let capped = patterns.iter().any(|pattern| pattern["template"] == OVERFLOW);
+            Ok(Piece { items: patterns.into_iter().map(with_spread).collect(), capped })
+        }
+    });
+    listed(extent, pieces.boxed()).await
 }
 
 fn with_spread(mut pattern: Value) -> Value {
@@ -50,10 +61,8 @@ struct Counted {
 /// Answers `GET logs/patterns/similar`: templates near a text, the nearest first.
 pub(super) async fn similar(ask: Ask) -> Result<Answer, Failure> {
     let filter = ask.filter()?;
-    let limit = ask.arguments.number_or("limit", 100, 10_000)?;
-    let Some(template) = ask.arguments.text("template") else {
-        return Err(Failure::invalid("`template` is missing: give the text that others are compared with"));
-    };
+    let limit = ask.arguments.number("limit").unwrap_or(0);
+    let template = ask.arguments.text("template").unwrap_or_default();
     let roots = ask.reader.roots().await?;
     let sql = Sql::new(format!(
         "SELECT {} AS root, sum(records) AS n FROM catalog_signals WHERE signal = 'logs' AND template_id != 0{} \

@@ -40,8 +40,8 @@ pub(super) async fn told(ask: Ask) -> Result<Answer, Failure> {
     let drop = Dropping {
         key: ask.path("key"),
         values: ask.arguments.text("values").map(|text| text.split(',').collect()).unwrap_or_default(),
-        signal: ask.arguments.signal()?,
-        scope: ask.arguments.scope()?,
+        signal: ask.arguments.signal(),
+        scope: ask.arguments.word("scope"),
         filter: ask.filter()?,
     };
     if drop.values.len() > VALUES_MAX {

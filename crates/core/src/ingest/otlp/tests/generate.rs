@@ -18,14 +18,14 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 /// Draws messages with every field of OTLP, from a seed.
-pub(in crate::ingest) struct Generator(StdRng);
+pub(crate) struct Generator(StdRng);
 
 impl Generator {
-    pub(in crate::ingest) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(StdRng::seed_from_u64(seed))
     }
 
-    pub(in crate::ingest) fn logs(&mut self) -> LogsData {
+    pub(crate) fn logs(&mut self) -> LogsData {
         let resource_logs = self.many(3, |g| ResourceLogs {
             resource: g.maybe(Self::resource),
             scope_logs: g.many(3, |g| ScopeLogs {
@@ -38,7 +38,7 @@ impl Generator {
         LogsData { resource_logs }
     }
 
-    pub(in crate::ingest) fn traces(&mut self) -> TracesData {
+    pub(crate) fn traces(&mut self) -> TracesData {
         let resource_spans = self.many(3, |g| ResourceSpans {
             resource: g.maybe(Self::resource),
             scope_spans: g.many(3, |g| ScopeSpans {
@@ -51,7 +51,7 @@ impl Generator {
         TracesData { resource_spans }
     }
 
-    pub(in crate::ingest) fn metrics(&mut self) -> MetricsData {
+    pub(crate) fn metrics(&mut self) -> MetricsData {
         let resource_metrics = self.many(3, |g| ResourceMetrics {
             resource: g.maybe(Self::resource),
             scope_metrics: g.many(3, |g| ScopeMetrics {

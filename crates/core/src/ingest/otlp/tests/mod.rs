@@ -1,7 +1,7 @@
 //! Random requests of every kind, made with the official messages, must come back out of their rows as they were sent.
 
 mod faults;
-pub(in crate::ingest) mod generate;
+pub(crate) mod generate;
 mod restore;
 mod round_trip;
 

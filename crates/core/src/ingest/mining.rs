@@ -5,13 +5,12 @@ use arrow_array::types::{UInt16Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array};
 use arrow_schema::{ArrowError, SchemaRef};
 use tidegate_model::tables::{LOG_TEMPLATE_MERGES, LOG_TEMPLATES, LOGS};
-use tidegate_model::{UnixNanos, partition_day};
+use tidegate_model::{TableSpec, UnixNanos, partition_day};
 use tidegate_templates::{Fact, Miner, StateError, Stats};
 
-use super::assemble::{assembled, odd};
+use super::columns::{Column, Numbers, Text, Times, columns};
+use super::rejection::Fault;
 use crate::buffer::Rows;
-use crate::ingest::columns::{Numbers, Text, Times, columns};
-use crate::ingest::rejection::Fault;
 
 /// Finds the template of each log record; clones share one miner.
 #[derive(Debug, Clone)]
@@ -149,7 +148,7 @@ fn told_rows<'f>(
             Fact::New { id, text } => {
                 templates.partition.push(partition);
                 templates.template_id.push(id.0);
-                templates.template.push(text.as_bytes()).map_err(|fault: Fault| odd(fault))?;
+                templates.template.push(text.as_bytes()).map_err(odd)?;
                 templates.first_timestamp.push(received.0);
             }
             Fact::Merged { from, into } => {
@@ -166,4 +165,62 @@ fn told_rows<'f>(
         assembled(&LOG_TEMPLATE_MERGES, merge_schema, merges)?,
     ];
     Ok(rows.into_iter().flatten())
+}
+
+/// A template's text is made of bodies, which were checked when they were decoded.
+fn odd(fault: Fault) -> ArrowError {
+    ArrowError::InvalidArgumentError(format!("the miner made bad text: {fault:?}"))
+}
+
+fn assembled(spec: &TableSpec, schema: &SchemaRef, columns: impl Column) -> Result<Option<Rows>, ArrowError> {
+    if columns.len() == 0 {
+        return Ok(None);
+    }
+    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
+    columns.finish(&mut arrays)?;
+    Ok(Some(Rows { table: spec.name.clone(), rows: RecordBatch::try_new(schema.clone(), arrays)? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prost::Message;
+    use tidegate_model::Signal;
+    use tidegate_templates::Settings;
+
+    use super::*;
+    use crate::ingest::otlp::decode;
+    use crate::ingest::otlp::tests::generate::Generator;
+
+    /// 2026-11-21T05:00:00Z.
+    const RECEIVED: UnixNanos = UnixNanos(1_795_237_200_000_000_000);
+
+    fn numbers(rows: &RecordBatch, name: &str) -> Vec<u64> {
+        rows.column_by_name(name).expect("a column").as_primitive::<UInt64Type>().values().to_vec()
+    }
+
+    #[test]
+    fn a_template_is_told_until_somebody_who_told_it_is_durable() {
+        let templates = Templates::new(Miner::new(Settings::default()).expect("a miner"));
+        let mine = |seed| {
+            let request = Generator::new(seed).logs().encode_to_vec();
+            let mut decoded = decode(Signal::Logs, &request, RECEIVED, &|_| true).expect("a request");
+            let told = templates.mine(&mut decoded.rows, RECEIVED).expect("rows with bodies");
+            let table =
+                |name: &str| decoded.rows.iter().find(|rows| rows.table.as_str() == name).map(|rows| &rows.rows);
+            let used: BTreeSet<u64> =
+                table("logs").map(|logs| numbers(logs, "template_id")).into_iter().flatten().collect();
+            let texts = table("log_templates").map(|rows| numbers(rows, "template_id")).unwrap_or_default();
+            (told, used, texts.into_iter().collect::<BTreeSet<u64>>())
+        };
+        let (_failed, used, texts) = mine(3);
+        assert!(!used.is_empty() && used.is_subset(&texts));
+        let (durable, _, again) = mine(3);
+        assert!(texts.is_subset(&again), "the first request may fail: the second one tells the same");
+        assert!(templates.export().is_none(), "a restart would take as told what may be lost");
+        templates.learn(&durable);
+        assert!(templates.export().is_some());
+        assert_eq!(mine(3).2, BTreeSet::new());
+    }
 }

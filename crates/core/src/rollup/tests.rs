@@ -8,23 +8,26 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use prost::Message;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tidegate_model::tables::{CATALOG_ATTRIBUTES, CATALOG_SIGNALS, CATALOG_VALUES};
-use tidegate_model::{Signal, TableSpec, UnixNanos};
+use std::ops::Range;
+
+use arrow_schema::ArrowError;
+use tidegate_model::limits::{CATALOG_KEYS_MAX, CATALOG_SERVICES_MAX};
+use tidegate_model::tables::{CATALOG_ATTRIBUTES, CATALOG_SIGNALS, CATALOG_VALUES, LOGS, METRIC_SERIES};
+use tidegate_model::{Seq, SeqRange, Signal, TableSpec, UnixNanos};
 use twox_hash::XxHash3_64;
 
-use tidegate_templates::{Miner, Settings};
-
-use super::{OVERFLOW, Reducer, Registry, Templates, count};
+use super::reducer::{Place, Tally, Who};
+use super::{Descriptions, OVERFLOW, Rollup};
 use crate::buffer::{Rows, merge};
 use crate::ingest::otlp::tests::generate::Generator;
-use crate::ingest::otlp::{Decoded, decode_counted};
+use crate::ingest::otlp::{Decoded, decode};
 
 /// 2026-11-21T05:00:00Z.
 const RECEIVED: UnixNanos = UnixNanos(1_795_237_200_000_000_000);
 const HOUR: i64 = 3_600_000_000_000;
 
 /// Signal, name, service, hour, partition.
-type Who = (String, String, String, i64, u16);
+type Group = (String, String, String, i64, u16);
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counted {
@@ -36,27 +39,40 @@ struct Counted {
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
-    signals: BTreeMap<Who, Counted>,
+    signals: BTreeMap<Group, Counted>,
     /// By scope and key beside.
-    attributes: BTreeMap<(Who, String, String), Counted>,
+    attributes: BTreeMap<(Group, String, String), Counted>,
 }
 
 #[test]
 fn every_number_is_that_of_a_recount() {
     for seed in 0..150 {
         let mut draw = StdRng::seed_from_u64(seed);
-        let registry = Registry::default();
+        let rollup = Rollup::default();
         let (mut counts, mut counted) = (Counts::default(), BTreeMap::<String, Vec<RecordBatch>>::new());
+        let mut decoded = Vec::new();
         for (at, signal) in Signal::ALL.into_iter().cycle().take(7).enumerate() {
             let request = request(signal, seed * 10 + at as u64);
-            let mut reducer = Some(Reducer::new(&registry));
-            let decoded = decode_counted(signal, &request, RECEIVED, &|_| false, &mut reducer).expect("a request");
-            let mut reducer = reducer.expect("it is there");
-            count(&mut reducer, &decoded.rows).expect("rows that can be counted");
-            let (rows, learned) = reducer.finish().expect("the rows of the catalogue");
-            registry.learn(learned);
-            counts.recount(signal, &decoded);
-            rows.into_iter().for_each(|rows| counted.entry(rows.table.to_string()).or_default().push(rows.rows));
+            decoded.push(decode(signal, &request, RECEIVED, &|_| false).expect("a request"));
+            counts.recount(signal, &decoded[at]);
+        }
+        let learned = draw.random_bool(0.5);
+        for cut in cuts(&decoded, &mut draw) {
+            let mut reducer = rollup.reducer();
+            cut.iter().for_each(|rows| reducer.count(&rows.table, &rows.rows).expect("rows that can be counted"));
+            let (series, unknown) = rollup.describe(reducer.fingerprints());
+            assert_eq!(unknown, Vec::<u64>::new(), "their rows came before them");
+            let made = rollup.seal(&mut reducer, &series).expect("the rows of the catalogue");
+            if learned {
+                rollup.stored(made.learned);
+            }
+            made.parts
+                .into_iter()
+                .for_each(|part| counted.entry(part.spec.name.to_string()).or_default().push(part.rows));
+            for rows in cut.iter().filter(|rows| rows.table == METRIC_SERIES.name) {
+                let range = SeqRange::starting_at(rollup.series_learned().next(), rows.rows.num_rows() as u64);
+                rollup.learn_series(range, &rows.rows).expect("series");
+            }
         }
         let texts = texts_of(counted.get("catalog_values").map_or(&[], Vec::as_slice));
         let merged = |spec: &TableSpec, draw: &mut StdRng| {
@@ -69,81 +85,96 @@ fn every_number_is_that_of_a_recount() {
     }
 }
 
+/// Cuts requests as batches do: each of one table, of whole requests; series before their points.
+fn cuts(decoded: &[Decoded], draw: &mut StdRng) -> Vec<Vec<Rows>> {
+    let mut cuts = Vec::new();
+    let mut sources = Rollup::sources();
+    sources.sort_by_key(|spec| spec.name != METRIC_SERIES.name);
+    for spec in sources {
+        let mut cut = Vec::new();
+        let all = decoded.iter().flat_map(|decoded| decoded.rows.iter().chain(&decoded.series));
+        for rows in all.filter(|rows| rows.table == spec.name) {
+            cut.push(rows.clone());
+            if draw.random_bool(0.4) {
+                cuts.push(std::mem::take(&mut cut));
+            }
+        }
+        cuts.extend((!cut.is_empty()).then_some(cut));
+    }
+    cuts
+}
+
+#[test]
+fn hot_rows_are_counted_once_however_often_they_are_asked_for() {
+    let rollup = Rollup::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let rows_of = |seed| {
+        let decoded = decode(Signal::Logs, &request(Signal::Logs, seed), RECEIVED, &|_| true).expect("a request");
+        decoded.rows.into_iter().find(|rows| rows.table == LOGS.name).map(|rows| rows.rows)
+    };
+    let pieces: Vec<(SeqRange, RecordBatch)> = (0..)
+        .filter_map(rows_of)
+        .scan(Seq::ZERO, |last, rows| {
+            let range = SeqRange::starting_at(last.next(), rows.num_rows() as u64);
+            *last = range.last;
+            Some((range, rows))
+        })
+        .take(6)
+        .collect();
+    let records = |hot: Range<usize>| {
+        let hot = &pieces[hot];
+        let made = runtime.block_on(async {
+            let mut turn = rollup.turn().await;
+            let of = (|piece: &(SeqRange, RecordBatch)| piece.0, |piece: &(SeqRange, RecordBatch)| Ok(piece.1.clone()));
+            turn.count::<_, ArrowError>(&LOGS.name, hot, of, || rollup.reducer()).expect("counted");
+            turn.made(&LOGS.name, &Descriptions::new()).expect("rows")
+        });
+        let signals = made.iter().filter(|part| part.spec.name == CATALOG_SIGNALS.name);
+        signals.flat_map(|part| numbers(&part.rows, "records")).sum::<u64>()
+    };
+    let rows = |hot: Range<usize>| pieces[hot].iter().map(|piece| piece.0.rows()).sum::<u64>();
+    // Rows come, a batch is stored, rows come, everything is stored, rows come.
+    for hot in [0..2, 0..2, 0..4, 2..4, 2..6, 6..6, 5..6] {
+        assert_eq!(records(hot.clone()), rows(hot));
+    }
+}
+
 #[test]
 fn what_is_past_a_limit_is_counted_together() {
-    let registry = Registry::default();
-    let mut reducer = Reducer::new(&registry);
-    let names = 3 * tidegate_model::limits::CATALOG_GROUPS_PER_REQUEST;
+    let rollup = Rollup::default();
+    let mut reducer = rollup.reducer();
+    let names = 3 * CATALOG_SERVICES_MAX;
     for n in 0..names {
-        let name = format!("name-{n}");
-        let who = super::Who {
-            signal: Signal::Logs,
-            name: name.as_bytes(),
-            template_id: 0,
-            service: b"attacker",
-            timestamp: RECEIVED.0,
-            partition: 20_778,
-        };
-        reducer.begin(&who, 0);
-        for key in 0..20 {
-            reducer.attribute(super::Place::Attribute, format!("{name}-{key}").as_bytes(), b"value");
-        }
+        let service = format!("service-{n}");
+        let who = Who { signal: Signal::Logs, name: "INFO", template_id: 0, service: &service, hour: 0, partition: 1 };
+        let group = reducer.group(&who);
+        let key = reducer.key(Place::Attribute, &format!("key-{n}"));
+        reducer.attribute((group, 0), key, "value", &Tally::once(1));
     }
-    let (rows, _) = reducer.finish().expect("the rows of the catalogue");
-    let table = |name: &str| rows.iter().find(|rows| rows.table.as_str() == name).map(|rows| rows.rows.clone());
-    let (signals, attributes) = (table("catalog_signals").expect("rows"), table("catalog_attributes").expect("rows"));
-    assert!(signals.num_rows() <= tidegate_model::limits::CATALOG_GROUPS_PER_REQUEST + 1);
-    assert!(attributes.num_rows() <= 2 * tidegate_model::limits::CATALOG_ATTRIBUTES_PER_REQUEST);
-    let sum = |rows: &RecordBatch| numbers(rows, "records").iter().sum::<u64>();
-    assert_eq!((sum(&signals), sum(&attributes)), (names as u64, 20 * names as u64));
-    let overflow = (0..signals.num_rows()).find(|row| word(&signals, "name", *row) == OVERFLOW).expect("an overflow");
-    assert!(numbers(&signals, "records")[overflow] > 1);
+    let made = rollup.seal(&mut reducer, &Descriptions::new()).expect("the rows of the catalogue");
+    let rows =
+        |name: &str| made.parts.iter().find(|part| part.spec.name.as_str() == name).map(|part| part.rows.clone());
+    let (signals, attributes) = (rows("catalog_signals").expect("rows"), rows("catalog_attributes").expect("rows"));
+    assert_eq!(signals.num_rows(), CATALOG_SERVICES_MAX + 1);
+    assert_eq!(numbers(&attributes, "records").iter().sum::<u64>(), names as u64);
+    let overflow = (0..attributes.num_rows()).filter(|row| word(&attributes, "key", *row) == OVERFLOW);
+    assert!(overflow.map(|row| numbers(&attributes, "records")[row]).sum::<u64>() >= (names - CATALOG_KEYS_MAX) as u64);
 }
 
 #[test]
-fn an_example_survives_empty_bodies_before_and_behind_it() {
-    let registry = Registry::default();
-    let request = |bodies: &[&str]| {
-        let mut reducer = Reducer::new(&registry);
-        for body in bodies {
-            let who = super::Who {
-                signal: Signal::Logs,
-                name: b"INFO",
-                template_id: 1,
-                service: b"shop",
-                timestamp: RECEIVED.0,
-                partition: 20_778,
-            };
-            reducer.begin(&who, body.len());
-            reducer.example(body.as_bytes());
-        }
-        let (rows, _) = reducer.finish().expect("the rows of the catalogue");
-        rows.into_iter().find(|rows| rows.table == CATALOG_SIGNALS.name).expect("a row").rows
-    };
-    let example =
-        |rows: &RecordBatch| rows.column_by_name("example").expect("the column").as_string::<i32>().value(0).to_owned();
-    let one = request(&["", "b", "a", ""]);
-    assert_eq!(example(&one), "b");
-    let merged = merge(&[request(&[""]), one, request(&["", ""])], &CATALOG_SIGNALS).expect("rows that merge");
-    assert_eq!((merged.num_rows(), example(&merged)), (1, "b".to_owned()));
-}
-
-#[test]
-fn a_value_is_told_once_and_again_when_its_request_failed() {
-    let registry = Registry::default();
+fn a_value_is_told_once_and_again_when_its_batch_failed() {
+    let rollup = Rollup::default();
     let values_of = |fails: bool| {
-        let request = request(Signal::Logs, 3);
-        let mut reducer = Some(Reducer::new(&registry));
-        let decoded = decode_counted(Signal::Logs, &request, RECEIVED, &|_| false, &mut reducer).expect("a request");
-        let mut reducer = reducer.expect("it is there");
-        count(&mut reducer, &decoded.rows).expect("rows that can be counted");
-        let (rows, learned) = reducer.finish().expect("the rows of the catalogue");
+        let decoded = decode(Signal::Logs, &request(Signal::Logs, 3), RECEIVED, &|_| false).expect("a request");
+        let mut reducer = rollup.reducer();
+        decoded.rows.iter().for_each(|rows| reducer.count(&rows.table, &rows.rows).expect("rows"));
+        let made = rollup.seal(&mut reducer, &Descriptions::new()).expect("the rows of the catalogue");
         if !fails {
-            registry.learn(learned);
+            rollup.stored(made.learned);
         }
-        rows.iter().find(|rows| rows.table == CATALOG_VALUES.name).map_or(0, |rows| rows.rows.num_rows())
+        made.parts.iter().filter(|part| part.spec.name == CATALOG_VALUES.name).map(|part| part.rows.num_rows()).sum()
     };
-    let first = values_of(true);
+    let first: usize = values_of(true);
     assert!(first > 0);
     assert_eq!([values_of(false), values_of(false)], [first, 0]);
 }
@@ -284,7 +315,7 @@ fn span(rows: &RecordBatch, row: usize) -> (Option<i64>, Option<i64>) {
     (at("first_timestamp"), at("last_timestamp"))
 }
 
-fn who(rows: &RecordBatch, row: usize) -> Who {
+fn who(rows: &RecordBatch, row: usize) -> Group {
     let hour = column(rows, "hour").as_primitive::<TimestampNanosecondType>().value(row);
     let partition = column(rows, TableSpec::PARTITION).as_primitive::<UInt16Type>().value(row);
     (word(rows, "signal", row), word(rows, "name", row), word(rows, "service_name", row), hour, partition)
@@ -311,27 +342,4 @@ fn entries(maps: &ArrayRef, row: usize, scope: &'static str) -> Vec<Entry> {
 fn nested(rows: &RecordBatch, name: &str, row: usize, scope: &'static str) -> Vec<Entry> {
     let maps = column(rows, name).as_list::<i32>().value(row);
     (0..maps.len()).flat_map(|item| entries(&maps, item, scope)).collect()
-}
-
-#[test]
-fn a_template_is_told_until_somebody_who_told_it_is_durable() {
-    let templates = Templates::new(Miner::new(Settings::default()).expect("a miner"));
-    let mine = |seed| {
-        let request = request(Signal::Logs, seed);
-        let mut decoded = decode_counted(Signal::Logs, &request, RECEIVED, &|_| true, &mut None).expect("a request");
-        let told = templates.mine(&mut decoded.rows, RECEIVED).expect("rows with bodies");
-        let table = |name: &str| decoded.rows.iter().find(|rows| rows.table.as_str() == name).map(|rows| &rows.rows);
-        let used: BTreeSet<u64> =
-            table("logs").map(|logs| numbers(logs, "template_id")).into_iter().flatten().collect();
-        let texts = table("log_templates").map(|rows| numbers(rows, "template_id")).unwrap_or_default();
-        (told, used, texts.into_iter().collect::<BTreeSet<u64>>())
-    };
-    let (_failed, used, texts) = mine(3);
-    assert!(!used.is_empty() && used.is_subset(&texts));
-    let (durable, _, again) = mine(3);
-    assert!(texts.is_subset(&again), "the first request may fail: the second one tells the same");
-    assert!(templates.export().is_none(), "a restart would take as told what may be lost");
-    templates.learn(&durable);
-    assert!(templates.export().is_some());
-    assert_eq!(mine(3).2, BTreeSet::new());
 }

@@ -1,3 +1,5 @@
+//! Rows as a table on a terminal.
+
 use std::io::{self, Write};
 
 use anyhow::Context;
@@ -17,18 +19,19 @@ const BORDER_CHARS: usize = 3;
 /// What `DESCRIBE` says of every column, whether or not it has any.
 const DESCRIPTION: [&str; 3] = ["name", "type", "default_type"];
 
-/// ClickHouse's `JSONCompact`.
-#[derive(Deserialize)]
-struct Answer {
-    meta: Vec<Column>,
-    data: Vec<Vec<Value>>,
+/// Rows under named columns: ClickHouse's `JSONCompact`, and what the lists of the catalogue are made into.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Rows {
+    pub(crate) meta: Vec<Column>,
+    pub(crate) data: Vec<Vec<Value>>,
 }
 
-#[derive(Deserialize)]
-struct Column {
-    name: String,
+/// A column, with its type as ClickHouse names it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Column {
+    pub(crate) name: String,
     #[serde(rename = "type")]
-    kind: String,
+    pub(crate) kind: String,
 }
 
 impl Column {
@@ -39,8 +42,8 @@ impl Column {
 }
 
 /// Writes an answer as an aligned table, and how many rows it has and where they came from.
-pub(super) fn write(body: &[u8], freshness: Option<&str>, out: &mut dyn Write) -> anyhow::Result<()> {
-    let mut answer: Answer = serde_json::from_slice(body).context("read the server's answer")?;
+pub(crate) fn write(body: &[u8], freshness: Option<&str>, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut answer: Rows = serde_json::from_slice(body).context("read the server's answer")?;
     if answer.meta.iter().map(|column| column.name.as_str()).take(DESCRIPTION.len()).eq(DESCRIPTION) {
         answer.drop_empty_columns();
     }
@@ -56,7 +59,7 @@ pub(super) fn write(body: &[u8], freshness: Option<&str>, out: &mut dyn Write) -
     writeln!(out, "{rows} {unit}{shown}{source}").context("write the answer")
 }
 
-impl Answer {
+impl Rows {
     fn drop_empty_columns(&mut self) {
         let is_empty = |at: usize| self.data.iter().all(|row| row.get(at).is_some_and(|value| value == ""));
         for at in (0..self.meta.len()).rev().filter(|at| is_empty(*at)).collect::<Vec<_>>() {
@@ -77,7 +80,7 @@ impl Answer {
 }
 
 /// Writes a table, or one value a line where the table's columns would be too narrow to be read.
-fn write_rows(answer: &Answer, width: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write_rows(answer: &Rows, width: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
     if width.is_some_and(|width| answer.chars_min() > width) {
         return write_values(answer, out);
     }
@@ -95,7 +98,7 @@ fn write_rows(answer: &Answer, width: Option<usize>, out: &mut dyn Write) -> io:
     writeln!(out, "{table}")
 }
 
-fn write_values(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
+fn write_values(answer: &Rows, out: &mut dyn Write) -> io::Result<()> {
     let longest = answer.meta.iter().map(|column| column.name.chars().count()).max().unwrap_or(0);
     for (row, values) in answer.data.iter().take(ROWS_SHOWN_MAX).enumerate() {
         writeln!(out, "── row {} ──", row + 1)?;
@@ -107,7 +110,7 @@ fn write_values(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Returns a value as a reader wants to see it; control characters cannot reach the terminal.
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     let plain = match value {
         Value::Null => "NULL".to_owned(),
         Value::String(text) => text.clone(),
@@ -132,7 +135,7 @@ mod tests {
     fn rows_too_wide_for_the_terminal_are_written_a_value_a_line() {
         let body = r#"{"meta":[{"name":"service","type":"String"},{"name":"body","type":"String"},
             {"name":"n","type":"UInt8"}], "data":[["shop","paid for three items","1"],["till","",null]]}"#;
-        let answer: Answer = serde_json::from_str(body).expect("an answer");
+        let answer: Rows = serde_json::from_str(body).expect("an answer");
         assert_eq!(answer.chars_min(), 7 + 10 + 4 + 3 * BORDER_CHARS);
         let mut out = Vec::new();
         write_rows(&answer, Some(29), &mut out).expect("a Vec takes everything");

@@ -1,0 +1,54 @@
+use std::sync::Arc;
+
+use anyhow::Result;
+use tidegate_core::buffer::Recovery;
+use tidegate_server::{Metrics, SchemaState, ServerOptions, Stages};
+use tokio::sync::{mpsc, watch};
+
+use super::own_logs::OwnLog;
+use super::stop::{self, Signals, WayDown};
+use super::{DataFolder, doors, parts, schema, telemetry, templates};
+use crate::settings::Settings;
+
+/// A server whose doors are open.
+pub(crate) struct Running {
+    /// What the doors open to.
+    pub(crate) stages: Stages,
+    way_down: WayDown,
+}
+
+/// Opens the doors and starts every part; the folder must outlive them.
+///
+/// With `own_logs` the server stores its own metrics and these records.
+pub(crate) async fn start(
+    settings: &Settings,
+    folder: &DataFolder,
+    metrics: Arc<Metrics>,
+    own_logs: Option<mpsc::Receiver<OwnLog>>,
+) -> Result<Running> {
+    let doors = doors::open(&settings.listen).await?;
+    let parts = parts::make(settings, folder).await?;
+    let (schema, schema_state) = watch::channel(SchemaState::Waiting);
+    let stages = parts.stages(metrics, schema_state, doors.addresses(&settings.listen));
+
+    let (stop, stopped) = watch::channel(false);
+    let options = ServerOptions { connections_max: settings.listen.connections_max, ..ServerOptions::default() };
+    let serving = tokio::spawn(tidegate_server::serve(stages.clone(), doors.listeners, options, stopped.clone()));
+    let batches = schema::bring_up(&parts, settings, schema, stopped.clone());
+    let interval_ms = settings.telemetry.interval_ms;
+    let telemetry = own_logs.map(|logs| telemetry::start(stages.clone(), logs, interval_ms, stopped.clone()));
+    let templates = templates::start(parts.ingest.clone(), stopped);
+    Ok(Running { stages, way_down: WayDown { parts, serving, batches, telemetry, templates, stop } })
+}
+
+impl Running {
+    /// Tells what was found in the log.
+    pub(crate) const fn recovery(&self) -> &Recovery {
+        &self.way_down.parts.recovery
+    }
+
+    /// Goes the way down; a second signal ends the process at once.
+    pub(crate) async fn stop(self, signals: Signals) {
+        stop::stop(self.way_down, signals).await;
+    }
+}

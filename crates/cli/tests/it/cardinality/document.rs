@@ -1,0 +1,295 @@
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use boon::{Compiler, Schemas};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::Api;
+
+/// One request of a documented route, in the order in which they are sent.
+struct Call {
+    method: &'static str,
+    /// As the document writes it.
+    route: &'static str,
+    /// As it is sent.
+    sent: &'static str,
+    body: Option<(&'static str, Body)>,
+    status: u16,
+}
+
+enum Body {
+    Json(Value),
+    Bytes(Vec<u8>),
+}
+
+const fn get(route: &'static str, sent: &'static str) -> Call {
+    Call { method: "get", route, sent, body: None, status: 200 }
+}
+
+const fn plain(route: &'static str) -> Call {
+    get(route, route)
+}
+
+fn post(route: &'static str, sent: &'static str, body: Value) -> Call {
+    Call { method: "post", route, sent, body: Some(("application/json", Body::Json(body))), status: 200 }
+}
+
+impl Call {
+    fn refused(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+}
+
+/// Every route at least once, with an answer that has rows in it, and one refusal of each kind.
+fn calls(exported: Vec<u8>) -> Vec<Call> {
+    let own = [store(), lists(), items(), attributes(), sessions(exported), second(), otlp()];
+    own.into_iter().flatten().collect()
+}
+
+fn store() -> Vec<Call> {
+    let rows = post("/datasets/{slug}/ingest", "/datasets/visits/ingest", json!([{ "page": "/a", "n": 1 }]));
+    vec![
+        plain("/"),
+        get("/sql/read", "/sql/read?query=SELECT+count()+AS+n+FROM+logs"),
+        get("/sql/read", "/sql/read?query=SELECT").refused(400),
+        get("/sql/read", "/sql/read?query=SELECT+1&format=x").refused(406),
+        post("/sql/read", "/sql/read", json!({ "sql": "SELECT 1 FROM no_such_table" })).refused(404),
+        post("/sql/read", "/sql/read", json!({ "sql": "SELECT body FROM logs LIMIT 1" })),
+        Call { status: 201, ..rows },
+        post("/datasets/{slug}/ingest", "/datasets/X%20y/ingest", json!([{ "n": 1 }])).refused(400),
+        plain("/ledger"),
+        post("/verify", "/verify", Value::Null),
+        plain("/datasets"),
+        plain("/health"),
+        plain("/ready"),
+        plain("/metrics"),
+        plain("/openapi.json"),
+        plain("/api-docs/openapi.json"),
+    ]
+}
+
+fn lists() -> Vec<Call> {
+    vec![
+        plain("/api/v1/health"),
+        plain("/api/v1/version"),
+        plain("/api/v1/summary"),
+        plain("/api/v1/metrics"),
+        get("/api/v1/metrics", "/api/v1/metrics?limit=x").refused(400),
+        plain("/api/v1/spans"),
+        plain("/api/v1/span-patterns"),
+        plain("/api/v1/logs"),
+        plain("/api/v1/logs/by-service"),
+        get("/api/v1/logs/patterns", "/api/v1/logs/patterns?minCount=1"),
+        plain("/api/v1/logs/patterns/events"),
+        get("/api/v1/logs/patterns/events", "/api/v1/logs/patterns/events?min_score=x").refused(400),
+        plain("/api/v1/services"),
+        get("/api/v1/cardinality/high", "/api/v1/cardinality/high?threshold=1"),
+        get("/api/v1/cardinality/complexity", "/api/v1/cardinality/complexity?threshold=1"),
+    ]
+}
+
+fn items() -> Vec<Call> {
+    vec![
+        get("/api/v1/metrics/{name}", "/api/v1/metrics/latency"),
+        get("/api/v1/metrics/{name}", "/api/v1/metrics/none").refused(404),
+        get("/api/v1/spans/{name}", "/api/v1/spans/checkout"),
+        get("/api/v1/logs/{severity}", "/api/v1/logs/INFO"),
+        get("/api/v1/logs/service/{service}/severity/{severity}", "/api/v1/logs/service/cart/severity/UNSET"),
+        get("/api/v1/logs/patterns/{severity}/{template}", "/api/v1/logs/patterns/ERROR/card%20declined"),
+        get("/api/v1/services/{name}/overview", "/api/v1/services/shop/overview"),
+        get("/api/v1/services/{name}/attributes", "/api/v1/services/shop/attributes"),
+    ]
+}
+
+fn attributes() -> Vec<Call> {
+    let watch = "/api/v1/attributes/{key}/watch";
+    let sent = "/api/v1/attributes/user/watch";
+    vec![
+        plain("/api/v1/attributes"),
+        get("/api/v1/attributes/{key}", "/api/v1/attributes/user"),
+        get("/api/v1/attributes/{key}/services", "/api/v1/attributes/user/services"),
+        get("/api/v1/attributes/{key}/telemetry", "/api/v1/attributes/user/telemetry"),
+        post(watch, sent, Value::Null),
+        post(watch, sent, Value::Null).refused(409),
+        get(watch, sent),
+        Call { method: "delete", status: 204, ..get(watch, sent) },
+        Call { method: "delete", status: 404, ..get(watch, sent) },
+        post("/api/v1/admin/clear", "/api/v1/admin/clear", Value::Null),
+    ]
+}
+
+fn sessions(exported: Vec<u8>) -> Vec<Call> {
+    let made = |route, body| Call { status: 201, ..post(route, route, body) };
+    let one = "/api/v1/sessions/{name}";
+    let import = Some(("application/gzip", Body::Bytes(exported)));
+    vec![
+        made("/api/v1/sessions", json!({ "name": "one" })),
+        post("/api/v1/sessions", "/api/v1/sessions", json!({ "name": "one" })).refused(409),
+        made("/api/v1/sessions/merge", json!({ "name": "two", "sessions": ["one", "live"] })),
+        Call {
+            method: "post",
+            route: "/api/v1/sessions/import",
+            sent: "/api/v1/sessions/import",
+            body: import,
+            status: 201,
+        },
+        plain("/api/v1/sessions"),
+        get(one, "/api/v1/sessions/one"),
+        get("/api/v1/sessions/diff", "/api/v1/sessions/diff?from=one&to=two"),
+        get("/api/v1/sessions/{name}/export", "/api/v1/sessions/one/export"),
+        post("/api/v1/sessions/{name}/load", "/api/v1/sessions/one/load", Value::Null),
+        post("/api/v1/sessions/{name}/merge", "/api/v1/sessions/two/merge", Value::Null),
+        Call { method: "delete", status: 204, ..get(one, "/api/v1/sessions/one") },
+        post("/api/v1/sessions/{name}/load", "/api/v1/sessions/live/load", Value::Null),
+    ]
+}
+
+fn second() -> Vec<Call> {
+    let batch = json!({ "queries": [{ "id": "a", "endpoint": "/v2/metrics", "params": { "limit": 1 } }] });
+    vec![
+        plain("/v2/metrics"),
+        plain("/v2/cardinality"),
+        get("/v2/cardinality/{key}", "/v2/cardinality/user"),
+        get("/v2/cardinality/{key}", "/v2/cardinality/none").refused(404),
+        get("/v2/cardinality/{key}/what-if", "/v2/cardinality/queue/what-if?values=a"),
+        plain("/v2/logs/patterns"),
+        get("/v2/logs/patterns/similar", "/v2/logs/patterns/similar?template=login+of+some+user"),
+        plain("/v2/stats"),
+        plain("/v2/stats/tables"),
+        post("/v2/query/batch", "/v2/query/batch", batch),
+    ]
+}
+
+fn otlp() -> Vec<Call> {
+    ["/v1/logs", "/v1/traces", "/v1/metrics"]
+        .into_iter()
+        .flat_map(|path| [post(path, path, json!({})), post(path, path, json!([])).refused(400)])
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_route_is_described_and_answers_as_it_is() -> Result<()> {
+    let api = Api::start().await?;
+    let document = api.good("/openapi.json").await?;
+    ensure!(document["openapi"] == "3.1.0" && document == api.good("/api-docs/openapi.json").await?);
+    let (status, _) = api.ask(Method::POST, "/api/v1/sessions", r#"{"name":"exported"}"#).await?;
+    ensure!(status == 201, "a session to export");
+    let export = format!("http://{}/api/v1/sessions/exported/export", api.stack.http);
+    let exported = api.client.get(export).send().await?.bytes().await?.to_vec();
+    api.ask(Method::DELETE, "/api/v1/sessions/exported", "").await?;
+
+    let mut left = operations(&document);
+    ensure!(left.len() > 50, "{} routes are too few to be all", left.len());
+    let mut wrong = Vec::new();
+    for call in calls(exported) {
+        if let Err(error) = check(&api, &document, &call).await {
+            wrong.push(format!("{} {}: {error}", call.method, call.sent));
+        }
+        left.remove(&(call.route.to_owned(), call.method.to_owned()));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(left, BTreeSet::new(), "these routes are described, and nobody called them");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_is_not_as_described_is_found() -> Result<()> {
+    let api = Api::start().await?;
+    let document = api.good("/openapi.json").await?;
+    let path = "/api/v1/metrics";
+    let at = pointer(&["paths", path, "get", "responses", "200", "content", "application/json", "schema"]);
+    let good = api.good(path).await?;
+    valid(&document, &at, &good)?;
+    let (mut lacks, mut has_more, mut other) = (good.clone(), good.clone(), good);
+    lacks.as_object_mut().map(|list| list.remove("total"));
+    has_more["data"][0]["colour"] = json!("red");
+    other["data"][0]["label_keys"]["x"] = json!({ "count": "many" });
+    for wrong in [lacks, has_more, other] {
+        assert!(valid(&document, &at, &wrong).is_err(), "{wrong}");
+    }
+    Ok(())
+}
+
+fn operations(document: &Value) -> BTreeSet<(String, String)> {
+    let paths = document["paths"].as_object().into_iter().flatten();
+    paths
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().into_iter().flatten();
+            methods.map(|(method, _)| (path.clone(), method.clone())).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Sends the request where the document says, and compares the answer with what it says.
+async fn check(api: &Api, document: &Value, call: &Call) -> Result<()> {
+    let operation = &document["paths"][call.route][call.method];
+    ensure!(operation.is_object(), "the route is not described");
+    check_parameters(operation, call.sent)?;
+    let is_otlp = operation["servers"][0]["description"] == "OTLP/HTTP";
+    let address = if is_otlp { api.stack.otlp_http } else { api.stack.http };
+    let method = Method::from_bytes(call.method.to_uppercase().as_bytes())?;
+    let mut request = api.client.request(method, format!("http://{address}{}", call.sent));
+    request = match &call.body {
+        Some((media_type, Body::Json(value))) => {
+            let text = if value.is_null() { String::new() } else { value.to_string() };
+            request.header("content-type", *media_type).body(text)
+        }
+        Some((media_type, Body::Bytes(bytes))) => request.header("content-type", *media_type).body(bytes.clone()),
+        None => request,
+    };
+    let answer = request.send().await?;
+    let status = answer.status().as_u16();
+    let media_type = answer.headers().get("content-type").map(|value| value.to_str().map(str::to_owned)).transpose()?;
+    let text = answer.bytes().await?;
+    ensure!(status == call.status, "{status}: {}", String::from_utf8_lossy(&text));
+    let content = &operation["responses"][status.to_string()];
+    ensure!(content.is_object(), "the status {status} is not described");
+    let Some(media_type) = media_type else {
+        ensure!(text.is_empty() && content["content"].is_null(), "an answer without a type has no body");
+        return Ok(());
+    };
+    let media_type = media_type.split(';').next().unwrap_or_default().to_owned();
+    let described = &content["content"][&media_type];
+    ensure!(described.is_object(), "the media type {media_type} is not described: {content}");
+    if described["schema"].is_object() {
+        let pointer = pointer(&[
+            "paths",
+            call.route,
+            call.method,
+            "responses",
+            &status.to_string(),
+            "content",
+            &media_type,
+            "schema",
+        ]);
+        valid(document, &pointer, &serde_json::from_slice(&text)?)?;
+    }
+    Ok(())
+}
+
+fn check_parameters(operation: &Value, sent: &str) -> Result<()> {
+    let known: Vec<&str> =
+        operation["parameters"].as_array().into_iter().flatten().filter_map(|one| one["name"].as_str()).collect();
+    let pairs = sent.split_once('?').map_or("", |(_, query)| query).split('&').filter(|pair| !pair.is_empty());
+    for name in pairs.filter_map(|pair| pair.split('=').next()) {
+        ensure!(known.contains(&name), "the parameter `{name}` is not among {known:?}");
+    }
+    Ok(())
+}
+
+fn pointer(steps: &[&str]) -> String {
+    let escaped =
+        steps.iter().map(|step| step.replace('~', "~0").replace('/', "~1").replace('{', "%7B").replace('}', "%7D"));
+    escaped.map(|step| format!("/{step}")).collect()
+}
+
+fn valid(document: &Value, pointer: &str, answer: &Value) -> Result<()> {
+    let (mut compiler, mut schemas) = (Compiler::new(), Schemas::new());
+    compiler
+        .add_resource("http://localhost/openapi.json", document.clone())
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let at = format!("http://localhost/openapi.json#{pointer}");
+    let schema = compiler.compile(&at, &mut schemas).map_err(|error| anyhow::anyhow!("{error:#}"))?;
+    schemas.validate(answer, schema).map_err(|error| anyhow::anyhow!("{error:#}\n{answer:#}"))
+}
