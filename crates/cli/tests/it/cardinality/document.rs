@@ -81,6 +81,8 @@ fn lists() -> Vec<Call> {
         plain("/api/v1/logs"),
         plain("/api/v1/logs/by-service"),
         get("/api/v1/logs/patterns", "/api/v1/logs/patterns?minCount=1"),
+        plain("/api/v1/logs/patterns/events"),
+        get("/api/v1/logs/patterns/events", "/api/v1/logs/patterns/events?min_score=x").refused(400),
         plain("/api/v1/services"),
         get("/api/v1/cardinality/high", "/api/v1/cardinality/high?threshold=1"),
         get("/api/v1/cardinality/complexity", "/api/v1/cardinality/complexity?threshold=1"),

@@ -39,6 +39,7 @@ const LISTS: &[&str] = &[
     "/api/v1/logs",
     "/api/v1/logs/by-service",
     "/api/v1/logs/patterns",
+    "/api/v1/logs/patterns/events",
     "/api/v1/services",
     "/api/v1/cardinality/high",
     "/api/v1/cardinality/complexity",
