@@ -29,7 +29,7 @@ pub struct MigrationStep {
 /// Number, name and statements of every step, in order.
 type StepDefinition = (u64, &'static str, fn(&Ddl<'_>) -> Vec<String>);
 
-const STEPS: [StepDefinition; 5] = [
+const STEPS: [StepDefinition; 4] = [
     (1, "built-in tables", |ddl| tables::all().into_iter().flat_map(|spec| ddl.create_table(spec)).collect()),
     (2, "trace ranges", |ddl| ddl.trace_ranges()),
     (3, "catalogue", |ddl| {

@@ -131,10 +131,6 @@ fn page(shape: &str) -> Value {
     if shape == "Log" {
         page["properties"]["total_log_patterns"] = super::count();
     }
-    if shape == "LogEvent" {
-        let limits = ["hours", "min_hours", "min_count", "min_factor", "min_score"].map(|name| (name, super::number()));
-        page["properties"]["rule"] = super::object(&limits);
-    }
     page
 }
 

@@ -25,7 +25,7 @@ mod system;
 mod watch;
 
 use super::answer::asked;
-use super::arguments::{PAGE_NUMBERS, PAGING, SCOPE, SERVICE, SIGNAL, VIEW, WINDOW};
+use super::arguments::{PAGE_NUMBERS, PAGING, SCOPE, SERVICE, SIGNAL, VIEW};
 use crate::routes::{Gives, Kind, Param, Route, delete, get, post};
 
 const CARDINALITIES: &[Param] = &[
@@ -130,10 +130,6 @@ fn logs() -> Vec<Route> {
         asked(
             patterns.takes(&[PATTERNS, SERVICE, PAGING, VIEW]).gives(&[(200, Gives::One("LogPatterns"))]),
             patterns::all,
-        ),
-        asked(
-            events.takes(&[events::PARAMS, SERVICE, PAGING, WINDOW]).gives(&[(200, Gives::Page("LogEvent"))]),
-            events::all,
         ),
         asked(pattern.takes(&[SERVICE, VIEW]).gives(&[(200, Gives::One("LogPattern"))]), patterns::one),
         asked(
