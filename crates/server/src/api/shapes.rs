@@ -52,6 +52,7 @@ fn tables() -> Shapes {
         ("ledger", found("Ledger")),
         ("batches", count()),
         ("rows", count()),
+        ("unkept", count()),
         ("uncovered", count()),
         ("differences", list_of(map_of(anything()))),
     ]);
