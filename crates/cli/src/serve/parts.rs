@@ -30,6 +30,8 @@ pub(super) struct Parts {
     pub(super) query: Query,
     /// Where the cardinality API saves its sessions.
     sessions: PathBuf,
+    /// Signals whose rows are counted and not kept.
+    unkept: Vec<&'static str>,
 }
 
 /// Opens the states, recovers what is in them, and starts the engine process without waiting for it.
@@ -53,7 +55,18 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         rollup,
         options: query_options(&settings.query),
     };
-    Ok(Parts { clock, catalog, buffer, recovery, engine, store, ingest, query, sessions: folder.sessions() })
+    Ok(Parts {
+        clock,
+        catalog,
+        buffer,
+        recovery,
+        engine,
+        store,
+        ingest,
+        query,
+        sessions: folder.sessions(),
+        unkept: settings.retain.dropped(),
+    })
 }
 
 impl Parts {
@@ -75,7 +88,7 @@ impl Parts {
             metrics,
             clock: Arc::clone(&self.clock),
             addresses,
-            cardinality: Arc::new(CardinalityState::new(Some(self.sessions.clone()))),
+            cardinality: Arc::new(CardinalityState::new(Some(self.sessions.clone()), self.unkept.clone())),
             requests: Arc::default(),
             body_idle: Duration::from_millis(BODY_IDLE_MS),
         }

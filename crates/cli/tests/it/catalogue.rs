@@ -63,6 +63,8 @@ async fn rows_that_are_not_kept_are_counted_all_the_same() -> Result<()> {
     for table in ["logs", "spans", "metric_samples", "metric_histograms"] {
         ensure!(stack.number(&format!("SELECT count() FROM {table}")).await? == 0, "rows of {table} were kept");
     }
+    let watch = stack.get("/v2/cardinality/http.request.method/what-if?values=GET").await;
+    ensure!(watch.as_ref().is_ok_and(|refusal| refusal.to_string().contains("not kept")), "{watch:?}");
     let url = format!("http://{}", stack.http);
     let verify = Command::new(env!("CARGO_BIN_EXE_tidegate")).args(["verify", "--url", &url]).output()?;
     let said = String::from_utf8_lossy(&verify.stdout).into_owned();

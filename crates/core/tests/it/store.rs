@@ -255,30 +255,6 @@ async fn a_roll_up_is_the_same_before_and_after_its_parts_merge() {
 }
 
 #[tokio::test]
-async fn a_database_whose_examples_merged_by_another_rule_is_brought_to_this_one() {
-    let world = World::new().await;
-    let plan = world.store.migration_plan().await.expect("a plan");
-    for statement in plan.iter().take(3).flat_map(|step| &step.statements) {
-        let before =
-            statement.replace("`example` SimpleAggregateFunction(max", "`example` SimpleAggregateFunction(min");
-        world.store.execute(&before).await.expect("a statement of the program before");
-    }
-    let row = |example: &str| {
-        format!(
-            "INSERT INTO tidegate.catalog_signals (_partition, signal, name, example) \
-             VALUES ('2026-11-21', 'logs', 'INFO', '{example}')"
-        )
-    };
-    world.store.execute(&row("")).await.expect("a row");
-    world.store.migrate().await.expect("the schema");
-    world.store.execute(&row("a body")).await.expect("a row");
-    world.store.execute("OPTIMIZE TABLE tidegate.catalog_signals FINAL").await.expect("a merge");
-    let rows = world.store.rows("SELECT example FROM tidegate.catalog_signals", &[]).await.expect("one row");
-    assert_eq!(format!("{rows:?}"), r#"[Object {"example": String("a body")}]"#);
-    world.engine.stop().await;
-}
-
-#[tokio::test]
 async fn the_statements_for_a_cluster_are_ones_that_clickhouse_reads() {
     let world = World::new().await;
     let cluster = Store::new(StoreOptions {

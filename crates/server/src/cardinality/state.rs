@@ -2,10 +2,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tidegate_model::{Seq, TableName};
+use http::StatusCode;
+use tidegate_model::{ErrorKind, Seq, TableName};
 
 use super::sessions::Copies;
 use super::view::View;
+use crate::errors::Failure;
 
 /// What the cardinality API itself remembers, beside what is stored.
 #[derive(Debug, Default)]
@@ -19,6 +21,8 @@ pub struct CardinalityState {
     pub(super) saving: tokio::sync::Mutex<()>,
     /// Where sessions are saved; without a folder there are none.
     pub(super) sessions: Option<PathBuf>,
+    /// Signals whose rows are counted and not kept.
+    unkept: Vec<&'static str>,
 }
 
 /// A key whose values are counted one by one.
@@ -31,10 +35,20 @@ pub(super) struct Watch {
 }
 
 impl CardinalityState {
-    /// Remembers nothing yet; sessions go into the folder.
+    /// Remembers nothing yet; sessions go into the folder, and rows of these signals are not kept.
     #[must_use]
-    pub fn new(sessions: Option<PathBuf>) -> Self {
-        Self { sessions, ..Self::default() }
+    pub fn new(sessions: Option<PathBuf>, unkept: Vec<&'static str>) -> Self {
+        Self { sessions, unkept, ..Self::default() }
+    }
+
+    /// Refuses what only rows can answer where they are not kept.
+    pub(super) fn rows_are_kept(&self, is_asked_for: impl Fn(&str) -> bool) -> Result<(), Failure> {
+        let Some(signal) = self.unkept.iter().find(|signal| is_asked_for(signal)) else { return Ok(()) };
+        // Counted from the rows that happen to be hot it would look like an answer.
+        let message = format!("the rows of {signal} are counted and not kept (retain.{signal} = false)");
+        Err(Failure::new(ErrorKind::NotFound, message)
+            .with_status(StatusCode::NOT_IMPLEMENTED)
+            .with_hint("this answer needs the rows themselves: ask for another signal_type, or keep them"))
     }
 
     pub(super) fn watches(&self) -> MutexGuard<'_, BTreeMap<String, Watch>> {

@@ -33,6 +33,7 @@ pub(super) fn forget_all(reader: &Reader) -> usize {
 /// Answers `POST attributes/{key}/watch`: from the newest acknowledged row on, each value of the key is counted.
 pub(in super::super) async fn begin(ask: Ask) -> Result<Answer, Failure> {
     let (key, stages) = (ask.path("key"), &ask.reader.stages);
+    stages.cardinality.rows_are_kept(|_| true)?;
     let tables =
         [&LOGS, &SPANS, &METRIC_SAMPLES, &METRIC_HISTOGRAMS, &METRIC_EXPONENTIAL_HISTOGRAMS, &METRIC_SUMMARIES];
     let names: Vec<_> = tables.iter().map(|table| table.name.clone()).collect();

@@ -132,6 +132,7 @@ async fn costs(reader: &Reader, drop: &Dropping<'_>) -> Result<Vec<Cost>, Failur
 
 /// Returns what some values of the key cost, from the raw rows: the roll-up has no count for each value.
 async fn value_costs(reader: &Reader, drop: &Dropping<'_>) -> Result<Vec<Cost>, Failure> {
+    reader.stages.cardinality.rows_are_kept(|signal| drop.has_signal(signal))?;
     let entries =
         |map: &str| format!("arrayFilter(entry -> {}, CAST({map}, 'Array(Tuple(String, String))'))", drop.is_dropped());
     let found = |signal: &str| {
