@@ -29,7 +29,7 @@ fn check(data: &[u8]) {
 fn repair(segment: &mut [u8]) -> Option<()> {
     let crc = crc32c::crc32c(segment.get(..60)?);
     put(segment, 60, crc)?;
-    let (mut at, mut chain) = (64, u32_at(segment, 12)?);
+    let (mut at, mut chain) = (64_usize, u32_at(segment, 12)?);
     loop {
         // A whole head lies at `at`, so what is added to it below stays within the bytes.
         segment.get(at..at.checked_add(56)?)?;
