@@ -157,7 +157,7 @@ impl Run<'_> {
 
     async fn attempt(&self, attempts: u32, untouched_allowed: bool) -> Result<Attempt, QueryError> {
         let turn = match (&self.query.rollup, self.counts()) {
-            (Some(rollup), true) => Some((rollup, rollup.turn().await)),
+            (Some(rollup), true) => Some((rollup, self.in_time(rollup.turn()).await?)),
             _ => None,
         };
         let tails = self.query.buffer.snapshot(&self.read_from());
@@ -178,7 +178,7 @@ impl Run<'_> {
             let counted = match turn {
                 Some((rollup, turn)) => {
                     let sources = tails.iter().filter(|tail| Rollup::counts(&tail.table)).cloned().collect();
-                    counted::count((rollup, &self.query.store), turn, sources).await?
+                    self.in_time(counted::count((rollup, &self.query.store), turn, sources)).await??
                 }
                 None => Counted::new(),
             };
@@ -201,6 +201,11 @@ impl Run<'_> {
             body: body.boxed(),
             query_id: self.request.query_id.clone(),
         }))
+    }
+
+    /// Waits for a step until the read's time is spent.
+    async fn in_time<T>(&self, step: impl Future<Output = T>) -> Result<T, QueryError> {
+        timeout_at(self.deadline, step).await.map_err(|_| QueryError::Timeout(self.limit))
     }
 
     /// Says whether no row can have come into the store since the snapshot. ClickHouse chooses the parts it reads
