@@ -172,7 +172,7 @@ pub static CATALOG_SIGNALS: LazyLock<TableSpec> = LazyLock::new(|| {
         ("first_timestamp", Timestamp),
         ("last_timestamp", Timestamp),
         ("series", list(U64)),  // the fingerprints of a metric's series
-        ("facets", list(Text)), // `kind:SERVER`, `status:ERROR`, `event:exception`, `scope:name@version`, …
+        ("facets", list(Text)), // `kind:SERVER`, `status:ERROR`, `event:exception`, `bounds:[0.1,1]`, …
         ("example", Text),      // the beginning of a body
         ("dropped_attributes", U64),
         ("dropped_attributes_max", U64),

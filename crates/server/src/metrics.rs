@@ -36,6 +36,7 @@ pub struct Metrics {
     accepted_rows: IntCounterVec,
     refused_rows: IntCounterVec,
     queries: IntCounterVec,
+    catalogue_answers: IntCounterVec,
     query_seconds: HistogramVec,
     connections: IntGaugeVec,
     ledger_rows: IntGaugeVec,
@@ -87,6 +88,11 @@ impl Metrics {
                 &["signal", "reason"],
             ),
             queries: list.counters("tidegate_queries_total", "Reads by outcome", &["outcome"]),
+            catalogue_answers: list.counters(
+                "tidegate_catalogue_answers_total",
+                "Questions about the catalogue, by what answered: memory or its tables",
+                &["from"],
+            ),
             query_seconds: list.seconds("tidegate_query_seconds", "From a query to the first bytes of its answer", &[]),
             connections: list.gauges("tidegate_connections", "Open connections", &["door"]),
             ledger_rows: list.gauges(
@@ -151,6 +157,11 @@ impl Metrics {
         let word = outcome.map_or_else(|failure| kind_name(failure.kind), |()| "ok");
         self.queries.with_label_values(&[word]).inc();
         self.query_seconds.with_label_values::<&str>(&[]).observe(took.as_secs_f64());
+    }
+
+    /// Counts a question about the catalogue.
+    pub(crate) fn catalogue_answer(&self, from: &str) {
+        self.catalogue_answers.with_label_values(&[from]).inc();
     }
 
     /// Counts an answer that broke on its way.

@@ -8,6 +8,7 @@ use tidegate_core::catalog::Catalog;
 use tidegate_core::ingest::Ingest;
 use tidegate_core::query::{Query, QueryOptions};
 use tidegate_core::rollup::Rollup;
+use tidegate_core::rollup::totals::Totals;
 use tidegate_core::store::{Engine, EngineData, EngineOptions, Store, StoreOptions};
 use tidegate_core::world::SystemClock;
 use tidegate_model::limits::BODY_IDLE_MS;
@@ -44,7 +45,11 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
     let (buffer, recovery) = open_buffer(settings, folder, &catalog, Arc::clone(&clock)).await?;
     let mut ingest = Ingest::open(buffer.clone(), catalog.clone(), Arc::clone(&clock)).await?;
     ingest = ingest.with_template_settings(settings.templates.of_miner()).await?;
-    let rollup = settings.catalogue.enabled.then(Rollup::default);
+    let mut rollup = settings.catalogue.enabled.then(Rollup::default);
+    if settings.storage.backend != Backend::ClickHouse {
+        // A server elsewhere may have further writers, of which this process would not know.
+        rollup = rollup.map(|rollup| rollup.with_totals(Totals::default()));
+    }
     if rollup.is_none() {
         ingest = ingest.without_templates();
     }

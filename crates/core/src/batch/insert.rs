@@ -8,7 +8,7 @@ use tidegate_model::limits::{BATCH_RETRY_MS_MAX, BATCH_RETRY_MS_MIN, BATCH_STUCK
 use tidegate_model::{ErrorKind, TableSpec};
 use tokio::time::Instant;
 
-use super::catalogue::{Beside, BesideInsert, count};
+use super::catalogue::{Beside, BesideInsert, count, settle};
 use super::encode::{Part, Plan, encode_rows, plan};
 use super::mover::Shared;
 use super::seal::Sealed;
@@ -30,8 +30,13 @@ pub(super) async fn store(shared: Arc<Shared>, sealed: Sealed) {
         shared.pausing.fetch_sub(1, Ordering::SeqCst);
         pause = (pause * 2).min(Duration::from_millis(BATCH_RETRY_MS_MAX));
     }
+    let beside = shared.states.rollup.as_ref().zip(attempt.beside.take());
+    if let Some((rollup, beside)) = &beside {
+        // Before the rows leave the hot tail: whoever reads the totals finds them in one of the two.
+        settle(rollup, &shared.states, &sealed.cut, beside).await;
+    }
     shared.states.buffer.advance(&sealed.cut.table, sealed.cut.range.last);
-    if let (Some(rollup), Some(beside)) = (&shared.states.rollup, attempt.beside.take()) {
+    if let Some((rollup, beside)) = beside {
         rollup.stored(beside.learned);
     }
     shared.reports.update(&sealed.cut.table, |report| {

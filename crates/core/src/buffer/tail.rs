@@ -72,7 +72,8 @@ impl Chunk {
     }
 
     /// Returns the part of the chunk above `stored`.
-    pub(super) fn above(self, stored: Seq) -> Self {
+    #[must_use]
+    pub fn above(self, stored: Seq) -> Self {
         let range = SeqRange { first: stored.next(), last: self.range.last };
         if self.range.first > stored { self } else { self.within(range) }
     }

@@ -10,7 +10,7 @@
 //!   `requireFresh` is always met.
 //! - A failure is an error, before the first byte or as the end of the body; it is never an empty or shorter answer.
 //!
-//! It never writes, and keeps nothing between two reads.
+//! It never writes, and keeps nothing between two reads but what the roll-up keeps.
 //!
 //! | file | holds |
 //! |---|---|
@@ -20,6 +20,7 @@
 //! | `columns.rs` | which columns it can reach |
 //! | `union.rs` | the statement that reads stored and hot rows |
 //! | `counted.rs` | what hot rows are, for a read of the catalogue |
+//! | `totals.rs` | the catalogue in memory, counted up to the newest row |
 //! | `hot.rs` | hot rows in the form in which they travel |
 //! | `watermark.rs` | `min_watermark` |
 //! | `run.rs` | one read: snapshot, attempts, answer |
@@ -35,6 +36,7 @@ mod hot;
 pub mod plan;
 mod run;
 pub mod tokens;
+mod totals;
 pub mod union;
 mod watermark;
 

@@ -22,6 +22,7 @@
 //! | `registry.rs` | which names, keys and values are known over all batches |
 //! | `hot.rs` | rows that are not stored yet, counted once however often they are asked for |
 //! | `assemble.rs` | the rows of the catalogue |
+//! | `totals/` | the catalogue of all hours, in memory |
 
 mod assemble;
 mod columns;
@@ -31,6 +32,8 @@ mod records;
 mod reducer;
 mod registry;
 mod series;
+/// The catalogue of all hours, in memory.
+pub mod totals;
 
 #[cfg(test)]
 mod tests;
@@ -55,6 +58,7 @@ pub use series::Descriptions;
 use hot::HotCounts;
 use registry::Registry;
 use series::SeriesKeys;
+use totals::Totals;
 
 /// What all batches know of those before them; clones share it.
 #[derive(Debug, Clone, Default)]
@@ -62,9 +66,22 @@ pub struct Rollup {
     registry: Registry,
     series: Arc<SeriesKeys>,
     hot: HotCounts,
+    totals: Option<Totals>,
 }
 
 impl Rollup {
+    /// Keeps totals in memory, too: only where nobody else writes the catalogue's tables.
+    #[must_use]
+    pub fn with_totals(self, totals: Totals) -> Self {
+        Self { totals: Some(totals), ..self }
+    }
+
+    /// Returns the totals in memory.
+    #[must_use]
+    pub const fn totals(&self) -> Option<&Totals> {
+        self.totals.as_ref()
+    }
+
     /// Returns the tables whose rows are counted.
     #[must_use]
     pub fn sources() -> [&'static TableSpec; 7] {
@@ -122,6 +139,11 @@ impl Rollup {
     /// Returns the rows of the catalogue for a batch that is about to be stored.
     pub fn seal(&self, reducer: &mut Reducer, series: &Descriptions) -> Result<Counted, ArrowError> {
         reducer.finish(series, true)
+    }
+
+    /// Returns the rows of the catalogue for rows that are only looked at.
+    pub fn look(&self, reducer: &mut Reducer, series: &Descriptions) -> Result<Vec<Part>, ArrowError> {
+        Ok(reducer.finish(series, false)?.parts)
     }
 
     /// Notes that a batch's rows of the catalogue are stored.

@@ -1,13 +1,18 @@
-use arrow_array::types::{TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Float64Type, Int32Type, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
 use arrow_array::{ListArray, PrimitiveArray, RecordBatch};
 use arrow_schema::ArrowError;
 use hashbrown::HashMap;
-use tidegate_model::tables::{LOGS, METRIC_SERIES, SPANS};
+use tidegate_model::tables::{
+    LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS, METRIC_SERIES, METRIC_SUMMARIES, SPANS,
+};
 use tidegate_model::{PartitionDay, Signal, TableName, TableSpec};
 use twox_hash::XxHash3_64;
 
 use super::columns::{Maps, Words, list, maps, numbers, range, text, words};
-use super::reducer::{Place, Reducer, Tally, Who, hour_of};
+use super::reducer::{Group, Place, Reducer, Tally, Who, hour_of};
 
 /// The name of a log record without a severity's text.
 const UNSET: &str = "UNSET";
@@ -25,7 +30,7 @@ impl Reducer {
             table if *table == LOGS.name => log_records(self, rows),
             table if *table == SPANS.name => spans(self, rows),
             table if *table == METRIC_SERIES.name => series(self, rows),
-            _ => points(self, rows),
+            _ => points(self, table, rows),
         }
     }
 }
@@ -119,17 +124,75 @@ fn spans(reducer: &mut Reducer, rows: &RecordBatch) -> Result<(), ArrowError> {
 }
 
 /// Counts data points; their attributes are those of their series.
-fn points(reducer: &mut Reducer, rows: &RecordBatch) -> Result<(), ArrowError> {
+fn points(reducer: &mut Reducer, table: &TableName, rows: &RecordBatch) -> Result<(), ArrowError> {
     let mut groups = Groups::of(rows, "metric_name")?;
     let fingerprint = numbers::<UInt64Type>(rows, "fingerprint")?;
+    let mut buckets = Buckets::of(table, rows)?;
     for row in 0..rows.num_rows() {
         let place = groups.begin(reducer, row, 0);
         let group = &mut reducer.groups[place];
         group.bytes += groups.name.get(row).len() as u64;
+        buckets.note(place, group, row);
         let tally = Tally::once(groups.timestamp.value(row));
         group.series.entry(fingerprint.value(row)).and_modify(|all| all.add(&tally)).or_insert(tally);
     }
     Ok(())
+}
+
+/// What a point's buckets are, and what was noted last in each group: mostly the same.
+struct Buckets<'a> {
+    column: BucketColumn<'a>,
+    noted: HashMap<usize, usize>,
+}
+
+enum BucketColumn<'a> {
+    None,
+    Bounds(&'a ListArray, &'a [f64]),
+    Scale(&'a [i32]),
+    Quantiles(&'a ListArray),
+}
+
+impl<'a> Buckets<'a> {
+    fn of(table: &TableName, rows: &'a RecordBatch) -> Result<Self, ArrowError> {
+        let column = match table {
+            table if *table == METRIC_HISTOGRAMS.name => {
+                let bounds = list(rows, "explicit_bounds")?;
+                BucketColumn::Bounds(bounds, bounds.values().as_primitive::<Float64Type>().values())
+            }
+            table if *table == METRIC_EXPONENTIAL_HISTOGRAMS.name => {
+                BucketColumn::Scale(numbers::<Int32Type>(rows, "scale")?.values())
+            }
+            table if *table == METRIC_SUMMARIES.name => BucketColumn::Quantiles(list(rows, "quantiles")?),
+            _ => BucketColumn::None,
+        };
+        Ok(Self { column, noted: HashMap::new() })
+    }
+
+    fn note(&mut self, place: usize, group: &mut Group, row: usize) {
+        if matches!(self.column, BucketColumn::None) {
+            return;
+        }
+        let before = self.noted.insert(place, row);
+        match self.column {
+            BucketColumn::Bounds(lists, bounds) => {
+                let of = |row| &bounds[range(lists.value_offsets(), row)];
+                if before.is_none_or(|before| of(before) != of(row)) {
+                    // JSON has no infinite numbers: they become null.
+                    group.facet("bounds", &serde_json::to_string(of(row)).unwrap_or_default());
+                }
+            }
+            BucketColumn::Scale(scales) if before.is_none_or(|before| scales[before] != scales[row]) => {
+                group.facet("scale", &scales[row].to_string());
+            }
+            BucketColumn::Quantiles(lists) => {
+                let of = |row| range(lists.value_offsets(), row).len();
+                if before.is_none_or(|before| of(before) != of(row)) {
+                    group.facet("quantiles", &of(row).to_string());
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Notes the texts of the values that series have.
@@ -248,7 +311,7 @@ impl<'a> Records<'a> {
         self.own.count(reducer, (place, 0), Place::Attribute, map, &tally)
     }
 
-    fn note_scope(&self, group: &mut super::reducer::Group, row: usize) {
+    fn note_scope(&self, group: &mut Group, row: usize) {
         let name = self.scope_name.get(row);
         if !name.is_empty() {
             group.facet("scope", name);

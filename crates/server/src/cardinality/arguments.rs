@@ -72,6 +72,8 @@ pub(super) struct Page {
 }
 
 impl Page {
+    pub(super) const ALL: Self = Self { limit: 0, offset: 0 };
+
     /// Returns the number of items to read.
     pub(super) const fn items(self) -> u64 {
         if self.limit == 0 { EVERYTHING } else { self.limit }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::answer::OVERFLOW;
 use super::arguments::Page;
 use super::read::{Filter, Reader, Sql};
+use super::totals;
 use super::window::rfc3339;
 use crate::errors::Failure;
 
@@ -27,11 +28,12 @@ pub(super) struct Detail {
     pub(super) size: u64,
     pub(super) services: Vec<(String, u64)>,
     pub(super) active: u64,
+    #[serde(default)]
     pub(super) some_series: Vec<u64>,
-    qualities: Vec<String>,
-    first_seen: i64,
-    last_seen: i64,
-    dropped: Vec<[u64; 3]>,
+    pub(super) qualities: Vec<String>,
+    pub(super) first_seen: i64,
+    pub(super) last_seen: i64,
+    pub(super) dropped: Vec<[u64; 3]>,
 }
 
 impl Detail {
@@ -85,6 +87,11 @@ impl Reader {
         filter: &Filter,
         page: Page,
     ) -> Result<Names, Failure> {
+        let (is_service, word) = (column == "service_name", signal.map(str::to_owned));
+        let recalled = self.recall(filter, move |seen| Some(totals::names(seen, is_service, word.as_deref(), page)));
+        if let Some(names) = recalled.await? {
+            return Ok(names);
+        }
         let signal_is = if signal.is_some() { " AND signal = {signal:String}" } else { "" };
         let sql = Sql::new(format!(
             "SELECT length(names) AS total, n AS samples, is_capped AS capped, \
@@ -108,6 +115,10 @@ impl Reader {
     ) -> Result<Vec<Detail>, Failure> {
         if names.is_empty() {
             return Ok(Vec::new());
+        }
+        let (word, asked) = (signal.to_owned(), names.to_vec());
+        if let Some(details) = self.recall(filter, move |seen| totals::details(seen, &word, &asked)).await? {
+            return Ok(details);
         }
         let dropped = ["attributes", "events", "links"];
         let inner_dropped = dropped.map(|what| {

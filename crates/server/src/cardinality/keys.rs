@@ -5,12 +5,13 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{OVERFLOW, say_distinct};
 use super::read::{Filter, Reader, Sql};
+use super::totals;
 use crate::errors::Failure;
 
 /// Values whose text is looked for: some of a key's values may have no text stored, so more than are shown.
 pub(super) const HASHES: u32 = 64;
 /// Values that are shown.
-const SAMPLES: usize = 10;
+pub(super) const SAMPLES: usize = 10;
 
 /// One attribute of one item.
 #[derive(Debug, Default, Deserialize)]
@@ -67,6 +68,10 @@ impl Reader {
         if names.is_empty() {
             return Ok(Vec::new());
         }
+        let (word, asked) = (signal.to_owned(), names.to_vec());
+        if let Some(keys) = self.recall(filter, move |seen| totals::keys(seen, &word, &asked)).await? {
+            return Ok(keys);
+        }
         let of = KeysOf {
             item: "toString(name)",
             condition: "signal = {signal:String} AND name IN {names:Array(String)}",
@@ -109,7 +114,7 @@ impl Reader {
         for value in found {
             texts.entry((value.label, value.hash)).or_default().push((value.place, value.text_of));
         }
-        for key in keys {
+        for key in keys.iter_mut().filter(|key| !key.hashes.is_empty()) {
             let mut samples = BTreeSet::new();
             for hash in &key.hashes {
                 let known = texts.get(&(key.label.clone(), *hash)).map(Vec::as_slice).unwrap_or_default();

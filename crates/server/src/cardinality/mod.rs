@@ -23,6 +23,8 @@
 //! | `series.rs` | what a metric's series declare; buckets; estimates of series |
 //! | `templates.rs` | templates of log bodies, merges resolved |
 //! | `state.rs` | what this API itself remembers |
+//! | `totals/` | the same from memory, where it is there |
+//! | `steady.rs` | answers from tables that seldom get a row |
 //! | `view.rs` | what a read is about: what is live, saved sessions, both |
 //! | `shapes/` | the answers' JSON schemas |
 //! | `v1/`, `v2/` | the routes |
@@ -38,7 +40,9 @@ mod series;
 mod sessions;
 mod shapes;
 mod state;
+mod steady;
 mod templates;
+mod totals;
 mod v1;
 mod v2;
 mod view;

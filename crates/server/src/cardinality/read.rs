@@ -12,6 +12,7 @@ use tidegate_model::ErrorKind;
 use tidegate_model::limits::CATALOG_PIECE_ITEMS;
 
 use super::arguments::Page;
+use super::listing::in_pieces;
 use super::sessions::bring;
 use super::view::{Sources, View};
 use super::window::Window;
@@ -58,6 +59,11 @@ impl Sql {
         }
         self.params.push((name.into(), list + "]"));
         self
+    }
+
+    /// Returns what tells the statement from others.
+    pub(super) fn as_key(&self) -> String {
+        format!("{}\n{:?}", self.text, self.params)
     }
 
     /// Binds what [`Filter::condition`] names.
@@ -107,6 +113,13 @@ pub(super) struct Ranked<T> {
     pub(super) rows: Vec<T>,
     pub(super) total: u64,
     pub(super) samples: u64,
+}
+
+impl<T: Send + 'static> Ranked<T> {
+    /// Returns the rows as if they were on their way.
+    pub(super) fn in_pieces(self) -> RankedPieces<T> {
+        RankedPieces { rows: in_pieces(self.rows).map(Ok).boxed(), total: self.total, samples: self.samples }
+    }
 }
 
 /// The same, its rows on their way.
@@ -264,7 +277,7 @@ fn pieces_of<T: DeserializeOwned + Send + 'static>(body: Body) -> BoxStream<'sta
     stream::try_unfold((body, Vec::new()), read).boxed()
 }
 
-fn row_of<T: DeserializeOwned>(line: &[u8]) -> Result<T, Failure> {
+pub(super) fn row_of<T: DeserializeOwned>(line: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(line).map_err(|error| {
         tracing::error!(%error, "ClickHouse's answer is not what the statement asks for");
         Failure::new(ErrorKind::Internal, "the server failed; its log says why")

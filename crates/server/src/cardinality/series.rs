@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use tidegate_model::tables::METRIC_SERIES;
+
 use super::items::Detail;
 use super::read::{Reader, Sql};
 use crate::errors::Failure;
@@ -34,6 +36,42 @@ pub(super) struct Weight {
 }
 
 impl Buckets {
+    /// Reads what the catalogue noted of a metric's points: the longest bounds, all scales, the most quantiles.
+    pub(super) fn noted<'q>(qualities: impl Iterator<Item = impl AsRef<str> + 'q>) -> Option<Self> {
+        let (mut buckets, mut is_noted, mut longest) = (Self::default(), false, (0, String::new()));
+        for quality in qualities {
+            let Some((name, value)) = quality.as_ref().split_once(':') else { continue };
+            match name {
+                "bounds" => {
+                    let bounds: Vec<Option<f64>> = serde_json::from_str(value).unwrap_or_default();
+                    if (bounds.len(), value) >= (longest.0, longest.1.as_str()) {
+                        longest = (bounds.len(), value.to_owned());
+                        buckets.bounds = bounds;
+                    }
+                }
+                "scale" => buckets.scales.extend(value.parse::<i32>().ok()),
+                "quantiles" => buckets.quantiles = buckets.quantiles.max(value.parse().unwrap_or(0)),
+                _ => continue,
+            }
+            is_noted = true;
+        }
+        buckets.scales.sort_unstable();
+        buckets.scales.dedup();
+        is_noted.then_some(buckets)
+    }
+
+    /// Returns how many keys the buckets of a metric count as; `None`: it has some, and they were not noted.
+    pub(super) fn keys_of<'q>(qualities: impl Iterator<Item = &'q str> + Clone) -> Option<u64> {
+        let is_of = |name: &str| qualities.clone().any(|quality| quality.strip_prefix("type:") == Some(name));
+        let of = |name: &str, buckets: &Option<Self>| match (is_of(name), buckets) {
+            (true, Some(buckets)) => Some(buckets.weight(name).keys),
+            (true, None) => None,
+            (false, _) => Some(0),
+        };
+        let buckets = Self::noted(qualities.clone());
+        Some(of("histogram", &buckets)?.max(of("exponential_histogram", &buckets)?))
+    }
+
     /// Weighs a type: a histogram has a series for each bucket, one for its sum and one for its count.
     pub(super) fn weight(&self, metric_type: &str) -> Weight {
         match metric_type {
@@ -68,19 +106,24 @@ impl Reader {
              argMin(metadata, fingerprint) AS own_metadata FROM metric_series \
              WHERE metric_name IN {names:Array(String)} GROUP BY item",
         );
-        let rows: Vec<Declared> = self.rows(sql.texts("names", names.iter().map(String::as_str))).await?;
+        let sql = sql.texts("names", names.iter().map(String::as_str));
+        let rows: Vec<Declared> = self.steady_rows(&[&METRIC_SERIES], sql).await?;
         Ok(rows.into_iter().map(|row| (row.item.clone(), row)).collect())
     }
 
     /// Returns the buckets of those metrics that have any.
     pub(super) async fn buckets(&self, details: &[Detail]) -> Result<BTreeMap<String, Buckets>, Failure> {
         const WITH_BUCKETS: [&str; 3] = ["histogram", "exponential_histogram", "summary"];
-        let asked: Vec<&Detail> = details
+        let mut asked: Vec<&Detail> = details
             .iter()
             .filter(|detail| detail.facets("type").iter().any(|name| WITH_BUCKETS.contains(name)))
             .collect();
+        let noted = |detail: &&Detail| Some((detail.item.clone(), Buckets::noted(detail.qualities.iter())?));
+        let mut found: BTreeMap<String, Buckets> = asked.iter().filter_map(noted).collect();
+        // Of points that came before buckets were noted, the points themselves are asked.
+        asked.retain(|detail| !found.contains_key(&detail.item));
         if asked.is_empty() {
-            return Ok(BTreeMap::new());
+            return Ok(found);
         }
         let points =
             "WHERE metric_name IN {names:Array(String)} AND fingerprint IN {series:Array(UInt64)} GROUP BY item";
@@ -104,7 +147,8 @@ impl Reader {
                 [0].into_iter().chain(asked.iter().flat_map(|detail| detail.some_series.iter().copied())),
             );
         let rows: Vec<Buckets> = self.rows(sql).await?;
-        Ok(rows.into_iter().map(|row| (row.item.clone(), row)).collect())
+        found.extend(rows.into_iter().map(|row| (row.item.clone(), row)));
+        Ok(found)
     }
 }
 

@@ -6,6 +6,7 @@ use http::StatusCode;
 use tidegate_model::{ErrorKind, Seq, TableName};
 
 use super::sessions::Copies;
+use super::steady::Steady;
 use super::view::View;
 use crate::errors::Failure;
 
@@ -15,6 +16,8 @@ pub struct CardinalityState {
     watches: Mutex<BTreeMap<String, Watch>>,
     /// What is read where a request does not say.
     view: Mutex<View>,
+    /// What tables say that seldom get a row.
+    pub(super) steady: Steady,
     /// The sessions that can be read.
     pub(super) copies: tokio::sync::Mutex<Copies>,
     /// Held while a session is written: one at a time.

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use tidegate_model::tables::{LOG_TEMPLATE_MERGES, LOG_TEMPLATES};
 use tidegate_templates::{Aliases, TemplateId};
 
 use super::answer::OVERFLOW;
@@ -8,7 +9,7 @@ use super::read::{Reader, Sql};
 use crate::errors::Failure;
 
 /// Which template each id counts under, at the moment of a read.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Roots {
     into: BTreeMap<u64, u64>,
 }
@@ -52,7 +53,7 @@ impl Reader {
     /// Reads the merges and resolves them.
     pub(super) async fn roots(&self) -> Result<Roots, Failure> {
         let sql = "SELECT template_id AS from_id, into_id AS to_id FROM log_template_merges GROUP BY from_id, to_id";
-        let merges: Vec<Merged> = self.rows(Sql::new(sql)).await?;
+        let merges: Vec<Merged> = self.steady_rows(&[&LOG_TEMPLATE_MERGES], Sql::new(sql)).await?;
         let mut aliases = Aliases::default();
         for merge in merges {
             aliases.add(TemplateId(merge.from_id), TemplateId(merge.to_id));
@@ -66,7 +67,7 @@ impl Reader {
                    WHERE template_id IN {ids:Array(UInt64)} GROUP BY id";
         let mut texts: BTreeMap<u64, String> = ids.iter().map(|id| (*id, written(*id))).collect();
         if ids.iter().any(|id| *id > TemplateId::OVERFLOW.0) {
-            let found: Vec<Text> = self.rows(Sql::new(sql).numbers("ids", ids)).await?;
+            let found: Vec<Text> = self.steady_rows(&[&LOG_TEMPLATES], Sql::new(sql).numbers("ids", ids)).await?;
             texts.extend(found.into_iter().map(|text| (text.id, text.text_of)));
         }
         Ok(texts)
@@ -79,7 +80,7 @@ impl Reader {
         }
         let sql = "SELECT template_id AS id, min(template) AS text_of FROM log_templates \
                    WHERE template = {text:String} GROUP BY id";
-        let found: Vec<Text> = self.rows(Sql::new(sql).text("text", text)).await?;
+        let found: Vec<Text> = self.steady_rows(&[&LOG_TEMPLATES], Sql::new(sql).text("text", text)).await?;
         let mut ids: BTreeSet<u64> = found.iter().map(|text| roots.of(text.id)).collect();
         if ids.is_empty() {
             ids.extend(text.parse::<u64>().ok().map(|id| roots.of(id)));

@@ -5,6 +5,7 @@
 //! | `telemetry.rs` | what is sent, small enough to be counted by hand |
 //! | `routes.rs` | every route's answer, the same from hot and from stored rows; windows, pages |
 //! | `engine.rs` | batches of requests, templates, the engine's own numbers |
+//! | `memory.rs` | what is answered from memory is what the tables say |
 //! | `sessions.rs` | sessions: saved, compared, sent out and taken back |
 //! | `terminal.rs` | the commands that show the same on a terminal |
 //! | `document.rs` | the OpenAPI document describes every route, and every route answers as it says |
@@ -16,6 +17,7 @@ mod document;
 mod refusals;
 mod engine;
 mod long;
+mod memory;
 mod routes;
 mod sessions;
 mod telemetry;
@@ -45,8 +47,13 @@ impl Api {
 
     /// Starts a server without telemetry.
     pub(super) async fn empty() -> Result<Self> {
+        Self::that_stores_after("600000").await
+    }
+
+    /// The same; its rows are stored after so many milliseconds.
+    pub(super) async fn that_stores_after(age_ms: &str) -> Result<Self> {
         let (folder, stack) =
-            started(&[("TIDEGATE_BATCH__AGE_MS", "600000"), ("TIDEGATE_CATALOGUE__ENABLED", "true")]).await?;
+            started(&[("TIDEGATE_BATCH__AGE_MS", age_ms), ("TIDEGATE_CATALOGUE__ENABLED", "true")]).await?;
         Ok(Self { stack, client: reqwest::Client::new(), _folder: folder })
     }
 

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::super::read::{Reader, Sql};
+use super::super::read::{Filter, Reader, Sql};
+use super::super::totals;
 use super::super::v1::attributes::signal_type;
 use crate::errors::Failure;
 
@@ -37,44 +38,33 @@ pub(super) struct Counted {
 }
 
 #[derive(Debug, Deserialize)]
-struct ItemRow {
-    signal_of: String,
-    item: String,
-    n: u64,
-    size: u64,
-    active: u64,
-    spread: Vec<String>,
+pub(in super::super) struct ItemRow {
+    pub(in super::super) signal_of: String,
+    pub(in super::super) item: String,
+    pub(in super::super) n: u64,
+    pub(in super::super) size: u64,
+    pub(in super::super) active: u64,
+    pub(in super::super) spread: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
-struct KeyRow {
-    signal_of: String,
-    item: String,
-    place: String,
-    label: String,
-    n: u64,
-    cardinality: u64,
+#[derive(Debug, Default, Deserialize)]
+pub(in super::super) struct KeyRow {
+    pub(in super::super) signal_of: String,
+    pub(in super::super) item: String,
+    pub(in super::super) place: String,
+    pub(in super::super) label: String,
+    pub(in super::super) n: u64,
+    pub(in super::super) cardinality: u64,
 }
 
 impl Content {
     /// Reads the numbers of what the reader sees.
     pub(super) async fn of(reader: &Reader, id: &str) -> Result<Self, Failure> {
-        let items = "SELECT toString(signal) AS signal_of, toString(name) AS item, sum(records) AS n, \
-             sum(bytes) AS size, uniqExactArray(series) AS active, \
-             arraySort(groupUniqArray(toString(service_name))) AS spread \
-             FROM catalog_signals GROUP BY signal_of, item ORDER BY signal_of, item";
-        let keys = |signal: &str, item: &str, place: &str| {
-            format!(
-                "SELECT {signal} AS signal_of, {item} AS item, {place} AS place, toString(key) AS label, \
-                 sum(records) AS n, uniqExactArray(value_hashes) AS cardinality FROM catalog_attributes \
-                 GROUP BY signal_of, item, place, label"
-            )
+        let recalled = reader.recall(&Filter::default(), totals::content).await?;
+        let (items, keys, attributes) = match recalled {
+            Some(rows) => rows,
+            None => rows(reader).await?,
         };
-        let (items, keys, attributes) = tokio::try_join!(
-            reader.rows::<ItemRow>(Sql::new(items)),
-            reader.rows::<KeyRow>(Sql::new(keys("toString(signal)", "toString(name)", "toString(scope)"))),
-            reader.rows::<KeyRow>(Sql::new(keys("''", "''", "''"))),
-        )?;
         let mut keys_of: BTreeMap<(String, String), BTreeMap<String, Counted>> = BTreeMap::new();
         for key in keys {
             let counted = Counted { count: key.n, cardinality: key.cardinality };
@@ -94,4 +84,23 @@ impl Content {
             attributes.into_iter().map(|key| (key.label, Counted { count: key.n, cardinality: key.cardinality }));
         Ok(Self { id: id.to_owned(), items: items.collect(), attributes: attributes.collect() })
     }
+}
+
+async fn rows(reader: &Reader) -> Result<(Vec<ItemRow>, Vec<KeyRow>, Vec<KeyRow>), Failure> {
+    let items = "SELECT toString(signal) AS signal_of, toString(name) AS item, sum(records) AS n, \
+         sum(bytes) AS size, uniqExactArray(series) AS active, \
+         arraySort(groupUniqArray(toString(service_name))) AS spread \
+         FROM catalog_signals GROUP BY signal_of, item ORDER BY signal_of, item";
+    let keys = |signal: &str, item: &str, place: &str| {
+        format!(
+            "SELECT {signal} AS signal_of, {item} AS item, {place} AS place, toString(key) AS label, \
+             sum(records) AS n, uniqExactArray(value_hashes) AS cardinality FROM catalog_attributes \
+             GROUP BY signal_of, item, place, label"
+        )
+    };
+    tokio::try_join!(
+        reader.rows::<ItemRow>(Sql::new(items)),
+        reader.rows::<KeyRow>(Sql::new(keys("toString(signal)", "toString(name)", "toString(scope)"))),
+        reader.rows::<KeyRow>(Sql::new(keys("''", "''", "''"))),
+    )
 }

@@ -24,6 +24,7 @@ mod folder;
 mod routes;
 mod rows;
 
+pub(super) use content::{ItemRow, KeyRow};
 pub(super) use copies::{Copies, Copy, bring};
 pub(super) use folder::checked_name;
 pub(super) use routes::routes;

@@ -10,6 +10,7 @@ use super::super::items::Detail;
 use super::super::keys::{HASHES, Key};
 use super::super::listing::{Extent, Piece, listed};
 use super::super::read::{Filter, RankedPieces, Reader, Sql};
+use super::super::totals::{self, KeyFilter, Order};
 use super::super::window::rfc3339;
 use super::watch;
 use crate::errors::Failure;
@@ -19,16 +20,16 @@ use crate::errors::Failure;
 pub(in super::super) struct Row {
     pub(in super::super) label: String,
     pub(in super::super) n: u64,
-    size: u64,
+    pub(in super::super) size: u64,
     pub(in super::super) cardinality: u64,
     pub(in super::super) unlisted: u64,
-    signals: Vec<String>,
-    places: Vec<String>,
-    first_seen: i64,
-    last_seen: i64,
-    hashes: Vec<u64>,
+    pub(in super::super) signals: Vec<String>,
+    pub(in super::super) places: Vec<String>,
+    pub(in super::super) first_seen: i64,
+    pub(in super::super) last_seen: i64,
+    pub(in super::super) hashes: Vec<u64>,
     #[serde(skip)]
-    samples: Vec<String>,
+    pub(in super::super) samples: Vec<String>,
 }
 
 /// The names of the columns of [`Row`].
@@ -50,7 +51,8 @@ pub(in super::super) fn columns(hashes: u32) -> String {
 
 /// Looks up the text of some values.
 pub(in super::super) async fn add_samples(reader: &Reader, rows: &mut [Row]) -> Result<(), Failure> {
-    let key = |row: &Row| Key { label: row.label.clone(), hashes: row.hashes.clone(), ..Key::default() };
+    let mut rows: Vec<&mut Row> = rows.iter_mut().filter(|row| !row.hashes.is_empty()).collect();
+    let key = |row: &&mut Row| Key { label: row.label.clone(), hashes: row.hashes.clone(), ..Key::default() };
     let mut keys: Vec<Key> = rows.iter().map(key).collect();
     reader.add_samples(&mut keys).await?;
     for (row, key) in rows.iter_mut().zip(keys) {
@@ -97,6 +99,15 @@ pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let by = arguments.word("sort_by").unwrap_or_default();
     let direction = arguments.direction(by == "key");
     let (least, most) = (arguments.number("min_cardinality"), arguments.number("max_cardinality"));
+    let watched = watch::keys(&ask.reader);
+    let tell = move |row: &Row| row.told(watched.contains(&row.label));
+    let cardinality = Some((least.unwrap_or(0), most.unwrap_or(u64::MAX)));
+    let wanted = KeyFilter { signal, scope, key: None, cardinality };
+    let order = Order { by, rises: direction == "asc" };
+    let recalled = ask.reader.recall(&filter, move |seen| totals::key_rows(seen, &wanted, order, page));
+    if let Some(ranked) = recalled.await? {
+        return listed_keys(ask.reader, ranked.in_pieces(), page, tell).await;
+    }
     let column = match by {
         "count" => "n",
         "key" => "label",
@@ -117,8 +128,6 @@ pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     };
     let order = format!("{column} {direction}, label");
     let ranked = ask.reader.ranked_pieces::<Row>((NAMES, &inner, &order), bind, page).await?;
-    let watched = watch::keys(&ask.reader);
-    let tell = move |row: &Row| row.told(watched.contains(&row.label));
     listed_keys(ask.reader, ranked, page, tell).await
 }
 
@@ -150,6 +159,12 @@ pub(in super::super) async fn one(ask: Ask) -> Result<Answer, Failure> {
 }
 
 async fn of(reader: &Reader, key: &str, filter: &Filter, watched: bool) -> Result<Value, Failure> {
+    let wanted = KeyFilter { key: Some(key.to_owned()), ..KeyFilter::default() };
+    let unknown = || unknown("attribute", key, "/api/v1/attributes");
+    let recalled = reader.recall(filter, move |seen| totals::key_rows(seen, &wanted, Order::BY_KEY, Page::ALL));
+    if let Some(found) = recalled.await? {
+        return found.rows.first().map(|row| row.told(watched)).ok_or_else(unknown);
+    }
     let sql = Sql::new(format!(
         "SELECT {} FROM catalog_attributes WHERE key = {{key:String}}{} GROUP BY label",
         columns(HASHES),
@@ -157,26 +172,20 @@ async fn of(reader: &Reader, key: &str, filter: &Filter, watched: bool) -> Resul
     ));
     let mut rows: Vec<Row> = reader.rows(sql.text("key", key).filtered(filter)).await?;
     add_samples(reader, &mut rows).await?;
-    rows.first().map(|row| row.told(watched)).ok_or_else(|| unknown("attribute", key, "/api/v1/attributes"))
+    rows.first().map(|row| row.told(watched)).ok_or_else(unknown)
 }
 
 #[derive(Debug, Deserialize)]
-struct Use {
-    service: String,
-    signal: String,
-    n: u64,
+pub(in super::super) struct Use {
+    pub(in super::super) service: String,
+    pub(in super::super) signal: String,
+    pub(in super::super) n: u64,
 }
 
 /// Answers `GET attributes/{key}/services`: who sends the key.
 pub(in super::super) async fn services(ask: Ask) -> Result<Answer, Failure> {
     let (key, filter) = (ask.path("key"), ask.filter()?);
-    let sql = Sql::new(format!(
-        "SELECT toString(service_name) AS service, toString(signal) AS signal, sum(records) AS n \
-         FROM catalog_attributes WHERE key = {{key:String}}{} \
-         GROUP BY service, signal ORDER BY n DESC, service, signal",
-        filter.condition()
-    ));
-    let uses: Vec<Use> = ask.reader.rows(sql.text("key", key).filtered(&filter)).await?;
+    let uses = uses(&ask.reader, key, &filter).await?;
     if uses.is_empty() {
         return Err(unknown("attribute", key, "/api/v1/attributes"));
     }
@@ -188,29 +197,35 @@ pub(in super::super) async fn services(ask: Ask) -> Result<Answer, Failure> {
     Ok(value.into())
 }
 
+async fn uses(reader: &Reader, key: &str, filter: &Filter) -> Result<Vec<Use>, Failure> {
+    let asked = key.to_owned();
+    if let Some(uses) = reader.recall(filter, move |seen| Some(totals::uses(seen, &asked))).await? {
+        return Ok(uses);
+    }
+    let sql = Sql::new(format!(
+        "SELECT toString(service_name) AS service, toString(signal) AS signal, sum(records) AS n \
+         FROM catalog_attributes WHERE key = {{key:String}}{} \
+         GROUP BY service, signal ORDER BY n DESC, service, signal",
+        filter.condition()
+    ));
+    reader.rows(sql.text("key", key).filtered(filter)).await
+}
+
 #[derive(Debug, Deserialize)]
-struct Bearer {
-    signal: String,
-    item: String,
-    services: Vec<String>,
-    n: u64,
-    cardinality: u64,
-    unlisted: u64,
+pub(in super::super) struct Bearer {
+    pub(in super::super) signal: String,
+    pub(in super::super) item: String,
+    pub(in super::super) services: Vec<String>,
+    pub(in super::super) n: u64,
+    pub(in super::super) cardinality: u64,
+    pub(in super::super) unlisted: u64,
 }
 
 /// Answers `GET attributes/{key}/telemetry`: what has the key.
 pub(in super::super) async fn telemetry(ask: Ask) -> Result<Answer, Failure> {
     let (key, filter) = (ask.path("key"), ask.filter()?);
     let attribute = of(&ask.reader, key, &filter, watch::keys(&ask.reader).contains(key)).await?;
-    let sql = Sql::new(format!(
-        "SELECT toString(signal) AS signal, toString(name) AS item, \
-         arraySort(groupUniqArray(toString(service_name))) AS services, sum(records) AS n, \
-         uniqExactArray(value_hashes) AS cardinality, sum(unlisted) AS unlisted \
-         FROM catalog_attributes WHERE key = {{key:String}}{} \
-         GROUP BY signal, item ORDER BY cardinality DESC, item",
-        filter.condition()
-    ));
-    let bearers: Vec<Bearer> = ask.reader.rows(sql.text("key", key).filtered(&filter)).await?;
+    let bearers = bearers(&ask.reader, key, &filter).await?;
     let names = |signal: &str| -> Vec<String> {
         bearers.iter().filter(|bearer| bearer.signal == signal).map(|bearer| bearer.item.clone()).collect()
     };
@@ -251,4 +266,20 @@ pub(in super::super) async fn telemetry(ask: Ask) -> Result<Answer, Failure> {
         "logs": logs,
     })
     .into())
+}
+
+async fn bearers(reader: &Reader, key: &str, filter: &Filter) -> Result<Vec<Bearer>, Failure> {
+    let asked = key.to_owned();
+    if let Some(bearers) = reader.recall(filter, move |seen| totals::signals_of(seen, &asked)).await? {
+        return Ok(bearers);
+    }
+    let sql = Sql::new(format!(
+        "SELECT toString(signal) AS signal, toString(name) AS item, \
+         arraySort(groupUniqArray(toString(service_name))) AS services, sum(records) AS n, \
+         uniqExactArray(value_hashes) AS cardinality, sum(unlisted) AS unlisted \
+         FROM catalog_attributes WHERE key = {{key:String}}{} \
+         GROUP BY signal, item ORDER BY cardinality DESC, item",
+        filter.condition()
+    ));
+    reader.rows(sql.text("key", key).filtered(filter)).await
 }

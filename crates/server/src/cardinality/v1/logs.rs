@@ -7,6 +7,8 @@ use super::super::answer::{Answer, Ask, list, unknown};
 use super::super::items::Detail;
 use super::super::keys::{Key, by_item, map_of, percentage};
 use super::super::read::{Filter, Reader, Sql};
+use super::super::templates::Roots;
+use super::super::totals;
 use crate::errors::Failure;
 
 /// Templates that one severity lists, the most frequent first; `GET logs/patterns` pages through all.
@@ -43,23 +45,29 @@ pub(in super::super) async fn of_service(ask: Ask) -> Result<Answer, Failure> {
 }
 
 #[derive(Debug, Deserialize)]
-struct Counted {
-    service: String,
-    severity: String,
-    n: u64,
+pub(in super::super) struct OfService {
+    pub(in super::super) service: String,
+    pub(in super::super) severity: String,
+    pub(in super::super) n: u64,
 }
 
 /// Answers `GET logs/by-service`.
 pub(in super::super) async fn by_service(ask: Ask) -> Result<Answer, Failure> {
     let (filter, page) = (ask.filter()?, ask.arguments.page());
-    let inner = format!(
-        "SELECT toString(service_name) AS service, toString(name) AS severity, sum(records) AS n FROM catalog_signals \
-         WHERE signal = 'logs'{} GROUP BY service, severity",
-        filter.condition()
-    );
-    let query = ("service, severity, n", inner.as_str(), "service, severity");
-    let ranked = ask.reader.ranked::<Counted>(query, |sql| Sql::new(sql).filtered(&filter), page).await?;
-    let row = |row: &Counted| json!({ "service_name": row.service, "severity": row.severity, "sample_count": row.n });
+    let recalled = ask.reader.recall(&filter, move |seen| Some(totals::services_of_severities(seen, page)));
+    let ranked = match recalled.await? {
+        Some(ranked) => ranked,
+        None => {
+            let inner = format!(
+                "SELECT toString(service_name) AS service, toString(name) AS severity, sum(records) AS n \
+                 FROM catalog_signals WHERE signal = 'logs'{} GROUP BY service, severity",
+                filter.condition()
+            );
+            let query = ("service, severity, n", inner.as_str(), "service, severity");
+            ask.reader.ranked::<OfService>(query, |sql| Sql::new(sql).filtered(&filter), page).await?
+        }
+    };
+    let row = |row: &OfService| json!({ "service_name": row.service, "severity": row.severity, "sample_count": row.n });
     Ok(list(ranked.rows.iter().map(row).collect(), page, ranked.total, ranked.samples, false).into())
 }
 
@@ -115,11 +123,11 @@ struct Template {
 }
 
 #[derive(Debug, Deserialize)]
-struct TemplateRow {
-    item: String,
-    root: u64,
-    n: u64,
-    example_of: String,
+pub(in super::super) struct TemplateRow {
+    pub(in super::super) item: String,
+    pub(in super::super) root: u64,
+    pub(in super::super) n: u64,
+    pub(in super::super) example_of: String,
 }
 
 /// Returns the templates of each severity, the most frequent first.
@@ -132,15 +140,7 @@ async fn templates(
         return Ok(BTreeMap::new());
     }
     let roots = reader.roots().await?;
-    let sql = Sql::new(format!(
-        "SELECT toString(name) AS item, {} AS root, sum(records) AS n, max(example) AS example_of \
-         FROM catalog_signals WHERE signal = 'logs' AND name IN {{names:Array(String)}}{} \
-         GROUP BY item, root ORDER BY item, n DESC, root",
-        super::super::templates::Roots::SQL,
-        filter.condition()
-    ));
-    let sql = roots.bind(sql.texts("names", names.iter().map(String::as_str)).filtered(filter));
-    let rows: Vec<TemplateRow> = reader.rows(sql).await?;
+    let rows = template_rows(reader, &roots, names, filter).await?;
     let texts = reader.template_texts(rows.iter().map(|row| row.root).collect::<BTreeSet<_>>()).await?;
     let mut found: BTreeMap<String, Vec<Template>> = BTreeMap::new();
     for row in rows {
@@ -151,6 +151,28 @@ async fn templates(
     Ok(found)
 }
 
+async fn template_rows(
+    reader: &Reader,
+    roots: &Roots,
+    names: &[String],
+    filter: &Filter,
+) -> Result<Vec<TemplateRow>, Failure> {
+    let (known, asked) = (roots.clone(), names.to_vec());
+    let recalled = reader.recall(filter, move |seen| Some(totals::severities_of(seen, &known, &asked)));
+    if let Some(rows) = recalled.await? {
+        return Ok(rows);
+    }
+    let sql = Sql::new(format!(
+        "SELECT toString(name) AS item, {} AS root, sum(records) AS n, max(example) AS example_of \
+         FROM catalog_signals WHERE signal = 'logs' AND name IN {{names:Array(String)}}{} \
+         GROUP BY item, root ORDER BY item, n DESC, root",
+        Roots::SQL,
+        filter.condition()
+    ));
+    let sql = roots.bind(sql.texts("names", names.iter().map(String::as_str)).filtered(filter));
+    reader.rows(sql).await
+}
+
 #[derive(Debug, Default, Deserialize)]
 struct Count {
     n: u64,
@@ -159,9 +181,13 @@ struct Count {
 /// Counts the templates that log records have.
 pub(super) async fn pattern_count(reader: &Reader, filter: &Filter) -> Result<u64, Failure> {
     let roots = reader.roots().await?;
+    let known = roots.clone();
+    if let Some(count) = reader.recall(filter, move |seen| Some(totals::pattern_count(seen, &known))).await? {
+        return Ok(count);
+    }
     let sql = Sql::new(format!(
         "SELECT uniqExact({}) AS n FROM catalog_signals WHERE signal = 'logs' AND template_id != 0{}",
-        super::super::templates::Roots::SQL,
+        Roots::SQL,
         filter.condition()
     ));
     Ok(reader.row::<Count>(roots.bind(sql).filtered(filter)).await?.n)

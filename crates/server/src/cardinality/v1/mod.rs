@@ -15,12 +15,12 @@
 
 pub(super) mod attributes;
 mod events;
-mod logs;
+pub(super) mod logs;
 mod metrics;
 pub(super) mod patterns;
-mod ranking;
-mod services;
-mod spans;
+pub(super) mod ranking;
+pub(super) mod services;
+pub(super) mod spans;
 mod system;
 mod watch;
 

@@ -8,6 +8,7 @@ use super::super::arguments::Page;
 use super::super::keys::{Key, KeysOf, by_item, short_list};
 use super::super::read::{Filter, Ranked, Reader, Sql};
 use super::super::templates::Roots;
+use super::super::totals;
 use crate::errors::Failure;
 
 /// Which templates are listed.
@@ -22,16 +23,16 @@ pub(in super::super) struct Wanted {
 /// A template that is listed.
 #[derive(Debug, Deserialize)]
 pub(in super::super) struct Ranking {
-    root: u64,
+    pub(in super::super) root: u64,
 }
 
 #[derive(Debug, Deserialize)]
-struct Piece {
-    root: u64,
-    severity: String,
-    service: String,
-    n: u64,
-    example_of: String,
+pub(in super::super) struct Piece {
+    pub(in super::super) root: u64,
+    pub(in super::super) severity: String,
+    pub(in super::super) service: String,
+    pub(in super::super) n: u64,
+    pub(in super::super) example_of: String,
 }
 
 /// Answers `GET logs/patterns`.
@@ -73,8 +74,7 @@ pub(in super::super) async fn one(ask: Ask) -> Result<Answer, Failure> {
         ));
     }
     let texts = ask.reader.template_texts(ids.clone()).await?;
-    let condition = "name = {severity:String}";
-    let keys = keys(&ask.reader, &roots, &ids, (condition, severity), &filter).await?;
+    let keys = keys(&ask.reader, &roots, &ids, Some(severity), &filter).await?;
     let all = ask.reader.details("logs", &[severity.to_owned()], &filter).await?;
     let pattern = pattern(&own, &keys, own[0].root, &texts);
     let mut value = json!({
@@ -96,6 +96,11 @@ pub(in super::super) async fn ranked(
     roots: &Roots,
     wanted: &Wanted,
 ) -> Result<Ranked<Ranking>, Failure> {
+    let (known, least, page) = (roots.clone(), (wanted.count_min, wanted.services_min), wanted.page);
+    let recalled = reader.recall(&wanted.filter, move |seen| Some(totals::ranked_templates(seen, &known, least, page)));
+    if let Some(ranked) = recalled.await? {
+        return Ok(ranked);
+    }
     let inner = format!(
         "SELECT {} AS root, sum(records) AS n, uniqExact(service_name) AS spread FROM catalog_signals \
          WHERE signal = 'logs'{} GROUP BY root HAVING n >= {{count_min:UInt64}} AND spread >= {{services_min:UInt64}}",
@@ -119,7 +124,7 @@ pub(in super::super) async fn told(
     let ids: BTreeSet<u64> = rows.iter().map(|row| row.root).collect();
     let (pieces, keys, texts) = tokio::try_join!(
         pieces(reader, roots, &ids, filter),
-        keys(reader, roots, &ids, ("1", ""), filter),
+        keys(reader, roots, &ids, None, filter),
         reader.template_texts(ids.clone()),
     )?;
     let mut by_root: BTreeMap<u64, Vec<&Piece>> = BTreeMap::new();
@@ -131,6 +136,10 @@ pub(in super::super) async fn told(
 }
 
 async fn pieces(reader: &Reader, roots: &Roots, ids: &BTreeSet<u64>, filter: &Filter) -> Result<Vec<Piece>, Failure> {
+    let (known, asked) = (roots.clone(), ids.clone());
+    if let Some(pieces) = reader.recall(filter, move |seen| Some(totals::pieces(seen, &known, &asked))).await? {
+        return Ok(pieces);
+    }
     let sql = Sql::new(format!(
         "SELECT {} AS root, toString(name) AS severity, toString(service_name) AS service, sum(records) AS n, \
          max(example) AS example_of FROM catalog_signals \
@@ -147,12 +156,26 @@ async fn keys(
     reader: &Reader,
     roots: &Roots,
     ids: &BTreeSet<u64>,
-    (condition, severity): (&str, &str),
+    severity: Option<&str>,
     filter: &Filter,
 ) -> Result<BTreeMap<String, Vec<Key>>, Failure> {
+    let (known, asked, only) = (roots.clone(), ids.clone(), severity.map(str::to_owned));
+    let recalled = reader.recall(filter, move |seen| {
+        totals::keys_where(seen, "logs", |name, own| {
+            let root = known.of(own.template_id);
+            (only.as_ref().is_none_or(|only| only == name) && asked.contains(&root)).then_some(root)
+        })
+    });
+    if let Some(keys) = recalled.await? {
+        return Ok(by_item(keys));
+    }
     let item = format!("concat(toString({}), ' ', toString(service_name))", Roots::SQL);
-    let condition = format!("signal = 'logs' AND template_id IN {{ids:Array(UInt64)}} AND {condition}");
-    let bind = |sql: Sql| roots.bind(sql).numbers("ids", roots.members(ids)).text("severity", severity);
+    let condition = format!(
+        "signal = 'logs' AND template_id IN {{ids:Array(UInt64)}}{}",
+        if severity.is_some() { " AND name = {severity:String}" } else { "" }
+    );
+    let bind =
+        |sql: Sql| roots.bind(sql).numbers("ids", roots.members(ids)).text("severity", severity.unwrap_or_default());
     Ok(by_item(reader.keys_of(KeysOf { item: &item, condition: &condition, filter }, bind).await?))
 }
 

@@ -3,7 +3,8 @@ use serde_json::{Value, json};
 
 use super::super::answer::{Answer, Ask, OVERFLOW, list, say_exact, unknown};
 use super::super::keys::HASHES;
-use super::super::read::{Filter, Sql};
+use super::super::read::{Filter, Reader, Sql};
+use super::super::totals::{self, KeyFilter, Order};
 use super::{attributes, logs, metrics, spans, watch};
 use crate::errors::Failure;
 
@@ -51,13 +52,18 @@ pub(in super::super) async fn keys(ask: Ask) -> Result<Answer, Failure> {
     let service = ask.path("name");
     let (filter, page) =
         (Filter { service: Some(service.to_owned()), window: ask.arguments.window()? }, ask.arguments.page());
-    let inner = format!(
-        "SELECT {} FROM catalog_attributes WHERE 1{} GROUP BY label",
-        attributes::columns(HASHES),
-        filter.condition()
-    );
-    let bind = |sql: String| Sql::new(sql).filtered(&filter);
-    let mut ranked = ask.reader.ranked::<attributes::Row>((attributes::NAMES, &inner, "label"), bind, page).await?;
+    let wanted = KeyFilter::default();
+    let recalled = ask.reader.recall(&filter, move |seen| totals::key_rows(seen, &wanted, Order::BY_KEY, page));
+    let mut ranked = match recalled.await? {
+        Some(ranked) => ranked,
+        None => {
+            let columns = attributes::columns(HASHES);
+            let inner =
+                format!("SELECT {columns} FROM catalog_attributes WHERE 1{} GROUP BY label", filter.condition());
+            let bind = |sql: String| Sql::new(sql).filtered(&filter);
+            ask.reader.ranked::<attributes::Row>((attributes::NAMES, &inner, "label"), bind, page).await?
+        }
+    };
     if ranked.total == 0 {
         return Err(unknown("attribute of the service", service, "/api/v1/services"));
     }
@@ -77,48 +83,31 @@ pub(in super::super) async fn keys(ask: Ask) -> Result<Answer, Failure> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct Totals {
-    metric_names: u64,
-    span_names: u64,
-    severities: u64,
-    services: u64,
-    data_points: u64,
-    span_records: u64,
-    log_records: u64,
-    series_count: u64,
-    size: u64,
-    capped: bool,
+pub(in super::super) struct Totals {
+    pub(in super::super) metric_names: u64,
+    pub(in super::super) span_names: u64,
+    pub(in super::super) severities: u64,
+    pub(in super::super) services: u64,
+    pub(in super::super) data_points: u64,
+    pub(in super::super) span_records: u64,
+    pub(in super::super) log_records: u64,
+    pub(in super::super) series_count: u64,
+    pub(in super::super) size: u64,
+    pub(in super::super) capped: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct KeyTotals {
-    total: u64,
-    high: u64,
+pub(in super::super) struct KeyTotals {
+    pub(in super::super) total: u64,
+    pub(in super::super) high: u64,
 }
 
 /// Answers `GET summary`: how much there is of everything.
 pub(in super::super) async fn summary(ask: Ask) -> Result<Answer, Failure> {
     let filter = ask.filter()?;
-    let sql = Sql::new(format!(
-        "SELECT uniqExactIf(name, signal = 'metrics') AS metric_names, \
-         uniqExactIf(name, signal = 'traces') AS span_names, \
-         uniqExactIf(name, signal = 'logs') AS severities, uniqExact(service_name) AS services, \
-         sumIf(records, signal = 'metrics') AS data_points, sumIf(records, signal = 'traces') AS span_records, \
-         sumIf(records, signal = 'logs') AS log_records, uniqExactArray(series) AS series_count, sum(bytes) AS size, \
-         CAST(max(name = '{OVERFLOW}' OR service_name = '{OVERFLOW}'), 'Bool') AS capped \
-         FROM catalog_signals WHERE 1{}",
-        filter.condition()
-    ));
-    let keys = Sql::new(format!(
-        "SELECT count() AS total, countIf(cardinality > 100) AS high FROM (SELECT key, \
-         uniqExactArray(value_hashes) AS cardinality FROM catalog_attributes WHERE 1{} GROUP BY key)",
-        filter.condition()
-    ));
-    let (totals, keys, patterns) = tokio::try_join!(
-        ask.reader.row::<Totals>(sql.filtered(&filter)),
-        ask.reader.row::<KeyTotals>(keys.filtered(&filter)),
-        logs::pattern_count(&ask.reader, &filter),
-    )?;
+    let (all, patterns) =
+        tokio::try_join!(all_totals(&ask.reader, &filter), logs::pattern_count(&ask.reader, &filter))?;
+    let (totals, keys) = all;
     let mut value = json!({
         "total_metrics": totals.metric_names,
         "total_span_names": totals.span_names,
@@ -137,4 +126,26 @@ pub(in super::super) async fn summary(ask: Ask) -> Result<Answer, Failure> {
     });
     say_exact(&mut value, totals.capped);
     Ok(value.into())
+}
+
+async fn all_totals(reader: &Reader, filter: &Filter) -> Result<(Totals, KeyTotals), Failure> {
+    if let Some(summary) = reader.recall(filter, totals::summary).await? {
+        return Ok(summary);
+    }
+    let sql = Sql::new(format!(
+        "SELECT uniqExactIf(name, signal = 'metrics') AS metric_names, \
+         uniqExactIf(name, signal = 'traces') AS span_names, \
+         uniqExactIf(name, signal = 'logs') AS severities, uniqExact(service_name) AS services, \
+         sumIf(records, signal = 'metrics') AS data_points, sumIf(records, signal = 'traces') AS span_records, \
+         sumIf(records, signal = 'logs') AS log_records, uniqExactArray(series) AS series_count, sum(bytes) AS size, \
+         CAST(max(name = '{OVERFLOW}' OR service_name = '{OVERFLOW}'), 'Bool') AS capped \
+         FROM catalog_signals WHERE 1{}",
+        filter.condition()
+    ));
+    let keys = Sql::new(format!(
+        "SELECT count() AS total, countIf(cardinality > 100) AS high FROM (SELECT key, \
+         uniqExactArray(value_hashes) AS cardinality FROM catalog_attributes WHERE 1{} GROUP BY key)",
+        filter.condition()
+    ));
+    tokio::try_join!(reader.row::<Totals>(sql.filtered(filter)), reader.row::<KeyTotals>(keys.filtered(filter)),)
 }

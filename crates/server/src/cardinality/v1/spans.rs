@@ -10,6 +10,7 @@ use super::super::items::Detail;
 use super::super::keys::{Key, by_item, map_of};
 use super::super::listing::{Extent, Piece, in_pieces, listed};
 use super::super::read::{Filter, Reader, Sql};
+use super::super::totals;
 use crate::errors::Failure;
 
 /// Kinds of spans by OTLP's number.
@@ -77,24 +78,17 @@ fn span(detail: &Detail, keys: &[Key]) -> Value {
 }
 
 #[derive(Debug, Deserialize)]
-struct Named {
-    item: String,
-    n: u64,
-    services: Vec<String>,
-    kinds: Vec<String>,
+pub(in super::super) struct Named {
+    pub(in super::super) item: String,
+    pub(in super::super) n: u64,
+    pub(in super::super) services: Vec<String>,
+    pub(in super::super) kinds: Vec<String>,
 }
 
 /// Answers `GET span-patterns`: every span name under its pattern, the most frequent first.
 pub(in super::super) async fn patterns(ask: Ask) -> Result<Answer, Failure> {
     let (filter, page) = (ask.filter()?, ask.arguments.page());
-    let sql = Sql::new(format!(
-        "SELECT toString(name) AS item, sum(records) AS n, \
-         arraySort(groupUniqArray(toString(service_name))) AS services, \
-         arraySort(arrayFilter(facet -> startsWith(facet, 'kind:'), groupUniqArrayArray(facets))) AS kinds \
-         FROM catalog_signals WHERE signal = 'traces'{} GROUP BY item ORDER BY n DESC, item",
-        filter.condition()
-    ));
-    let names: Vec<Named> = ask.reader.rows(sql.filtered(&filter)).await?;
+    let names = all_names(&ask.reader, &filter).await?;
     let capped = names.iter().any(|named| named.item == OVERFLOW);
     let mut grouped: BTreeMap<String, Vec<Named>> = BTreeMap::new();
     for named in names {
@@ -114,6 +108,20 @@ pub(in super::super) async fn patterns(ask: Ask) -> Result<Answer, Failure> {
     });
     say_exact(&mut value, capped);
     Ok(value.into())
+}
+
+async fn all_names(reader: &Reader, filter: &Filter) -> Result<Vec<Named>, Failure> {
+    if let Some(names) = reader.recall(filter, |seen| Some(totals::span_names(seen))).await? {
+        return Ok(names);
+    }
+    let sql = Sql::new(format!(
+        "SELECT toString(name) AS item, sum(records) AS n, \
+         arraySort(groupUniqArray(toString(service_name))) AS services, \
+         arraySort(arrayFilter(facet -> startsWith(facet, 'kind:'), groupUniqArrayArray(facets))) AS kinds \
+         FROM catalog_signals WHERE signal = 'traces'{} GROUP BY item ORDER BY n DESC, item",
+        filter.condition()
+    ));
+    reader.rows(sql.filtered(filter)).await
 }
 
 fn told_pattern(pattern: &str, names: &[Named]) -> (u64, Value) {

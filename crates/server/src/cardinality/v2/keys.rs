@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use super::super::answer::{Answer, Ask, OVERFLOW, say_distinct, unknown};
 use super::super::keys::HASHES;
 use super::super::read::Sql;
+use super::super::totals::{self, KeyFilter, Order};
 use super::super::v1::attributes::{NAMES, Row, add_samples, columns, listed_keys};
 use super::super::window::rfc3339;
 use crate::errors::Failure;
@@ -17,6 +18,11 @@ const PERIOD_HOURS_MAX: u64 = 24 * 366;
 pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let (filter, page, signal) = (ask.filter()?, ask.arguments.page(), ask.arguments.signal());
     let least = ask.arguments.number("min_cardinality").unwrap_or(0);
+    let wanted = KeyFilter { signal, cardinality: Some((least, u64::MAX)), ..KeyFilter::default() };
+    let recalled = ask.reader.recall(&filter, move |seen| totals::key_rows(seen, &wanted, Order::HIGHEST, page));
+    if let Some(ranked) = recalled.await? {
+        return listed_keys(ask.reader, ranked.in_pieces(), page, told).await;
+    }
     let inner = format!(
         "SELECT {} FROM catalog_attributes WHERE 1{}{} GROUP BY label HAVING cardinality >= {{least:UInt64}}",
         columns(HASHES),

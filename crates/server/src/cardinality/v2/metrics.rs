@@ -3,28 +3,44 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::super::answer::{Answer, Ask, OVERFLOW, say_distinct};
+use super::super::arguments::Page;
 use super::super::listing::{Extent, Piece, listed};
-use super::super::read::Sql;
+use super::super::read::{Filter, RankedPieces, Reader, Sql};
+use super::super::totals;
 use super::super::window::rfc3339;
 use crate::errors::Failure;
 
-#[derive(Debug, Deserialize)]
-struct Metric {
-    item: String,
-    label_count: u64,
-    top: u64,
-    score: u64,
-    labels: Vec<(String, u64)>,
-    first_seen: i64,
-    last_seen: i64,
-    n: u64,
-    unlisted: u64,
+#[derive(Debug, Default, Deserialize)]
+pub(in super::super) struct Labels {
+    pub(in super::super) item: String,
+    pub(in super::super) label_count: u64,
+    pub(in super::super) top: u64,
+    pub(in super::super) score: u64,
+    pub(in super::super) labels: Vec<(String, u64)>,
+    pub(in super::super) first_seen: i64,
+    pub(in super::super) last_seen: i64,
+    pub(in super::super) n: u64,
+    pub(in super::super) unlisted: u64,
 }
 
 /// Answers `GET metrics`: labels of data points with their cardinality, the highest score first.
 pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let (filter, page) = (ask.filter()?, ask.arguments.page());
     let score_min = ask.arguments.number("min_complexity").unwrap_or(0);
+    let recalled = ask.reader.recall(&filter, move |seen| totals::label_scores(seen, score_min, page));
+    let ranked = match recalled.await? {
+        Some(ranked) => ranked.in_pieces(),
+        None => scored(&ask.reader, &filter, score_min, page).await?,
+    };
+    let pieces = ranked.rows.map_ok(|metrics| Piece {
+        capped: metrics.iter().any(|metric| metric.item == OVERFLOW),
+        items: metrics.iter().map(told).collect(),
+    });
+    let extent = Extent { page, total: ranked.total, samples: ranked.samples, capped: false };
+    listed(extent, pieces.boxed()).await
+}
+
+async fn scored(reader: &Reader, filter: &Filter, score_min: u64, page: Page) -> Result<RankedPieces<Labels>, Failure> {
     let condition = filter.condition();
     // A metric without labels has a row of its own here, so that it is not left out.
     let pieces = format!(
@@ -44,17 +60,11 @@ pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
          sum(points) AS n, sum(unlisted) AS unlisted FROM ({pieces}) GROUP BY item HAVING score >= {{score_min:UInt64}}"
     );
     let columns = "item, label_count, top, score, labels, first_seen, last_seen, n, unlisted";
-    let bind = |sql: String| Sql::new(sql).filtered(&filter).number("score_min", score_min);
-    let ranked = ask.reader.ranked_pieces::<Metric>((columns, &inner, "score DESC, item"), bind, page).await?;
-    let pieces = ranked.rows.map_ok(|metrics| Piece {
-        capped: metrics.iter().any(|metric| metric.item == OVERFLOW),
-        items: metrics.iter().map(told).collect(),
-    });
-    let extent = Extent { page, total: ranked.total, samples: ranked.samples, capped: false };
-    listed(extent, pieces.boxed()).await
+    let bind = |sql: String| Sql::new(sql).filtered(filter).number("score_min", score_min);
+    reader.ranked_pieces::<Labels>((columns, &inner, "score DESC, item"), bind, page).await
 }
 
-fn told(metric: &Metric) -> Value {
+fn told(metric: &Labels) -> Value {
     let labels: Map<_, _> = metric.labels.iter().map(|(label, count)| (label.clone(), json!(count))).collect();
     let mut value = json!({
         "name": metric.item,

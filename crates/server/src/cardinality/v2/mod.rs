@@ -18,6 +18,8 @@ mod patterns;
 mod stats;
 mod what_if;
 
+pub(super) use metrics::Labels;
+
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;

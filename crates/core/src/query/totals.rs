@@ -1,0 +1,141 @@
+//! The catalogue of all hours, in memory: read from its tables once, then counted up to the newest row at each read.
+
+use std::time::Duration;
+
+use arrow_buffer::Buffer as Bytes;
+use arrow_ipc::reader::StreamDecoder;
+use futures_util::StreamExt;
+use tidegate_model::limits::QUERY_WAIT_POLL_MS;
+use tidegate_model::tables::{CATALOG_ATTRIBUTES, CATALOG_SIGNALS, CATALOG_VALUES};
+use tidegate_model::{Seq, TableName, TableSpec};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::Query;
+use super::counted::count_above;
+use super::error::QueryError;
+use crate::buffer::Hold;
+use crate::rollup::Rollup;
+use crate::rollup::totals::{Catalogue, Totals, TotalsReading, TotalsTurn, by_table};
+use crate::store::Select;
+
+/// What was read, up to which rows, and what keeps further rows from the tables meanwhile.
+type Loaded = (Catalogue, Vec<(TableName, Seq)>, Hold);
+
+impl Query {
+    /// Returns the catalogue of all hours, with every row in it that was acknowledged before; `None`: there is none in
+    /// memory, so its tables have to be asked. Whoever asks first has it read for those who come later.
+    pub async fn totals(&self) -> Result<Option<TotalsReading>, QueryError> {
+        let Some((rollup, totals)) = self.rollup.as_ref().and_then(|rollup| Some((rollup, rollup.totals()?))) else {
+            return Ok(None);
+        };
+        let (limit, deadline) = (self.options.timeout, Instant::now() + self.options.timeout);
+        let late = |_| QueryError::Timeout(limit);
+        let mut turn = timeout_at(deadline, totals.turn()).await.map_err(late)?;
+        if turn.begin_loading() {
+            tokio::spawn(self.clone().load(totals.clone()));
+            return Ok(None);
+        }
+        if !timeout_at(deadline, self.count_up(rollup, &mut turn)).await.map_err(late)?? {
+            return Ok(None);
+        }
+        Ok(turn.into_reading())
+    }
+
+    /// Counts the hot rows that nobody has counted; `false`: there are no totals.
+    async fn count_up(&self, rollup: &Rollup, turn: &mut TotalsTurn) -> Result<bool, QueryError> {
+        let mut above = Vec::new();
+        for tail in self.buffer.snapshot(&sources()) {
+            let Some(counted) = turn.counted(&tail.table) else { return Ok(false) };
+            if counted < tail.stored {
+                // Rows left the tail uncounted, which movers prevent.
+                tracing::warn!(table = %tail.table, %counted, stored = %tail.stored, "the totals in memory lack rows and are read anew");
+                turn.forget();
+                return Ok(false);
+            }
+            if counted < tail.head {
+                above.push((tail, counted));
+            }
+        }
+        if above.is_empty() {
+            return Ok(true);
+        }
+        for (table, last, parts) in count_above((rollup, &self.store), above).await? {
+            turn.add((&table, last), by_table(&parts))?;
+        }
+        Ok(true)
+    }
+
+    async fn load(self, totals: Totals) {
+        let loaded = self.loaded(totals.room()).await;
+        let mut turn = totals.turn().await;
+        match loaded {
+            Ok(Some((catalogue, counted, _hold))) => turn.hold(catalogue, counted),
+            Ok(None) => turn.give_up(),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the catalogue could not be read into memory");
+                turn.forget();
+            }
+        }
+    }
+
+    /// Reads the tables while no batch of their sources is on its way; `None`: they are too large.
+    async fn loaded(&self, room: usize) -> Result<Option<Loaded>, QueryError> {
+        let deadline = Instant::now() + self.options.timeout;
+        let hold = self.buffer.hold(sources());
+        let tails = loop {
+            let tails = self.buffer.snapshot(&sources());
+            match tails.iter().find(|tail| tail.in_flight) {
+                None => break tails,
+                Some(tail) if Instant::now() >= deadline => {
+                    return Err(QueryError::Moving { table: tail.table.clone() });
+                }
+                Some(_) => sleep(Duration::from_millis(QUERY_WAIT_POLL_MS)).await,
+            }
+        };
+        let mut catalogue = Catalogue::default();
+        for spec in [&*CATALOG_SIGNALS, &*CATALOG_ATTRIBUTES, &*CATALOG_VALUES] {
+            if !self.load_table(&mut catalogue, spec, room, deadline).await? {
+                return Ok(None);
+            }
+        }
+        let counted = tails.into_iter().map(|tail| (tail.table, tail.stored)).collect();
+        Ok(Some((catalogue, counted, hold)))
+    }
+
+    async fn load_table(
+        &self,
+        catalogue: &mut Catalogue,
+        spec: &TableSpec,
+        room: usize,
+        deadline: Instant,
+    ) -> Result<bool, QueryError> {
+        let columns: Vec<_> = spec.columns.iter().map(|column| format!("`{}`", column.name)).collect();
+        let select = Select {
+            sql: format!("SELECT {} FROM `{}`.`{}`", columns.join(", "), self.store.database(), spec.name),
+            format: "ArrowStream",
+            params: Vec::new(),
+            settings: vec![("output_format_arrow_compression_method".into(), "none".into())],
+            external: Vec::new(),
+            query_id: format!("totals-{}-{:016x}", spec.name, rand::random::<u64>()),
+            timeout: deadline.saturating_duration_since(Instant::now()),
+        };
+        let mut body = self.store.select(select).await.map_err(QueryError::of_store)?.body;
+        let mut decoder = StreamDecoder::new();
+        while let Some(piece) = body.next().await {
+            let mut piece = Bytes::from(piece.map_err(QueryError::of_store)?);
+            while !piece.is_empty() {
+                if let Some(rows) = decoder.decode(&mut piece)? {
+                    catalogue.add(&spec.name, &rows)?;
+                }
+            }
+            if !catalogue.fits(room) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn sources() -> Vec<TableName> {
+    Rollup::sources().iter().map(|spec| spec.name.clone()).collect()
+}

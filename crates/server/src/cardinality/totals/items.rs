@@ -1,0 +1,58 @@
+use std::collections::BTreeMap;
+
+use hashbrown::HashSet;
+use tidegate_core::rollup::totals::{Source, distinct};
+
+use super::super::answer::OVERFLOW;
+use super::super::arguments::Page;
+use super::super::items::{Detail, Names};
+use super::{Seen, page_of};
+
+/// Returns a page of names, or of services.
+pub(in super::super) fn names(seen: Seen<'_>, is_service: bool, signal: Option<&str>, page: Page) -> Names {
+    let (mut found, mut samples) = (HashSet::new(), 0);
+    for (_, name, item) in seen.items(signal) {
+        for source in seen.sources(item) {
+            found.insert(if is_service { source.service } else { name });
+            samples += source.records;
+        }
+    }
+    let found: Vec<&str> = found.into_iter().map(|word| seen.text(word)).collect();
+    let (total, capped) = (found.len() as u64, found.contains(&OVERFLOW));
+    let items = page_of(found, page, Ord::cmp).into_iter().map(str::to_owned).collect();
+    Names { total, samples, capped, items }
+}
+
+/// Returns what is known of some names of a signal, in the order of the names.
+pub(in super::super) fn details(seen: Seen<'_>, signal: &str, names: &[String]) -> Option<Vec<Detail>> {
+    let mut names: Vec<&String> = names.iter().collect();
+    names.sort_unstable();
+    names.dedup();
+    let known = names.into_iter().filter_map(|name| {
+        let item = seen.catalogue.item(signal, name)?;
+        let sources: Vec<&Source> = seen.sources(item).collect();
+        (!sources.is_empty()).then_some((name, sources))
+    });
+    known.map(|(name, sources)| detail(seen, name, &sources)).collect()
+}
+
+fn detail(seen: Seen<'_>, name: &str, sources: &[&Source]) -> Option<Detail> {
+    let mut detail = Detail { item: name.to_owned(), dropped: vec![[0; 3]; 3], ..Detail::default() };
+    let mut services = BTreeMap::new();
+    let mut facets = HashSet::new();
+    for source in sources {
+        detail.samples += source.records;
+        detail.size += source.bytes;
+        *services.entry(seen.text(source.service)).or_default() += source.records;
+        facets.extend(source.facets.iter().copied());
+        for (all, [total, max, records]) in detail.dropped.iter_mut().zip(source.dropped) {
+            *all = [all[0] + total, all[1].max(max), all[2] + records];
+        }
+    }
+    detail.services = services.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
+    detail.qualities = facets.into_iter().map(|facet| seen.text(facet).to_owned()).collect();
+    detail.active = distinct(sources.iter().map(|source| &source.series))?;
+    detail.first_seen = sources.iter().map(|source| source.first).min().unwrap_or_default();
+    detail.last_seen = sources.iter().map(|source| source.last).max().unwrap_or_default();
+    Some(detail)
+}

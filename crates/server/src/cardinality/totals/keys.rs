@@ -1,0 +1,261 @@
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::hash::Hash;
+
+use hashbrown::{HashMap, HashSet};
+use tidegate_core::rollup::totals::{Attribute, Hashes, Item, Word, distinct};
+
+use super::super::arguments::Page;
+use super::super::keys::{HASHES, Key, SAMPLES};
+use super::super::read::Ranked;
+use super::super::v1::attributes::{Bearer, Row, Use};
+use super::{Seen, ranked};
+
+/// What rows of one group come to.
+#[derive(Debug, Default)]
+pub(super) struct Sum<'a> {
+    pub(super) n: u64,
+    pub(super) size: u64,
+    pub(super) unlisted: u64,
+    pub(super) first: i64,
+    pub(super) last: i64,
+    pub(super) values: Vec<&'a Hashes>,
+}
+
+impl<'a> Sum<'a> {
+    pub(super) fn add(&mut self, attribute: &'a Attribute) {
+        if self.values.is_empty() {
+            (self.first, self.last) = (i64::MAX, i64::MIN);
+        }
+        self.n += attribute.records;
+        self.size += attribute.bytes;
+        self.unlisted += attribute.unlisted;
+        self.first = self.first.min(attribute.first);
+        self.last = self.last.max(attribute.last);
+        self.values.push(&attribute.values);
+    }
+
+    pub(super) fn cardinality(&self) -> Option<u64> {
+        distinct(self.values.iter().copied())
+    }
+
+    /// Returns the text of some values: those of the place where there are any.
+    pub(super) fn samples(&self, seen: Seen<'_>, place: &str, label: &str) -> Vec<String> {
+        let most = usize::try_from(HASHES).unwrap_or(usize::MAX);
+        let mut hashes = HashSet::new();
+        for hash in self.values.iter().flat_map(|values| values.iter()) {
+            if hashes.len() == most {
+                break;
+            }
+            hashes.insert(hash);
+        }
+        let text = |hash: u64| {
+            let mut anywhere = seen.catalogue.value(label, hash).peekable();
+            let first = anywhere.peek().map(|(_, text)| *text);
+            anywhere.find(|(scope, _)| *scope == place).map(|(_, text)| text).or(first)
+        };
+        let texts: BTreeSet<&str> = hashes.into_iter().filter_map(text).collect();
+        texts.into_iter().take(SAMPLES).map(str::to_owned).collect()
+    }
+}
+
+/// Groups attributes.
+pub(super) fn summed<'a, K: Hash + Eq>(rows: impl Iterator<Item = (K, &'a Attribute)>) -> HashMap<K, Sum<'a>> {
+    let mut groups: HashMap<K, Sum<'a>> = HashMap::new();
+    for (by, attribute) in rows {
+        groups.entry(by).or_default().add(attribute);
+    }
+    groups
+}
+
+/// Returns the attributes of some names of a signal.
+pub(in super::super) fn keys(seen: Seen<'_>, signal: &str, names: &[String]) -> Option<Vec<Key>> {
+    let mut all = Vec::new();
+    for name in names.iter().collect::<BTreeSet<_>>() {
+        let Some(item) = seen.catalogue.item(signal, name) else { continue };
+        let rows = seen.attributes(item).map(|own| ((own.scope, own.key), own));
+        all.extend(told(seen, rows, |_| name.clone())?);
+    }
+    Some(all)
+}
+
+/// Returns attributes of one signal by items of the caller's: those that `item` says of a name and an attribute.
+pub(in super::super) fn keys_where(
+    seen: Seen<'_>,
+    signal: &str,
+    item: impl Fn(&str, &Attribute) -> Option<u64>,
+) -> Option<Vec<Key>> {
+    let mut rows = Vec::new();
+    for (_, name, of) in seen.items(Some(signal)) {
+        let name = seen.text(name);
+        let own = seen.attributes(of);
+        rows.extend(own.filter_map(|own| Some(((own.scope, own.key, item(name, own)?, own.service), own))));
+    }
+    let mut groups: HashMap<(u64, Word), Vec<_>> = HashMap::new();
+    for ((scope, key, item, service), own) in rows {
+        groups.entry((item, service)).or_default().push(((scope, key), own));
+    }
+    let mut all = Vec::new();
+    for ((item, service), rows) in groups {
+        all.extend(told(seen, rows.into_iter(), |_| format!("{item} {}", seen.text(service)))?);
+    }
+    Some(all)
+}
+
+fn told<'a>(
+    seen: Seen<'a>,
+    rows: impl Iterator<Item = ((Word, Word), &'a Attribute)>,
+    item: impl Fn((Word, Word)) -> String,
+) -> Option<Vec<Key>> {
+    let told = |((scope, key), sum): ((Word, Word), Sum<'_>)| {
+        let (place, label) = (seen.text(scope), seen.text(key));
+        Some(Key {
+            item: item((scope, key)),
+            place: place.to_owned(),
+            label: label.to_owned(),
+            n: sum.n,
+            size: sum.size,
+            cardinality: sum.cardinality()?,
+            unlisted: sum.unlisted,
+            hashes: Vec::new(),
+            samples: sum.samples(seen, place, label),
+        })
+    };
+    let mut keys: Vec<Key> = summed(rows).into_iter().map(told).collect::<Option<_>>()?;
+    keys.sort_unstable_by(|a, b| (&a.place, &a.label).cmp(&(&b.place, &b.label)));
+    Some(keys)
+}
+
+/// What narrows the attributes that are listed by key.
+#[derive(Debug, Default, Clone)]
+pub(in super::super) struct KeyFilter {
+    pub(in super::super) signal: Option<&'static str>,
+    pub(in super::super) scope: Option<&'static str>,
+    pub(in super::super) key: Option<String>,
+    /// The fewest and the most distinct values.
+    pub(in super::super) cardinality: Option<(u64, u64)>,
+}
+
+/// The order of attributes by key.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Order {
+    /// As the parameter `sort_by` names it.
+    pub(in super::super) by: &'static str,
+    pub(in super::super) rises: bool,
+}
+
+/// An attribute over all items.
+struct OfKey<'a> {
+    label: &'a str,
+    cardinality: u64,
+    sum: Sum<'a>,
+    signals: BTreeSet<&'a str>,
+    places: BTreeSet<&'a str>,
+}
+
+impl Order {
+    /// The highest cardinality first.
+    pub(in super::super) const HIGHEST: Self = Self { by: "highest", rises: false };
+    pub(in super::super) const BY_KEY: Self = Self { by: "key", rises: true };
+
+    fn compare(self, a: &OfKey<'_>, b: &OfKey<'_>) -> Ordering {
+        let rising = match self.by {
+            "count" => a.sum.n.cmp(&b.sum.n),
+            "first_seen" => a.sum.first.cmp(&b.sum.first),
+            "last_seen" => a.sum.last.cmp(&b.sum.last),
+            "key" => a.label.cmp(b.label),
+            "highest" => (a.cardinality, a.sum.n).cmp(&(b.cardinality, b.sum.n)),
+            _ => a.cardinality.cmp(&b.cardinality),
+        };
+        let first = if self.rises { rising } else { rising.reverse() };
+        first.then_with(|| a.label.cmp(b.label))
+    }
+}
+
+/// Ranks attributes by key over all items.
+pub(in super::super) fn key_rows(seen: Seen<'_>, wanted: &KeyFilter, order: Order, page: Page) -> Option<Ranked<Row>> {
+    let found = ranked(by_key(seen, wanted)?, page, |own| own.sum.n, |a, b| order.compare(a, b));
+    let told = found.rows.into_iter().map(|OfKey { label, cardinality, sum, signals, places }| Row {
+        label: label.to_owned(),
+        n: sum.n,
+        size: sum.size,
+        cardinality,
+        unlisted: sum.unlisted,
+        signals: signals.into_iter().map(str::to_owned).collect(),
+        places: places.into_iter().map(str::to_owned).collect(),
+        first_seen: sum.first,
+        last_seen: sum.last,
+        hashes: Vec::new(),
+        samples: sum.samples(seen, "", label),
+    });
+    Some(Ranked { rows: told.collect(), total: found.total, samples: found.samples })
+}
+
+fn by_key<'a>(seen: Seen<'a>, wanted: &KeyFilter) -> Option<Vec<OfKey<'a>>> {
+    let scope = wanted.scope.map(|scope| seen.catalogue.word(scope));
+    let key = wanted.key.as_ref().map(|key| seen.catalogue.word(key));
+    let is_wanted = |own: &Attribute| {
+        scope.is_none_or(|scope| scope == Some(own.scope)) && key.is_none_or(|key| key == Some(own.key))
+    };
+    let mut groups: HashMap<Word, (Sum<'a>, HashSet<Word>, HashSet<Word>)> = HashMap::new();
+    for (signal, _, item) in seen.items(wanted.signal) {
+        for own in seen.attributes(item).filter(|own| is_wanted(own)) {
+            let (sum, signals, places) = groups.entry(own.key).or_default();
+            sum.add(own);
+            signals.insert(signal);
+            places.insert(own.scope);
+        }
+    }
+    let (least, most) = wanted.cardinality.unwrap_or((0, u64::MAX));
+    let mut rows = Vec::new();
+    for (key, (sum, signals, places)) in groups {
+        let cardinality = sum.cardinality()?;
+        if (least..=most).contains(&cardinality) {
+            let [signals, places] =
+                [signals, places].map(|words| words.into_iter().map(|word| seen.text(word)).collect());
+            rows.push(OfKey { label: seen.text(key), cardinality, sum, signals, places });
+        }
+    }
+    Some(rows)
+}
+
+/// Returns who sends a key: service, signal, how often.
+pub(in super::super) fn uses(seen: Seen<'_>, key: &str) -> Vec<Use> {
+    let groups = summed(bearers(seen, key).map(|(signal, _, own)| ((own.service, signal), own)));
+    let told = groups.into_iter().map(|((service, signal), sum)| Use {
+        service: seen.text(service).to_owned(),
+        signal: seen.text(signal).to_owned(),
+        n: sum.n,
+    });
+    let mut told: Vec<Use> = told.collect();
+    told.sort_unstable_by(|a, b| b.n.cmp(&a.n).then_with(|| (&a.service, &a.signal).cmp(&(&b.service, &b.signal))));
+    told
+}
+
+/// Returns what has a key.
+pub(in super::super) fn signals_of(seen: Seen<'_>, key: &str) -> Option<Vec<Bearer>> {
+    let mut services: HashMap<(Word, Word), BTreeSet<&str>> = HashMap::new();
+    for (signal, name, own) in bearers(seen, key) {
+        services.entry((signal, name)).or_default().insert(seen.text(own.service));
+    }
+    let groups = summed(bearers(seen, key).map(|(signal, name, own)| ((signal, name), own)));
+    let mut told = Vec::new();
+    for ((signal, name), sum) in groups {
+        told.push(Bearer {
+            signal: seen.text(signal).to_owned(),
+            item: seen.text(name).to_owned(),
+            services: services.remove(&(signal, name)).into_iter().flatten().map(str::to_owned).collect(),
+            n: sum.n,
+            cardinality: sum.cardinality()?,
+            unlisted: sum.unlisted,
+        });
+    }
+    told.sort_unstable_by(|a, b| b.cardinality.cmp(&a.cardinality).then_with(|| a.item.cmp(&b.item)));
+    Some(told)
+}
+
+fn bearers<'a>(seen: Seen<'a>, key: &str) -> impl Iterator<Item = (Word, Word, &'a Attribute)> {
+    let key = seen.catalogue.word(key);
+    let own = move |item: &'a Item| seen.attributes(item).filter(move |own| Some(own.key) == key);
+    seen.items(None).flat_map(move |(signal, name, item)| own(item).map(move |own| (signal, name, own)))
+}
