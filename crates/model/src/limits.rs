@@ -285,10 +285,13 @@ pub const CATALOG_SERIES_PER_LOOKUP: usize = 5_000;
 pub const CATALOG_FACETS_MAX: usize = 256;
 
 /// What the catalogue of all hours may take in memory, in bytes, about: 100,000 metrics of ten keys fit.
-pub const CATALOG_TOTALS_BYTES: usize = 128 << 20;
+pub const CATALOG_TOTALS_BYTES: usize = 192 << 20;
 
 /// When nobody has read it for so long, it is dropped (seconds).
 pub const CATALOG_TOTALS_UNREAD_SECONDS: u64 = 900;
+
+/// After a failure the tables are not read into memory again for so long (seconds).
+pub const CATALOG_TOTALS_RETRY_SECONDS: u64 = 30;
 
 /// Items of a list of the catalogue that are read and sent together; the reference streams longer ones as well.
 pub const CATALOG_PIECE_ITEMS: usize = 1_000;

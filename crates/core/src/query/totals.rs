@@ -5,9 +5,9 @@ use std::time::Duration;
 use arrow_buffer::Buffer as Bytes;
 use arrow_ipc::reader::StreamDecoder;
 use futures_util::StreamExt;
-use tidegate_model::limits::QUERY_WAIT_POLL_MS;
+use tidegate_model::limits::{CATALOG_HASHES_PER_ROW, QUERY_WAIT_POLL_MS};
 use tidegate_model::tables::{CATALOG_ATTRIBUTES, CATALOG_SIGNALS, CATALOG_VALUES};
-use tidegate_model::{Seq, TableName, TableSpec};
+use tidegate_model::{Merge, Seq, TableName, TableSpec};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Query;
@@ -73,7 +73,7 @@ impl Query {
             Ok(None) => turn.give_up(),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the catalogue could not be read into memory");
-                turn.forget();
+                turn.fail();
             }
         }
     }
@@ -109,12 +109,18 @@ impl Query {
         room: usize,
         deadline: Instant,
     ) -> Result<bool, QueryError> {
-        let columns: Vec<_> = spec.columns.iter().map(|column| format!("`{}`", column.name)).collect();
         let select = Select {
-            sql: format!("SELECT {} FROM `{}`.`{}`", columns.join(", "), self.store.database(), spec.name),
+            sql: over_all_hours(spec, self.store.database()),
             format: "ArrowStream",
             params: Vec::new(),
-            settings: vec![("output_format_arrow_compression_method".into(), "none".into())],
+            settings: [
+                ("output_format_arrow_compression_method", "none"),
+                // `sum(records) AS records` sums the column, not itself.
+                ("prefer_column_name_to_alias", "1"),
+                ("max_memory_usage", &self.options.memory_bytes.to_string()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
             external: Vec::new(),
             query_id: format!("totals-{}-{:016x}", spec.name, rand::random::<u64>()),
             timeout: deadline.saturating_duration_since(Instant::now()),
@@ -134,6 +140,23 @@ impl Query {
         }
         Ok(true)
     }
+}
+
+/// Returns the statement that reads a table of the catalogue, its hours merged by the rules of its columns.
+fn over_all_hours(spec: &TableSpec, database: &str) -> String {
+    let rules = spec.roll_up.into_iter().flat_map(|roll_up| roll_up.rules);
+    let keys = spec.roll_up.into_iter().flat_map(|roll_up| roll_up.keys).filter(|key| **key != "hour");
+    let keys: Vec<_> = keys.map(|key| format!("`{key}`")).collect();
+    let mut columns = keys.clone();
+    columns.extend(rules.map(|(name, rule)| match rule {
+        Merge::Sum => format!("sum(`{name}`) AS `{name}`"),
+        Merge::Min => format!("min(`{name}`) AS `{name}`"),
+        Merge::Max => format!("max(`{name}`) AS `{name}`"),
+        // A set of so many is not kept in memory.
+        Merge::Union => format!("groupUniqArrayArray({CATALOG_HASHES_PER_ROW})(`{name}`) AS `{name}`"),
+    }));
+    let (columns, keys) = (columns.join(", "), keys.join(", "));
+    format!("SELECT {columns} FROM `{database}`.`{}` GROUP BY {keys}", spec.name)
 }
 
 fn sources() -> Vec<TableName> {

@@ -17,6 +17,7 @@ use tidegate_model::{Seq, SeqRange, Signal, TableSpec, UnixNanos};
 use twox_hash::XxHash3_64;
 
 use super::reducer::{Place, Tally, Who};
+use super::totals::{Catalogue, Hashes, Item, by_table, distinct};
 use super::{Descriptions, OVERFLOW, Rollup};
 use crate::buffer::{Rows, merge};
 use crate::ingest::otlp::tests::generate::Generator;
@@ -50,7 +51,7 @@ fn every_number_is_that_of_a_recount() {
         let mut draw = StdRng::seed_from_u64(seed);
         let rollup = Rollup::default();
         let (mut counts, mut counted) = (Counts::default(), BTreeMap::<String, Vec<RecordBatch>>::new());
-        let mut decoded = Vec::new();
+        let (mut decoded, mut catalogue) = (Vec::new(), Catalogue::default());
         for (at, signal) in Signal::ALL.into_iter().cycle().take(7).enumerate() {
             let request = request(signal, seed * 10 + at as u64);
             decoded.push(decode(signal, &request, RECEIVED, &|_| false).expect("a request"));
@@ -66,6 +67,7 @@ fn every_number_is_that_of_a_recount() {
             if learned {
                 rollup.stored(made.learned);
             }
+            by_table(&made.parts).for_each(|(table, rows)| catalogue.add(table, rows).expect("rows of the catalogue"));
             made.parts
                 .into_iter()
                 .for_each(|part| counted.entry(part.spec.name.to_string()).or_default().push(part.rows));
@@ -82,6 +84,51 @@ fn every_number_is_that_of_a_recount() {
         let signals = merged(&CATALOG_SIGNALS, &mut draw);
         let attributes = merged(&CATALOG_ATTRIBUTES, &mut draw);
         compare(&counts, signals.as_ref(), attributes.as_ref(), &texts);
+        compare_in_memory(&counts, &catalogue);
+        assert!(catalogue.fits(usize::MAX) && !catalogue.fits(0), "names alone take room");
+        let spilled = |item: &Item| item.attributes.iter().all(|own| own.values.count().is_none_or(|few| few <= 32));
+        assert!(catalogue.items().all(|(_, _, item)| spilled(item)), "large sets give way first");
+    }
+}
+
+/// In memory the hours are one.
+fn compare_in_memory(counts: &Counts, catalogue: &Catalogue) {
+    let mut expected: BTreeMap<[&str; 5], Counted> = BTreeMap::new();
+    let none = [""; 2].map(str::to_owned);
+    let signals = counts.signals.iter().map(|(group, counted)| (group, &none[0], &none[1], counted));
+    let attributes = counts.attributes.iter().map(|((group, scope, key), counted)| (group, scope, key, counted));
+    for ((signal, name, service, ..), scope, key, counted) in signals.chain(attributes) {
+        let all = expected.entry([signal, name, service, scope, key]).or_default();
+        all.records += counted.records;
+        all.bytes += counted.bytes;
+        all.times.extend(&counted.times);
+        all.distinct.extend(counted.distinct.iter().cloned());
+    }
+    let mut found: BTreeMap<[&str; 5], (u64, u64, i64, i64, Vec<&Hashes>)> = BTreeMap::new();
+    let nothing = || (0, 0, i64::MAX, i64::MIN, Vec::new());
+    let mut add = |by, records, bytes, (first, last): (i64, i64), set| {
+        let all = found.entry(by).or_insert_with(nothing);
+        *all = (all.0 + records, all.1 + bytes, all.2.min(first), all.3.max(last), std::mem::take(&mut all.4));
+        all.4.push(set);
+    };
+    for (signal, name, item) in catalogue.items() {
+        let [signal, name] = [signal, name].map(|word| catalogue.text(word));
+        for own in &item.sources {
+            let by = [signal, name, catalogue.text(own.service), "", ""];
+            add(by, own.records, own.bytes, (own.first, own.last), &own.series);
+        }
+        for own in &item.attributes {
+            let by = [signal, name, catalogue.text(own.service), catalogue.text(own.scope), catalogue.text(own.key)];
+            add(by, own.records, own.bytes, (own.first, own.last), &own.values);
+        }
+    }
+    assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    for (by, counted) in expected {
+        let (records, bytes, first, last, sets) = &found[&by];
+        assert_eq!(*records, counted.records, "{by:?}");
+        assert!(by[3].is_empty() || *bytes == counted.bytes, "{by:?}: {bytes} bytes, {counted:?}");
+        assert_eq!((Some(first), Some(last)), (counted.times.first(), counted.times.last()), "{by:?}");
+        assert_eq!(distinct(sets.iter().copied()), Some(counted.distinct.len() as u64), "{by:?}");
     }
 }
 

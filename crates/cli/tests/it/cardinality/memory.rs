@@ -1,7 +1,6 @@
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 
-use super::{Api, telemetry};
+use super::{Api, telemetry, without_samples};
 use crate::{READY_WITHIN, account, eventually};
 
 /// Everything that may be answered from memory. Times of a window are asked of the tables.
@@ -106,22 +105,6 @@ async fn both_ways_are_equal(api: &Api) -> Result<()> {
         ensure!(from_memory == from_tables, "{path}\nfrom memory: {from_memory}\nfrom tables: {from_tables}");
     }
     Ok(())
-}
-
-/// Leaves out which values stand for many: any of them may.
-fn without_samples(mut value: Value) -> Value {
-    match &mut value {
-        Value::Object(fields) => {
-            fields.retain(|name, value| {
-                let is_sample = matches!(name.as_str(), "value_samples" | "sample_values");
-                !(is_sample && value.as_array().is_some_and(|samples| samples.len() >= 10))
-            });
-            fields.values_mut().for_each(|field| *field = without_samples(field.take()));
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| *item = without_samples(item.take())),
-        _ => {}
-    }
-    value
 }
 
 async fn answers(api: &Api, from: &str) -> Result<u64> {

@@ -70,13 +70,16 @@ pub struct Item {
     attribute_places: HashTable<u32>,
 }
 
+/// The text of one value wherever its key was, with that place.
+type ValueTexts = Vec<(Word, Box<str>)>;
+
 /// Everything that was counted, over all hours.
 #[derive(Debug, Default)]
 pub struct Catalogue {
     words: Words,
     items: HashMap<(Word, Word), Item>,
     /// The text of values, by key and hash, and where the key was.
-    values: HashMap<(Word, u64), Vec<(Word, Box<str>)>>,
+    values: HashMap<(Word, u64), ValueTexts>,
     bytes: usize,
 }
 
@@ -136,7 +139,7 @@ impl Catalogue {
         let mut sets = sets.into_iter();
         while self.bytes + self.words.bytes > room / 4 * 3 {
             let Some(largest) = sets.next() else { break };
-            self.bytes -= largest.spill();
+            largest.spill(&mut self.bytes);
         }
         self.bytes + self.words.bytes <= room
     }
@@ -164,7 +167,7 @@ impl Catalogue {
             source.bytes += bytes[row];
             source.first = source.first.min(first[row]);
             source.last = source.last.max(last[row]);
-            self.bytes += source.series.add(series.get(row));
+            source.series.add(series.get(row), &mut self.bytes);
             for facet in facets.get(row) {
                 let facet = self.words.put(facet);
                 if !source.facets.contains(&facet) {
@@ -201,7 +204,7 @@ impl Catalogue {
             attribute.first = attribute.first.min(first[row]);
             attribute.last = attribute.last.max(last[row]);
             attribute.unlisted += unlisted[row];
-            self.bytes += attribute.values.add(values.get(row));
+            attribute.values.add(values.get(row), &mut self.bytes);
         }
         Ok(())
     }
@@ -209,9 +212,9 @@ impl Catalogue {
     fn add_values(&mut self, rows: &RecordBatch) -> Result<(), ArrowError> {
         let text = |name| Texts::of(rows, name);
         let (scope, key, value, hash) = (text("scope")?, text("key")?, text("value")?, number(rows, "value_hash")?);
-        for row in 0..rows.num_rows() {
+        for (row, hash) in hash.iter().enumerate() {
             let (scope, key) = (self.words.put(scope.get(row)), self.words.put(key.get(row)));
-            let texts = self.values.entry((key, hash[row])).or_default();
+            let texts = self.values.entry((key, *hash)).or_default();
             if texts.iter().all(|(known, _)| *known != scope) {
                 let text: Box<str> = value.get(row).into();
                 self.bytes += text.len() + 2 * size_of::<(Word, Box<str>)>() + size_of::<(Word, u64)>();
@@ -241,7 +244,7 @@ impl Item {
             Some(at) => place(*at),
             None => {
                 let at = self.sources.len();
-                self.sources.push(Source::new(template_id, service));
+                push(&mut self.sources, Source::new(template_id, service));
                 let sources = &self.sources;
                 self.source_places.insert_unique(hashed, number_of(at), |at| hash_of(&sources[place(*at)]));
                 *bytes += size_of::<Source>() + 2 * size_of::<u32>();
@@ -262,7 +265,7 @@ impl Item {
             Some(at) => place(*at),
             None => {
                 let at = self.attributes.len();
-                self.attributes.push(Attribute::new([scope, key, service], template_id));
+                push(&mut self.attributes, Attribute::new([scope, key, service], template_id));
                 let attributes = &self.attributes;
                 self.attribute_places.insert_unique(hashed, number_of(at), |at| hash_of(&attributes[place(*at)]));
                 *bytes += size_of::<Attribute>() + 2 * size_of::<u32>();
@@ -318,4 +321,12 @@ fn number_of(place: usize) -> u32 {
 
 fn place(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Adds to a list of which there are very many: most have one entry or a few, so it grows by little.
+fn push<T>(list: &mut Vec<T>, entry: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(list.len() / 2 + 1);
+    }
+    list.push(entry);
 }

@@ -1,4 +1,5 @@
 use hashbrown::HashSet;
+use tidegate_model::limits::CATALOG_HASHES_PER_ROW;
 
 /// Hashes that are looked through one by one: for so few that is faster than a table, and a fifth of its size.
 const FEW: usize = 32;
@@ -41,9 +42,14 @@ impl Hashes {
         few.iter().chain(many.into_iter().flatten()).copied()
     }
 
-    /// Adds hashes; returns how many bytes more they take.
-    pub(super) fn add(&mut self, hashes: &[u64]) -> usize {
+    /// Adds hashes; `bytes` is what all take together.
+    pub(super) fn add(&mut self, hashes: &[u64], bytes: &mut usize) {
         let before = self.bytes();
+        if let Self::Few(few) = self
+            && few.is_empty()
+        {
+            few.reserve_exact(hashes.len().min(FEW));
+        }
         for hash in hashes {
             match self {
                 Self::Few(few) if few.contains(hash) => {}
@@ -60,14 +66,16 @@ impl Hashes {
                 Self::Spilled => break,
             }
         }
-        self.bytes().saturating_sub(before)
+        if self.count().is_some_and(|count| count >= CATALOG_HASHES_PER_ROW as u64) {
+            *self = Self::Spilled;
+        }
+        *bytes = *bytes + self.bytes() - before;
     }
 
-    /// Forgets the hashes; returns how many bytes that frees.
-    pub(super) fn spill(&mut self) -> usize {
-        let bytes = self.bytes();
+    /// Forgets the hashes; `bytes` is what all take together.
+    pub(super) fn spill(&mut self, bytes: &mut usize) {
+        *bytes -= self.bytes();
         *self = Self::Spilled;
-        bytes
     }
 
     /// Returns the bytes that they take on the heap.
@@ -91,4 +99,43 @@ pub fn distinct<'a>(sets: impl IntoIterator<Item = &'a Hashes>) -> Option<u64> {
         union.extend(set.iter());
     }
     Some(union.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+
+    use super::*;
+
+    #[test]
+    fn sets_and_their_union_hold_what_was_added() {
+        for seed in 0..60 {
+            let mut draw = StdRng::seed_from_u64(seed);
+            let (mut bytes, mut union) = (0, BTreeSet::new());
+            let mut sets: Vec<Hashes> = (0..draw.random_range(1..5)).map(|_| Hashes::default()).collect();
+            let values = 1_u64 << draw.random_range(0..9);
+            for set in &mut sets {
+                let mut own = BTreeSet::new();
+                for _ in 0..draw.random_range(0..12) {
+                    let count = draw.random_range(0..40);
+                    let hashes: Vec<u64> = (0..count).map(|_| draw.random_range(0..values)).collect();
+                    set.add(&hashes, &mut bytes);
+                    own.extend(hashes);
+                }
+                assert_eq!(set.iter().collect::<BTreeSet<_>>(), own);
+                assert_eq!(set.count(), Some(own.len() as u64));
+                union.extend(own);
+            }
+            assert_eq!(distinct(&sets), Some(union.len() as u64));
+            assert_eq!(bytes, sets.iter().map(Hashes::bytes).sum::<usize>());
+            let spilled = sets.iter_mut().max_by_key(|set| set.count()).expect("a set");
+            spilled.spill(&mut bytes);
+            spilled.add(&[1, 2, 3], &mut bytes);
+            assert_eq!((spilled.count(), distinct(&sets).is_none()), (None, true));
+            assert_eq!(bytes, sets.iter().map(Hashes::bytes).sum::<usize>());
+        }
+    }
 }

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
 use hashbrown::HashMap;
-use tidegate_model::limits::{CATALOG_TOTALS_BYTES, CATALOG_TOTALS_UNREAD_SECONDS};
+use tidegate_model::limits::{CATALOG_TOTALS_BYTES, CATALOG_TOTALS_RETRY_SECONDS, CATALOG_TOTALS_UNREAD_SECONDS};
 use tidegate_model::{Seq, TableName};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
@@ -44,11 +44,11 @@ pub struct Totals {
 
 #[derive(Debug)]
 enum State {
-    /// Nobody has looked lately.
-    Unread,
+    /// Nobody has looked lately; before that moment they are not read.
+    Unread(Instant),
     /// Somebody reads the tables.
     Loading,
-    Held(Held),
+    Held(Box<Held>),
     /// It takes more than its room even without the values of any attribute.
     TooLarge,
 }
@@ -70,7 +70,7 @@ impl Totals {
     /// Holds nothing yet; takes at most about so many bytes.
     #[must_use]
     pub fn within(room: usize) -> Self {
-        Self { state: Arc::new(RwLock::new(State::Unread)), room }
+        Self { state: Arc::new(RwLock::new(State::Unread(Instant::now()))), room }
     }
 
     /// Returns how many bytes it may take.
@@ -95,7 +95,7 @@ pub struct TotalsTurn {
 impl TotalsTurn {
     /// Says that the totals have to be read from the tables first, and that the caller does it.
     pub fn begin_loading(&mut self) -> bool {
-        let is_first = matches!(*self.state, State::Unread);
+        let is_first = matches!(*self.state, State::Unread(from) if from <= Instant::now());
         if is_first {
             *self.state = State::Loading;
         }
@@ -114,7 +114,7 @@ impl TotalsTurn {
     /// Takes the totals that were read from the tables, and up to which rows they go.
     pub fn hold(&mut self, catalogue: Catalogue, counted: impl IntoIterator<Item = (TableName, Seq)>) {
         let counted = counted.into_iter().collect();
-        *self.state = State::Held(Held { catalogue, counted, read_at: Instant::now() });
+        *self.state = State::Held(Box::new(Held { catalogue, counted, read_at: Instant::now() }));
         self.keep_to_room();
     }
 
@@ -137,7 +137,12 @@ impl TotalsTurn {
 
     /// Drops the totals; whoever looks next has them read again.
     pub fn forget(&mut self) {
-        *self.state = State::Unread;
+        *self.state = State::Unread(Instant::now());
+    }
+
+    /// Says that they could not be read: it is tried again, but not at once.
+    pub fn fail(&mut self) {
+        *self.state = State::Unread(Instant::now() + Duration::from_secs(CATALOG_TOTALS_RETRY_SECONDS));
     }
 
     /// Says that there is too much for the room.

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use tidegate_core::store::Store;
 use tidegate_model::{ErrorKind, SAVED};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 
+use super::super::read::Reader;
+use super::content::Content;
 use super::file::{Tally, opened};
 use super::folder::{SessionFolder, failed};
 use crate::errors::Failure;
@@ -16,6 +18,9 @@ use crate::stages::Stages;
 
 /// Bytes of rows that one insert sends: large enough to be one part of a table, small beside the server's memory.
 const INSERT_BYTES: usize = 4 << 20;
+
+/// A session of more items is read anew each time it is compared; with ten keys each they take 20 MB.
+const ITEMS_KEPT_MAX: usize = 10_000;
 
 /// The file that lists what was brought to ClickHouse: after a crash it is known what to remove.
 const LIST: &str = "copies.txt";
@@ -25,6 +30,8 @@ const LIST: &str = "copies.txt";
 pub(in super::super) struct Copy {
     key: String,
     store: Store,
+    /// What it says: it never changes.
+    content: OnceCell<Arc<Content>>,
 }
 
 /// The sessions that are in ClickHouse, by name.
@@ -39,6 +46,19 @@ impl Copy {
     /// Returns what the rows are found by.
     pub(in super::super) fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Returns what the session says; `reader` reads this copy.
+    pub(super) async fn content(&self, reader: &Reader, name: &str) -> Result<Arc<Content>, Failure> {
+        if let Some(content) = self.content.get() {
+            return Ok(Arc::clone(content));
+        }
+        let content = Arc::new(Content::of(reader, name).await?);
+        if content.items.len() <= ITEMS_KEPT_MAX {
+            // Somebody else may have been first, with the same.
+            let _ = self.content.set(Arc::clone(&content));
+        }
+        Ok(content)
     }
 }
 
@@ -79,7 +99,7 @@ pub(in super::super) async fn bring(stages: &Stages, name: &str) -> Result<Arc<C
         clean(&stages.store, &folder.path).await?;
         copies.is_clean = true;
     }
-    let copy = Copy { key: stages.request_id(), store: stages.store.clone() };
+    let copy = Copy { key: stages.request_id(), store: stages.store.clone(), content: OnceCell::new() };
     note(&folder.path, &copy.key).map_err(|error| failed(&error))?;
     insert(&copy, file).await?;
     let copy = Arc::new(copy);

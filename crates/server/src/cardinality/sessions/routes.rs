@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use futures_util::StreamExt;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -239,9 +241,12 @@ async fn differ(ask: Ask) -> Result<Answer, Failure> {
     Ok(diff::told(&from, &to, &asked).into())
 }
 
-async fn content(ask: &Ask, name: &str) -> Result<Content, Failure> {
+async fn content(ask: &Ask, name: &str) -> Result<Arc<Content>, Failure> {
     let reader = Reader::over(ask.reader.stages.clone(), Some(&View::parse(name)?)).await?;
-    Content::of(&reader, name).await
+    match reader.sources.copies.as_ref() {
+        [(copy, _)] if !reader.sources.live => copy.content(&reader, name).await,
+        _ => Content::of(&reader, name).await.map(Arc::new),
+    }
 }
 
 /// Runs what waits for the disk where it holds up nobody else.

@@ -41,21 +41,17 @@ impl<'a> Sum<'a> {
 
     /// Returns the text of some values: those of the place where there are any.
     pub(super) fn samples(&self, seen: Seen<'_>, place: &str, label: &str) -> Vec<String> {
-        let most = usize::try_from(HASHES).unwrap_or(usize::MAX);
-        let mut hashes = HashSet::new();
-        for hash in self.values.iter().flat_map(|values| values.iter()) {
-            if hashes.len() == most {
-                break;
-            }
-            hashes.insert(hash);
-        }
-        let text = |hash: u64| {
+        let mut texts = BTreeSet::new();
+        let looked_at = usize::try_from(HASHES).unwrap_or(usize::MAX);
+        for hash in self.values.iter().flat_map(|values| values.iter()).take(looked_at) {
             let mut anywhere = seen.catalogue.value(label, hash).peekable();
             let first = anywhere.peek().map(|(_, text)| *text);
-            anywhere.find(|(scope, _)| *scope == place).map(|(_, text)| text).or(first)
-        };
-        let texts: BTreeSet<&str> = hashes.into_iter().filter_map(text).collect();
-        texts.into_iter().take(SAMPLES).map(str::to_owned).collect()
+            texts.extend(anywhere.find(|(scope, _)| *scope == place).map(|(_, text)| text).or(first));
+            if texts.len() == SAMPLES {
+                break;
+            }
+        }
+        texts.into_iter().map(str::to_owned).collect()
     }
 }
 

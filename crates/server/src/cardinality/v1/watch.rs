@@ -91,8 +91,12 @@ pub(in super::super) async fn show(ask: Ask) -> Result<Answer, Failure> {
     let order = format!("{} {direction}, text_of", if by == "value" { "text_of" } else { "n" });
     let found = format!("{counts} HAVING startsWith(text_of, {{prefix:String}})");
     let query = ("text_of, n", found.as_str(), order.as_str());
-    let (totals, ranked) =
-        tokio::try_join!(ask.reader.row::<Totals>(bind(totals)), ask.reader.ranked::<Counted>(query, bind, page),)?;
+    let ranked = ask.reader.ranked::<Counted>(query, bind, page).await?;
+    let totals = if prefix.is_empty() {
+        Totals { total: ranked.total, observations: ranked.samples }
+    } else {
+        ask.reader.row::<Totals>(bind(totals)).await?
+    };
     let values = ranked.rows.iter().map(|row| json!({ "value": row.text_of, "count": row.n }));
     Ok(json!({
         "key": key,
