@@ -291,7 +291,7 @@ pub const CATALOG_TOTALS_BYTES: usize = 192 << 20;
 pub const CATALOG_TOTALS_UNREAD_SECONDS: u64 = 900;
 
 /// After a failure the tables are not read into memory again for so long (seconds).
-pub const CATALOG_TOTALS_RETRY_SECONDS: u64 = 30;
+pub const CATALOG_TOTALS_RETRY_SECONDS: u64 = 5;
 
 /// Items of a list of the catalogue that are read and sent together; the reference streams longer ones as well.
 pub const CATALOG_PIECE_ITEMS: usize = 1_000;

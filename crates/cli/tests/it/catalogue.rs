@@ -19,9 +19,12 @@ const RECOUNTS_MIN: u64 = 4;
 async fn the_catalogue_is_a_recount_at_every_moment_and_however_it_merges() -> Result<()> {
     let (_folder, stack) = started(SMALL_BATCHES).await?;
     let (done, recounts) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (begun, acked) = (AtomicU64::new(0), AtomicU64::new(0));
     let write = async {
         for n in 0..REQUESTS {
+            begun.store(n + 1, Ordering::SeqCst);
             write(&stack, n).await?;
+            acked.store(n + 1, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(20)).await;
             if n == REQUESTS / 2 {
                 stack.signal_engine(Kill::KILL)?;
@@ -37,7 +40,21 @@ async fn the_catalogue_is_a_recount_at_every_moment_and_however_it_merges() -> R
         }
         anyhow::Ok(())
     };
-    tokio::try_join!(write, recount)?;
+    let remember = async {
+        while !done.load(Ordering::SeqCst) {
+            let least = acked.load(Ordering::SeqCst) * ROWS;
+            let summary = stack.get("/api/v1/summary").await?;
+            let most = begun.load(Ordering::SeqCst) * ROWS;
+            for kind in ["logs", "spans", "metrics"] {
+                // An engine that is just dying answers nobody who asks the tables.
+                let Some(counted) = summary["samples"][kind].as_u64() else { break };
+                ensure!((least..=most).contains(&counted), "{counted} {kind}, not {least} to {most}");
+            }
+        }
+        anyhow::Ok(())
+    };
+    tokio::try_join!(write, recount, remember)?;
+    ensure!(answered_from_memory(&stack).await? > 0, "memory answered nobody:\n{}", stack.log_tail());
     eprintln!("{} recounts agreed while rows came in and an engine died", recounts.load(Ordering::SeqCst));
 
     let is_stored = async || Ok(account::hot_rows(&stack).await? == 0);
@@ -82,6 +99,13 @@ async fn recount_alone(stack: &Stack) -> Result<()> {
     let keys = "SELECT uniqExact(signal) AS n FROM catalog_attributes WHERE scope = 'attribute'";
     ensure!(stack.number(keys).await? == 3, "attributes of a signal are not counted");
     Ok(())
+}
+
+async fn answered_from_memory(stack: &Stack) -> Result<u64> {
+    let metrics = reqwest::get(format!("http://{}/metrics", stack.http)).await?.text().await?;
+    let counts =
+        metrics.lines().find_map(|line| line.strip_prefix("tidegate_catalogue_answers_total{from=\"memory\"} "));
+    counts.map_or(Ok(0), |count| Ok(count.parse()?))
 }
 
 async fn write(stack: &Stack, n: u64) -> Result<()> {

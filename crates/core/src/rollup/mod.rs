@@ -21,6 +21,7 @@
 //! | `series.rs` | attributes of series, by fingerprint |
 //! | `registry.rs` | which names, keys and values are known over all batches |
 //! | `hot.rs` | rows that are not stored yet, counted once however often they are asked for |
+//! | `observe.rs` | the values of one key, one by one |
 //! | `assemble.rs` | the rows of the catalogue |
 //! | `totals/` | the catalogue of all hours, in memory |
 
@@ -28,6 +29,7 @@ mod assemble;
 mod columns;
 mod distinct;
 mod hot;
+mod observe;
 mod records;
 mod reducer;
 mod registry;
@@ -51,6 +53,7 @@ use tidegate_model::{Seq, SeqRange, TableName, TableSpec};
 
 pub use assemble::{Counted, Part};
 pub use hot::Turn;
+pub use observe::Observed;
 pub use reducer::Reducer;
 pub use registry::{Learned, OVERFLOW};
 pub use series::Descriptions;

@@ -104,7 +104,8 @@ fn compare_in_memory(counts: &Counts, catalogue: &Catalogue) {
         all.times.extend(&counted.times);
         all.distinct.extend(counted.distinct.iter().cloned());
     }
-    let mut found: BTreeMap<[&str; 5], (u64, u64, i64, i64, Vec<&Hashes>)> = BTreeMap::new();
+    type Sum<'a> = (u64, u64, i64, i64, Vec<&'a Hashes>);
+    let mut found: BTreeMap<[&str; 5], Sum<'_>> = BTreeMap::new();
     let nothing = || (0, 0, i64::MAX, i64::MIN, Vec::new());
     let mut add = |by, records, bytes, (first, last): (i64, i64), set| {
         let all = found.entry(by).or_insert_with(nothing);

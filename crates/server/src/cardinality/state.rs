@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
 use tidegate_model::{ErrorKind, Seq, TableName};
 
 use super::sessions::Copies;
 use super::steady::Steady;
+use super::v1::watch::Counts;
 use super::view::View;
 use crate::errors::Failure;
 
@@ -35,6 +36,8 @@ pub(super) struct Watch {
     pub(super) since: String,
     /// The newest row of each table at that moment.
     pub(super) heads: Vec<(TableName, Seq)>,
+    /// What came since.
+    pub(super) counts: Arc<tokio::sync::Mutex<Counts>>,
 }
 
 impl CardinalityState {

@@ -87,7 +87,7 @@ pub(super) fn without_samples(mut value: Value) -> Value {
         Value::Object(fields) => {
             fields.retain(|name, value| {
                 let is_sample = matches!(name.as_str(), "value_samples" | "sample_values");
-                !(is_sample && value.as_array().is_some_and(|samples| samples.len() >= 10))
+                !(is_sample && value.as_array().is_some_and(|samples| samples.len() >= 5))
             });
             fields.values_mut().for_each(|field| *field = without_samples(field.take()));
         }

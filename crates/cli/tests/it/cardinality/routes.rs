@@ -3,7 +3,7 @@ use expect_test::{ExpectFile, expect_file};
 use serde_json::{Value, json};
 
 use super::Api;
-use super::telemetry::HOUR;
+use super::telemetry::{self, HOUR};
 use crate::{READY_WITHIN, account, eventually};
 
 /// Every route with its answer. Templates are mined at ingest, and have their own tests.
@@ -107,6 +107,33 @@ async fn what_was_one_list_has_pages_and_keys_of_events_name_their_event() -> Re
     let keys = high["high_cardinality_keys"].as_array().cloned().unwrap_or_default();
     let event = |key: &str| keys.iter().find(|own| own["key_name"] == key).map(|own| own["event_name"].clone());
     assert_eq!((event("exception.type"), event("why")), (Some(json!("exception")), Some(Value::Null)), "{high}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_counts_rows_that_are_stored_before_it_looks() -> Result<()> {
+    let api = Api::that_stores_after("1").await?;
+    for key in ["user", "queue", "host"] {
+        assert_eq!(api.ask(reqwest::Method::POST, &format!("/api/v1/attributes/{key}/watch"), "").await?.0, 200);
+    }
+    let counts = async || {
+        let mut counts = Vec::new();
+        for key in ["user", "queue", "host"] {
+            let shown = api.good(&format!("/api/v1/attributes/{key}/watch?sort_by=value")).await?;
+            let values = shown["values"].as_array().into_iter().flatten().cloned();
+            counts.extend(values.map(|value| (key, value["value"].clone(), value["count"].as_u64().unwrap_or(0))));
+        }
+        anyhow::Ok(counts)
+    };
+    telemetry::send(&api).await?;
+    let once = counts().await?;
+    assert!(once.len() > 6 && once.iter().all(|(_, _, n)| *n > 0), "{once:?}");
+    for times in 2..5 {
+        telemetry::send_later(&api).await?;
+        eventually("every row is stored", async || Ok(account::hot_rows(&api.stack).await? == 0)).await?;
+        let more: Vec<_> = once.iter().map(|(key, value, n)| (*key, value.clone(), n * times)).collect();
+        assert_eq!(counts().await?, more);
+    }
     Ok(())
 }
 

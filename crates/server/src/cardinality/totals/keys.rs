@@ -11,6 +11,9 @@ use super::super::read::Ranked;
 use super::super::v1::attributes::{Bearer, Row, Use};
 use super::{Seen, ranked};
 
+/// Hashes among which those of samples are looked for.
+const LOOKED_AT_MAX: usize = 4_096;
+
 /// What rows of one group come to.
 #[derive(Debug, Default)]
 pub(super) struct Sum<'a> {
@@ -41,17 +44,23 @@ impl<'a> Sum<'a> {
 
     /// Returns the text of some values: those of the place where there are any.
     pub(super) fn samples(&self, seen: Seen<'_>, place: &str, label: &str) -> Vec<String> {
-        let mut texts = BTreeSet::new();
-        let looked_at = usize::try_from(HASHES).unwrap_or(usize::MAX);
-        for hash in self.values.iter().flat_map(|values| values.iter()).take(looked_at) {
-            let mut anywhere = seen.catalogue.value(label, hash).peekable();
-            let first = anywhere.peek().map(|(_, text)| *text);
-            texts.extend(anywhere.find(|(scope, _)| *scope == place).map(|(_, text)| text).or(first));
-            if texts.len() == SAMPLES {
+        let most = usize::try_from(HASHES).unwrap_or(usize::MAX);
+        let mut hashes = HashSet::with_capacity(most);
+        // Sets that share all their values are not looked through to their end.
+        for hash in self.values.iter().flat_map(|values| values.iter()).take(LOOKED_AT_MAX) {
+            if hashes.insert(hash) && hashes.len() == most {
                 break;
             }
         }
-        texts.into_iter().map(str::to_owned).collect()
+        let text = |hash: u64| {
+            let mut anywhere = seen.catalogue.value(label, hash).peekable();
+            let first = anywhere.peek().map(|(_, text)| *text);
+            anywhere.find(|(scope, _)| *scope == place).map(|(_, text)| text).or(first)
+        };
+        let mut texts: Vec<&str> = hashes.into_iter().filter_map(text).collect();
+        texts.sort_unstable();
+        texts.dedup();
+        texts.into_iter().take(SAMPLES).map(str::to_owned).collect()
     }
 }
 

@@ -24,6 +24,7 @@ use super::arguments::Page;
 use super::read::{Filter, Ranked, Reader, told};
 use super::window::Window;
 use crate::errors::Failure;
+use crate::stages::SchemaState;
 
 pub(super) use items::{details, names};
 pub(super) use keys::{KeyFilter, Order, key_rows, keys, keys_where, signals_of, uses};
@@ -63,7 +64,9 @@ impl Reader {
         filter: &Filter,
         answer: impl FnOnce(Seen<'_>) -> Option<T> + Send + 'static,
     ) -> Result<Option<T>, Failure> {
-        if !self.sources.is_plain() || filter.window != Window::default() {
+        // Before ClickHouse has its tables there is nothing to read into memory.
+        let has_tables = *self.stages.schema.borrow() == SchemaState::Current;
+        if !has_tables || !self.sources.is_plain() || filter.window != Window::default() {
             return Ok(None);
         }
         let Some(totals) = self.stages.query.totals().await.map_err(told)? else { return Ok(None) };

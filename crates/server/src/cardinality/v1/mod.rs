@@ -9,7 +9,7 @@
 //! | `events.rs` | `logs/patterns/events` |
 //! | `services.rs` | `services`, `services/{name}/…`, `summary` |
 //! | `attributes.rs` | `attributes`, `attributes/{key}`, `…/services`, `…/telemetry` |
-//! | `watch.rs` | `attributes/{key}/watch` |
+//! | `watch/` | `attributes/{key}/watch` |
 //! | `ranking.rs` | `cardinality/high`, `cardinality/complexity` |
 //! | `system.rs` | `health`, `version`, `admin/clear` |
 
@@ -22,7 +22,7 @@ pub(super) mod ranking;
 pub(super) mod services;
 pub(super) mod spans;
 mod system;
-mod watch;
+pub(super) mod watch;
 
 use super::answer::asked;
 use super::arguments::{PAGE_NUMBERS, PAGING, SCOPE, SERVICE, SIGNAL, VIEW};

@@ -1,7 +1,10 @@
+mod counts;
+mod statement;
+
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use http::StatusCode;
-use serde::Deserialize;
 use serde_json::json;
 use tidegate_model::ErrorKind;
 use tidegate_model::tables::{
@@ -10,10 +13,14 @@ use tidegate_model::tables::{
 
 use super::super::answer::{Answer, Ask};
 use super::super::arguments::Page;
-use super::super::read::{Reader, Sql};
+use super::super::read::{Ranked, Reader, Sql};
 use super::super::state::Watch;
 use super::super::window::rfc3339;
 use crate::errors::Failure;
+
+pub(in super::super) use counts::Counts;
+use counts::{Counted, Totals, Wanted, keep_up};
+use statement::{Between, values};
 
 /// Keys that are watched at a time, as the reference has it.
 const WATCHES_MAX: usize = 10;
@@ -38,7 +45,7 @@ pub(in super::super) async fn begin(ask: Ask) -> Result<Answer, Failure> {
         [&LOGS, &SPANS, &METRIC_SAMPLES, &METRIC_HISTOGRAMS, &METRIC_EXPONENTIAL_HISTOGRAMS, &METRIC_SUMMARIES];
     let names: Vec<_> = tables.iter().map(|table| table.name.clone()).collect();
     let since = rfc3339(stages.clock.now().0);
-    let heads = stages.buffer.snapshot(&names).into_iter().map(|tail| (tail.table, tail.head)).collect();
+    let heads: Vec<_> = stages.buffer.snapshot(&names).into_iter().map(|tail| (tail.table, tail.head)).collect();
     let mut watches = stages.cardinality.watches();
     if watches.contains_key(key) {
         return Err(Failure::new(ErrorKind::Conflict, format!("`{key}` is watched already"))
@@ -48,7 +55,10 @@ pub(in super::super) async fn begin(ask: Ask) -> Result<Answer, Failure> {
         return Err(Failure::invalid(format!("{WATCHES_MAX} keys are watched already: DELETE one first"))
             .with_status(StatusCode::TOO_MANY_REQUESTS));
     }
-    watches.insert(key.to_owned(), Watch { since: since.clone(), heads });
+    let counts = Arc::new(tokio::sync::Mutex::new(Counts::above(heads.clone())));
+    watches.insert(key.to_owned(), Watch { since: since.clone(), heads, counts: Arc::clone(&counts) });
+    drop(watches);
+    tokio::spawn(keep_up(ask.reader.clone(), key.to_owned(), counts));
     Ok(json!({ "key": key, "watching_since": since, "unique_count": 0, "overflow": false }).into())
 }
 
@@ -59,44 +69,20 @@ pub(in super::super) async fn end(ask: Ask) -> Result<Answer, Failure> {
     ended.map(|_| Answer::Empty).ok_or_else(|| not_watched(key))
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct Totals {
-    total: u64,
-    observations: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Counted {
-    text_of: String,
-    n: u64,
-}
-
 /// Answers `GET attributes/{key}/watch`: exact counts of every value since the watch began, from the raw rows.
 pub(in super::super) async fn show(ask: Ask) -> Result<Answer, Failure> {
     let (key, arguments) = (ask.path("key"), &ask.arguments);
     let watch = ask.reader.stages.cardinality.watches().get(key).cloned().ok_or_else(|| not_watched(key))?;
     let by = arguments.word("sort_by").unwrap_or_default();
-    let direction = arguments.direction(by == "value");
     let number = arguments.number("page").unwrap_or(1).max(1);
     let size = arguments.number("page_size").unwrap_or(1).max(1);
-    let page = Page { limit: size, offset: (number - 1).saturating_mul(size).min(1_000_000_000) };
-    let prefix = arguments.text("q").unwrap_or_default();
-
-    let bind = |sql: String| {
-        let sql = Sql::new(sql).text("key", key).text("prefix", prefix);
-        watch.heads.iter().fold(sql, |sql, (table, head)| sql.number(&format!("after_{table}"), head.0))
+    let wanted = Wanted {
+        prefix: arguments.text("q").unwrap_or_default().to_owned(),
+        by_value: by == "value",
+        rises: arguments.direction(by == "value") == "asc",
+        page: Page { limit: size, offset: (number - 1).saturating_mul(size).min(1_000_000_000) },
     };
-    let counts = format!("SELECT text_of, count() AS n FROM ({}) GROUP BY text_of", values());
-    let totals = format!("SELECT count() AS total, sum(n) AS observations FROM ({counts})");
-    let order = format!("{} {direction}, text_of", if by == "value" { "text_of" } else { "n" });
-    let found = format!("{counts} HAVING startsWith(text_of, {{prefix:String}})");
-    let query = ("text_of, n", found.as_str(), order.as_str());
-    let ranked = ask.reader.ranked::<Counted>(query, bind, page).await?;
-    let totals = if prefix.is_empty() {
-        Totals { total: ranked.total, observations: ranked.samples }
-    } else {
-        ask.reader.row::<Totals>(bind(totals)).await?
-    };
+    let (totals, ranked) = counted(&ask.reader, key, &watch, &wanted).await?;
     let values = ranked.rows.iter().map(|row| json!({ "value": row.text_of, "count": row.n }));
     Ok(json!({
         "key": key,
@@ -121,32 +107,34 @@ fn not_watched(key: &str) -> Failure {
         .with_hint("POST to the same path to begin; watches end with the server")
 }
 
-/// Yields every value of the key in rows that came since the watch began, one row each.
-fn values() -> String {
-    let entries = |map: &str| {
-        format!("arrayFilter(entry -> entry.1 = {{key:String}}, CAST({map}, 'Array(Tuple(String, String))'))")
-    };
-    let nested = |maps: &str| format!("arrayFlatten(arrayMap(own -> {}, {maps}))", entries("own"));
-    let [own, resource, scope] = ["attributes", "resource_attributes", "scope_attributes"].map(entries);
-    let [events, links] = ["event_attributes", "link_attributes"].map(nested);
-    let rows = |table: &str, found: &str| {
-        format!(
-            "SELECT arrayJoin(arrayMap(entry -> entry.2, {found})) AS text_of FROM {table} \
-             WHERE _seq > {{after_{table}:UInt64}}"
-        )
-    };
-    let logs = rows("logs", &format!("arrayConcat({own}, {resource}, {scope})"));
-    let spans = rows("spans", &format!("arrayConcat({own}, {resource}, {scope}, {events}, {links})"));
-    let points: Vec<String> =
-        ["metric_samples", "metric_histograms", "metric_exponential_histograms", "metric_summaries"]
-            .iter()
-            .map(|table| format!("SELECT fingerprint FROM {table} WHERE _seq > {{after_{table}:UInt64}}"))
-            .collect();
-    let points = format!(
-        "SELECT arrayJoin(arrayMap(entry -> entry.2, series.found)) AS text_of FROM ({}) AS points \
-         JOIN (SELECT fingerprint, arrayConcat({own}, {resource}, {scope}) AS found FROM metric_series \
-         WHERE notEmpty(found) LIMIT 1 BY fingerprint) AS series ON points.fingerprint = series.fingerprint",
-        points.join(" UNION ALL ")
-    );
-    [logs, spans, points].join(" UNION ALL ")
+async fn counted(
+    reader: &Reader,
+    key: &str,
+    watch: &Watch,
+    wanted: &Wanted,
+) -> Result<(Totals, Ranked<Counted>), Failure> {
+    let mut counts = watch.counts.lock().await;
+    if !counts.is_too_much() {
+        counts.catch_up(reader, key).await?;
+        return Ok(counts.listed(wanted));
+    }
+    drop(counts);
+    let names: Vec<_> = watch.heads.iter().map(|(table, _)| table.clone()).collect();
+    let tails = reader.stages.buffer.snapshot(&names);
+    let heads = watch.heads.iter().zip(tails);
+    let between: Vec<_> =
+        heads.map(|((table, head), tail)| Between { table: table.clone(), after: *head, to: tail.head }).collect();
+    let bind = |sql: String| Sql::new(sql).text("key", key).text("prefix", &wanted.prefix);
+    let counts =
+        format!("SELECT text_of, count() AS n FROM ({}) GROUP BY text_of", values(&between).unwrap_or_default());
+    let found = format!("{counts} HAVING startsWith(text_of, {{prefix:String}})");
+    let column = if wanted.by_value { "text_of" } else { "n" };
+    let order = format!("{column} {}, text_of", if wanted.rises { "ASC" } else { "DESC" });
+    let query = ("text_of, n", found.as_str(), order.as_str());
+    let ranked = reader.ranked::<Counted>(query, bind, wanted.page).await?;
+    if wanted.prefix.is_empty() {
+        return Ok((Totals { total: ranked.total, observations: ranked.samples }, ranked));
+    }
+    let totals = format!("SELECT count() AS total, sum(n) AS observations FROM ({counts})");
+    Ok((reader.row::<Totals>(bind(totals)).await?, ranked))
 }
