@@ -16,7 +16,8 @@
 //! |---|---|
 //! | `reducer.rs` | [`Reducer`]: groups of rows, and their attributes |
 //! | `distinct.rs` | distinct values of one attribute |
-//! | `records.rs` | log records, spans and data points, read from their columns |
+//! | `records.rs` | log records and spans, read from their columns |
+//! | `points.rs` | data points and series, the same |
 //! | `columns.rs` | maps and words as rows share them |
 //! | `series.rs` | attributes of series, by fingerprint |
 //! | `registry.rs` | which names, keys and values are known over all batches |
@@ -30,6 +31,7 @@ mod columns;
 mod distinct;
 mod hot;
 mod observe;
+mod points;
 mod records;
 mod reducer;
 mod registry;

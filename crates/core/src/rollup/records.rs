@@ -1,17 +1,12 @@
-use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Float64Type, Int32Type, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
-};
+use arrow_array::types::{TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{ListArray, PrimitiveArray, RecordBatch};
 use arrow_schema::ArrowError;
 use hashbrown::HashMap;
-use tidegate_model::tables::{
-    LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS, METRIC_SERIES, METRIC_SUMMARIES, SPANS,
-};
+use tidegate_model::tables::{LOGS, METRIC_SERIES, SPANS};
 use tidegate_model::{PartitionDay, Signal, TableName, TableSpec};
-use twox_hash::XxHash3_64;
 
 use super::columns::{Maps, Words, list, maps, numbers, range, text, words};
+use super::points::{points, series};
 use super::reducer::{Group, Place, Reducer, Tally, Who, hour_of};
 
 /// The name of a log record without a severity's text.
@@ -123,116 +118,21 @@ fn spans(reducer: &mut Reducer, rows: &RecordBatch) -> Result<(), ArrowError> {
     Ok(())
 }
 
-/// Counts data points; their attributes are those of their series.
-fn points(reducer: &mut Reducer, table: &TableName, rows: &RecordBatch) -> Result<(), ArrowError> {
-    let mut groups = Groups::of(rows, "metric_name")?;
-    let fingerprint = numbers::<UInt64Type>(rows, "fingerprint")?;
-    let mut buckets = Buckets::of(table, rows)?;
-    for row in 0..rows.num_rows() {
-        let place = groups.begin(reducer, row, 0);
-        let group = &mut reducer.groups[place];
-        group.bytes += groups.name.get(row).len() as u64;
-        buckets.note(place, group, row);
-        let tally = Tally::once(groups.timestamp.value(row));
-        group.series.entry(fingerprint.value(row)).and_modify(|all| all.add(&tally)).or_insert(tally);
-    }
-    Ok(())
-}
-
-/// What a point's buckets are, and what was noted last in each group: mostly the same.
-struct Buckets<'a> {
-    column: BucketColumn<'a>,
-    noted: HashMap<usize, usize>,
-}
-
-enum BucketColumn<'a> {
-    None,
-    Bounds(&'a ListArray, &'a [f64]),
-    Scale(&'a [i32]),
-    Quantiles(&'a ListArray),
-}
-
-impl<'a> Buckets<'a> {
-    fn of(table: &TableName, rows: &'a RecordBatch) -> Result<Self, ArrowError> {
-        let column = match table {
-            table if *table == METRIC_HISTOGRAMS.name => {
-                let bounds = list(rows, "explicit_bounds")?;
-                BucketColumn::Bounds(bounds, bounds.values().as_primitive::<Float64Type>().values())
-            }
-            table if *table == METRIC_EXPONENTIAL_HISTOGRAMS.name => {
-                BucketColumn::Scale(numbers::<Int32Type>(rows, "scale")?.values())
-            }
-            table if *table == METRIC_SUMMARIES.name => BucketColumn::Quantiles(list(rows, "quantiles")?),
-            _ => BucketColumn::None,
-        };
-        Ok(Self { column, noted: HashMap::new() })
-    }
-
-    fn note(&mut self, place: usize, group: &mut Group, row: usize) {
-        if matches!(self.column, BucketColumn::None) {
-            return;
-        }
-        let before = self.noted.insert(place, row);
-        match self.column {
-            BucketColumn::Bounds(lists, bounds) => {
-                let of = |row| &bounds[range(lists.value_offsets(), row)];
-                if before.is_none_or(|before| of(before) != of(row)) {
-                    // JSON has no infinite numbers: they become null.
-                    group.facet("bounds", &serde_json::to_string(of(row)).unwrap_or_default());
-                }
-            }
-            BucketColumn::Scale(scales) if before.is_none_or(|before| scales[before] != scales[row]) => {
-                group.facet("scale", &scales[row].to_string());
-            }
-            BucketColumn::Quantiles(lists) => {
-                let of = |row| range(lists.value_offsets(), row).len();
-                if before.is_none_or(|before| of(before) != of(row)) {
-                    group.facet("quantiles", &of(row).to_string());
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Notes the texts of the values that series have.
-fn series(reducer: &mut Reducer, rows: &RecordBatch) -> Result<(), ArrowError> {
-    let partition = numbers::<UInt16Type>(rows, TableSpec::PARTITION)?;
-    let time = numbers::<TimestampNanosecondType>(rows, "first_timestamp")?;
-    let places = [
-        (Place::Attribute, "attributes"),
-        (Place::Resource, "resource_attributes"),
-        (Place::Scope, "scope_attributes"),
-    ];
-    for (place, name) in places {
-        let maps = maps(rows, name)?;
-        let mut keys = KeyNumbers::default();
-        for row in 0..rows.num_rows() {
-            for (key, value) in maps.entries(maps.number(row)) {
-                let key = keys.of(reducer, place, key, &maps.keys);
-                let hash = XxHash3_64::oneshot(value.as_bytes());
-                reducer.note_value(key, (hash, value), (partition.value(row), time.value(row)));
-            }
-        }
-    }
-    Ok(())
-}
-
 /// What tells groups apart within one batch: the numbers of the name and the service, template, hour and day.
 type By = (usize, usize, u64, i64, PartitionDay);
 
 /// The columns that say where a row is counted.
-struct Groups<'a> {
+pub(super) struct Groups<'a> {
     partition: &'a PrimitiveArray<UInt16Type>,
-    timestamp: &'a PrimitiveArray<TimestampNanosecondType>,
+    pub(super) timestamp: &'a PrimitiveArray<TimestampNanosecondType>,
     service: Words<'a>,
-    name: Words<'a>,
+    pub(super) name: Words<'a>,
     known: HashMap<By, usize>,
     last: Option<(By, usize)>,
 }
 
 impl<'a> Groups<'a> {
-    fn of(rows: &'a RecordBatch, name: &str) -> Result<Self, ArrowError> {
+    pub(super) fn of(rows: &'a RecordBatch, name: &str) -> Result<Self, ArrowError> {
         Ok(Self {
             partition: numbers::<UInt16Type>(rows, TableSpec::PARTITION)?,
             timestamp: numbers::<TimestampNanosecondType>(rows, "timestamp")?,
@@ -244,7 +144,7 @@ impl<'a> Groups<'a> {
     }
 
     /// Counts a row in its group.
-    fn begin(&mut self, reducer: &mut Reducer, row: usize, template_id: u64) -> usize {
+    pub(super) fn begin(&mut self, reducer: &mut Reducer, row: usize, template_id: u64) -> usize {
         let (time, partition) = (self.timestamp.value(row), self.partition.value(row));
         let hour = hour_of(time, partition);
         let by = (self.name.number(row), self.service.number(row), template_id, hour, partition);
@@ -365,12 +265,12 @@ struct Nested<'a> {
 
 /// The reducer's numbers of the keys of one column.
 #[derive(Default)]
-struct KeyNumbers {
+pub(super) struct KeyNumbers {
     known: Vec<Option<usize>>,
 }
 
 impl KeyNumbers {
-    fn of(&mut self, reducer: &mut Reducer, place: Place, key: usize, words: &Words<'_>) -> usize {
+    pub(super) fn of(&mut self, reducer: &mut Reducer, place: Place, key: usize, words: &Words<'_>) -> usize {
         if let Some(Some(known)) = self.known.get(key) {
             return *known;
         }

@@ -1,3 +1,15 @@
+//! `attributes/{key}/watch`: the values of one key, counted one by one.
+//!
+//! Owns: what came of a watched key since its watch began. Each row is counted once: while it is hot, by looking at new
+//! rows now and then; from its table where it was stored before anybody looked. A key with more values than memory holds is
+//! counted in the tables at each request. Watches end with the server.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod.rs` | the three routes |
+//! | `counts.rs` | the counts, brought up to the newest row |
+//! | `statement.rs` | the values of a key in rows of the tables |
+
 mod counts;
 mod statement;
 
