@@ -209,6 +209,15 @@ pub const SLUG_BYTES_MAX: usize = 63;
 /// An idempotency key, in bytes: what existing clients allow.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
+/// Refused rows of one request that are kept to be mended; a file with more has one fault many times.
+pub const QUARANTINE_REQUEST_ROWS_MAX: usize = 10_000;
+
+/// The name of who asks, in bytes: an account's name or an address, with room.
+pub const ACTOR_BYTES_MAX: usize = 255;
+
+/// What a request says of its partition, in bytes: it stands in every row, once per batch.
+pub const PARTITION_BYTES_MAX: usize = 16 << 10;
+
 /// How often the server stores its own metrics (milliseconds).
 pub const SELF_TELEMETRY_MS: u64 = 10_000;
 
@@ -223,6 +232,12 @@ pub const SQL_BODY_BYTES_MAX: usize = 1 << 20;
 
 /// Rows times columns of one request of rows: absent values cost memory too, up to 8 bytes each, so 512 MiB.
 pub const REQUEST_CELLS_MAX: usize = 64 << 20;
+
+/// Every integer up to here, of either sign, is a double exactly; 2^53 + 1 is not.
+pub const DOUBLE_EXACT_MAX: u64 = 1 << 53;
+
+/// Values in arrays and maps of one column of one request: 24 bytes each while they are read, so 200 MiB.
+pub const REQUEST_ITEMS_MAX: usize = 8 << 20;
 
 /// How long a query waits for the tables of a ClickHouse that is starting (milliseconds); the embedded one needs half a second.
 pub const SCHEMA_WAIT_MS: u64 = 10_000;

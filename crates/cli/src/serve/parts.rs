@@ -43,7 +43,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
     let catalog = opened.with_context(|| format!("open the catalog {}", folder.catalog().display()))?;
     let (buffer, recovery) = open_buffer(settings, folder, &catalog, Arc::clone(&clock)).await?;
     let mut ingest = Ingest::open(buffer.clone(), catalog.clone(), Arc::clone(&clock)).await?;
-    ingest = ingest.with_template_settings(settings.templates.of_miner()).await?;
+    ingest = ingest.with_template_settings(settings.templates.of_miner()).await?.with_store(store.clone());
     let rollup = settings.catalogue.enabled.then(Rollup::default);
     if rollup.is_none() {
         ingest = ingest.without_templates();

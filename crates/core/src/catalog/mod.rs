@@ -16,12 +16,17 @@
 //! | `batches.rs` | batches, watermarks, unique keys |
 //! | `states.rs` | what parts of the program know and can do without |
 //! | `retries.rs` | retry keys and the ledger's counts |
-//! | `datasets.rs` | datasets and the versions of their schemas |
+//! | `datasets.rs` | tables of datasets and the versions of their schemas |
+//! | `canonical.rs` | [`CanonicalSchema`]: a schema in the form in which it is compared |
 
 use sqlx::SqlitePool;
-use tidegate_model::{BatchId, ErrorKind, SeqRange, TableName, TableSpec, UnixNanos};
+use tidegate_model::{BatchId, ErrorKind, SeqRange, TableName, UnixNanos};
+
+pub use canonical::{CanonicalField, CanonicalSchema};
+pub use datasets::{Dataset, SchemaChange, SchemaVersion};
 
 mod batches;
+mod canonical;
 mod datasets;
 mod open;
 mod retries;
@@ -103,23 +108,11 @@ pub struct BatchRow {
     pub partitions: u32,
 }
 
-/// A dataset: a team's own table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dataset {
-    /// Its name in paths: `[a-z0-9][a-z0-9-_]*`.
-    pub slug: String,
-    /// The version of its schema, from 1.
-    pub version: u32,
-    /// Its table and columns.
-    pub spec: TableSpec,
-    /// The column with a row's time, if it has one.
-    pub time_column: Option<String>,
-}
-
 /// The catalog on SQLite; clones share it.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     pool: SqlitePool,
+    known: datasets::Known,
 }
 
 fn table_name(text: String) -> Result<TableName, CatalogError> {

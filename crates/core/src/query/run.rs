@@ -21,8 +21,8 @@ use crate::rollup::Rollup;
 use crate::store::{External, Select, StoreError};
 
 /// ClickHouse's numbers for a column or table that is not there: `NO_SUCH_COLUMN_IN_TABLE`, `UNKNOWN_IDENTIFIER`,
-/// `UNKNOWN_TABLE`.
-const MAY_LACK_TABLE: [i32; 3] = [16, 47, 60];
+/// `UNKNOWN_TABLE`; and for types without a common one, where a column was not widened yet: `NO_COMMON_TYPE`.
+const MAY_LACK_TABLE: [i32; 4] = [16, 47, 60, 386];
 
 /// Tries without a hold: a batch takes a fraction of a second, every few seconds.
 const ATTEMPTS_BEFORE_HOLD: u32 = 3;

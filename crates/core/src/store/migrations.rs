@@ -135,6 +135,14 @@ impl Store {
         for column in &spec.columns {
             match found.get(&column.name) {
                 Some(found) if *found == spec.clickhouse(column) => {}
+                // Somebody who knew an earlier version of the table comes late.
+                Some(found) if is_widened(column, found) => {}
+                Some(found) if is_narrower(column, found) => {
+                    for statement in ddl.widen_column(spec, column) {
+                        self.execute(&statement).await?;
+                    }
+                    tracing::info!(table = %spec.name, column = column.name, "a column was widened");
+                }
                 Some(found) => {
                     return Err(StoreError::OtherType {
                         table: spec.name.to_string(),
@@ -153,6 +161,16 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn is_widened(column: &ColumnSpec, found: &str) -> bool {
+    let wider = ColumnKind::Nullable(Box::new(ColumnKind::F64));
+    column.kind.widens_to(&wider) && found == wider.clickhouse()
+}
+
+fn is_narrower(column: &ColumnSpec, found: &str) -> bool {
+    let narrower = ColumnKind::Nullable(Box::new(ColumnKind::I64));
+    narrower.widens_to(&column.kind) && found == narrower.clickhouse()
 }
 
 fn text_of(row: Option<&Value>, name: &str) -> String {

@@ -53,7 +53,14 @@ const SQL: &[Param] = &[
     Param::text("param_{name}", "the value of `{name:Type}` in the statement; any name"),
 ];
 const SQL_BODIES: &[&str] = &["application/json", "text/plain"];
-const ROWS: &[&str] = &["application/json", "application/x-ndjson", "application/vnd.apache.arrow.stream"];
+const ROWS: &[&str] = &[
+    "application/json",
+    "application/x-ndjson",
+    "text/csv",
+    "application/vnd.apache.parquet",
+    "application/vnd.apache.arrow.stream",
+    "application/vnd.apache.arrow.file",
+];
 /// Headers of whatever takes rows.
 pub(crate) const WRITING: &[Param] = &[
     Param::text("Idempotency-Key", "the same key with the same rows is a retry, and adds none"),
@@ -78,6 +85,7 @@ pub(crate) fn routes() -> Vec<Route> {
     let read = get("/sql/read", "Answers a statement from stored and hot rows").takes(&[SQL]).gives(ANSWER);
     let read_posted = post("/sql/read", "Does the same with the statement in the body").takes(&[SQL]).gives(ANSWER);
     let ingest = post("/datasets/{slug}/ingest", "Takes rows of a dataset")
+        .takes(&[rows::HEAD])
         .headers(WRITING)
         .sends(Sends::Media(ROWS))
         .gives(&[(201, Gives::One("RowsTaken")), (200, Gives::One("RowsTaken"))]);
