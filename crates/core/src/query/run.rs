@@ -46,7 +46,7 @@ impl Query {
             let wanted = min_watermarks(text, &named)?;
             self.wait_for(&wanted, deadline).await?;
         }
-        let run = Run { query: self, request: &request, plan: &plan, named: &named, limit, deadline };
+        let run = Run { query: self, request: &request, plan: &plan, named: &named, datasets: &datasets, limit, deadline };
         match run.until_it_answers().await {
             Err(QueryError::Engine { code, .. }) if MAY_LACK_TABLE.contains(&code) && !datasets.is_empty() => {
                 self.make_tables(&datasets).await?;
@@ -64,16 +64,13 @@ impl Query {
         Ok(())
     }
 
-    /// Looks the datasets up whose tables the SQL may name; most reads name none and ask nothing.
+    /// Looks the datasets up whose tables the SQL may name.
     async fn datasets_named(&self, request: &ReadRequest) -> Result<Vec<Dataset>, QueryError> {
         let names = plan::names(&request.sql, &request.params);
         let is_own = |table: &TableName| {
             let is_built_in = tables::all().iter().any(|spec| spec.name == *table);
             !is_built_in && names.iter().any(|name| name == table.as_str())
         };
-        if !self.buffer.status().iter().any(|status| is_own(&status.table)) {
-            return Ok(Vec::new());
-        }
         let mut datasets = self.catalog.datasets().await?;
         datasets.retain(|dataset| is_own(&dataset.spec.name));
         Ok(datasets)
@@ -103,6 +100,7 @@ struct Run<'r> {
     request: &'r ReadRequest,
     plan: &'r Plan<'r>,
     named: &'r [TableName],
+    datasets: &'r [Dataset],
     limit: Duration,
     deadline: Instant,
 }
@@ -156,6 +154,11 @@ impl Run<'_> {
     }
 
     async fn attempt(&self, attempts: u32, untouched_allowed: bool) -> Result<Attempt, QueryError> {
+        // A schema may have changed since their last batch: `*` would leave out what only the catalog knows.
+        for dataset in self.datasets.iter().filter(|dataset| self.named.contains(&dataset.spec.name)) {
+            let ensured = self.in_time(self.query.store.ensure_form(&dataset.spec)).await?;
+            ensured.map_err(|error| self.failed(error, 0))?;
+        }
         let turn = match (&self.query.rollup, self.counts()) {
             (Some(rollup), true) => Some((rollup, self.in_time(rollup.turn()).await?)),
             _ => None,

@@ -80,7 +80,15 @@ impl Store {
         for statement in self.ddl().create_table(table) {
             self.execute(&statement).await?;
         }
-        self.add_lacking_columns(table).await
+        self.add_lacking_columns(table).await?;
+        self.set_ready(table);
+        Ok(())
+    }
+
+    /// Does the same unless it was done for this form of the table already; another one may be there by now only where
+    /// somebody else made it.
+    pub async fn ensure_form(&self, table: &TableSpec) -> Result<(), StoreError> {
+        if self.is_ready(table) { Ok(()) } else { self.ensure_table(table).await }
     }
 
     pub(super) fn ddl(&self) -> Ddl<'_> {
