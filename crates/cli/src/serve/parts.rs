@@ -12,7 +12,7 @@ use tidegate_core::store::{Engine, EngineData, EngineOptions, Store, StoreOption
 use tidegate_core::world::SystemClock;
 use tidegate_model::limits::BODY_IDLE_MS;
 use tidegate_model::{Clock, UnixNanos};
-use tidegate_server::{CardinalityState, Metrics, SchemaState, Stages};
+use tidegate_server::{Access, CardinalityState, Metrics, SchemaState, Stages};
 use tokio::sync::watch;
 
 use super::DataFolder;
@@ -32,6 +32,8 @@ pub(super) struct Parts {
     sessions: PathBuf,
     /// Signals whose rows are counted and not kept.
     unkept: Vec<&'static str>,
+    /// Which scopes requests need.
+    access: Access,
 }
 
 /// Opens the states, recovers what is in them, and starts the engine process without waiting for it.
@@ -44,6 +46,9 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
     let (buffer, recovery) = open_buffer(settings, folder, &catalog, Arc::clone(&clock)).await?;
     let mut ingest = Ingest::open(buffer.clone(), catalog.clone(), Arc::clone(&clock)).await?;
     ingest = ingest.with_template_settings(settings.templates.of_miner()).await?.with_store(store.clone());
+    if let Err(error) = ingest.finish_replays().await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "refused rows that were sent again wait for the next replay");
+    }
     let rollup = settings.catalogue.enabled.then(Rollup::default);
     if rollup.is_none() {
         ingest = ingest.without_templates();
@@ -66,6 +71,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         query,
         sessions: folder.sessions(),
         unkept: settings.retain.dropped(),
+        access: access(&settings.access),
     })
 }
 
@@ -90,8 +96,17 @@ impl Parts {
             addresses,
             cardinality: Arc::new(CardinalityState::new(Some(self.sessions.clone()), self.unkept.clone())),
             requests: Arc::default(),
+            access: self.access.clone(),
             body_idle: Duration::from_millis(BODY_IDLE_MS),
         }
+    }
+}
+
+fn access(own: &settings::Access) -> Access {
+    Access {
+        read_scope: own.read_scope.clone(),
+        write_scope: own.write_scope.clone(),
+        admin_scope: own.admin_scope.clone(),
     }
 }
 

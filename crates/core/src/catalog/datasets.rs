@@ -122,8 +122,7 @@ impl Catalog {
         rows.into_iter().map(version).collect()
     }
 
-    /// Adds a table of a dataset, or the next version of its schema; fails if another writer was faster. A dataset that
-    /// nobody described is described by its slug.
+    /// Adds a table of a dataset, or the next version of its schema; fails if another writer was faster.
     pub async fn put_dataset(
         &self,
         dataset: &Dataset,
@@ -155,15 +154,6 @@ impl Catalog {
         if added.rows_affected() == 0 {
             return Err(CatalogError::StaleDataset { slug: dataset.slug.clone(), version: dataset.version });
         }
-        sqlx::query(
-            "INSERT INTO datasets (slug, name, description, status, metadata, created_at, updated_at, created_by)
-             VALUES (?1, ?1, '', 'active', '{}', ?2, ?2, '') ON CONFLICT (slug) DO NOTHING",
-        )
-        .bind(&dataset.slug)
-        .bind(at.0)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed())?;
         transaction.commit().await.map_err(failed())?;
         self.known.learn(dataset.clone());
         Ok(())

@@ -7,6 +7,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use tidegate_model::limits::CATALOG_WAIT_MS;
 
 use super::datasets::Known;
+use super::records::Records;
 use super::{Catalog, CatalogError};
 
 /// Every step of the schema, in order; a landed one is never edited (its checksum is kept in the file).
@@ -52,7 +53,8 @@ impl Catalog {
             .map_err(CatalogError::database("open the catalog"))?;
         migrator().run(&pool).await.map_err(migrate_error)?;
         let known = Known::read(&pool).await?;
-        Ok(Self { pool, known })
+        let records = Records::read(&pool).await?;
+        Ok(Self { pool, known, records })
     }
 }
 

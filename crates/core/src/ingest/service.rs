@@ -177,6 +177,8 @@ pub struct Ingest {
     /// Where stored rows are looked at before a column is widened.
     pub(super) store: Option<Store>,
     pub(super) gates: Gates,
+    /// Refused rows are sent again by one caller at a time.
+    pub(super) replays: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Ingest {
@@ -201,6 +203,7 @@ impl Ingest {
             room: Arc::new(Semaphore::new(cores + INGEST_WAITING_MAX)),
             store: None,
             gates: Gates::default(),
+            replays: Arc::default(),
         })
     }
 

@@ -12,6 +12,7 @@ use tidegate_model::limits::REQUEST_BYTES_MAX;
 use crate::body;
 use crate::errors::Failure;
 use crate::otlp::{compression_named, idempotency_key, inflated};
+use crate::datasets::{Want, check};
 use crate::routes::Param;
 use crate::stages::Stages;
 
@@ -44,6 +45,7 @@ pub(super) async fn ingest(
 
 async fn admit(stages: &Stages, slug: String, head: &[(String, String)], request: Request) -> Result<Taken, Failure> {
     let (parts, body) = request.into_parts();
+    check(&stages.access, &parts.headers, Want::Write, stages.catalog.record(&slug).as_ref())?;
     let format = format_named(&parts.headers)?;
     let idempotency_key = idempotency_key(&parts.headers)?;
     let declared = parts.headers.get(header::CONTENT_ENCODING).map(|name| name.to_str().unwrap_or("?"));
@@ -55,7 +57,7 @@ async fn admit(stages: &Stages, slug: String, head: &[(String, String)], request
         inflate::Compression::None => body,
         packed => inflated(packed, body).await?,
     };
-    let request = DatasetRequest { slug, format, body, head, idempotency_key, actor };
+    let request = DatasetRequest { slug, format, body, head, idempotency_key, actor, may_grow: true };
     Ok(stages.ingest.dataset_rows(request).await?)
 }
 
@@ -89,7 +91,7 @@ fn head_of(format: RowsFormat, given: &[(String, String)]) -> Result<Option<Byte
     Ok(Some(Bytes::from(Value::Object(head).to_string())))
 }
 
-pub(super) fn told(taken: &Taken) -> Value {
+fn told(taken: &Taken) -> Value {
     let admitted = &taken.admitted;
     // What a later read must at least have seen: `min_watermark=visits=1200`.
     let watermark: Vec<_> = admitted.ranges.iter().map(|(table, range)| format!("{table}={}", range.last)).collect();
@@ -121,13 +123,13 @@ pub(super) fn told(taken: &Taken) -> Value {
     told
 }
 
-pub(super) fn rejections(listed: &[Rejection]) -> Vec<Value> {
+fn rejections(listed: &[Rejection]) -> Vec<Value> {
     let told = |row: &Rejection| json!({ "index": row.index, "reason": row.reason.as_str(), "detail": row.detail });
     listed.iter().map(told).collect()
 }
 
 /// Tells how a schema changed.
-pub(super) fn evolution(change: &SchemaChange, version: u32) -> Value {
+pub(crate) fn evolution(change: &SchemaChange, version: u32) -> Value {
     let status = match (version, change.widened.is_empty()) {
         (1, _) => "created",
         (_, true) => "additive",

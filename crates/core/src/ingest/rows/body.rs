@@ -13,6 +13,8 @@ use crate::ingest::json::scan::{Scanner, SyntaxError, Value};
 pub(super) struct Body {
     pub(super) schema: Option<DeclaredSchema>,
     pub(super) partition: Partition,
+    /// The same as it was written.
+    pub(super) partition_text: String,
     pub(super) table: Option<String>,
     pub(super) idempotency_key: Option<String>,
     pub(super) actor: Option<String>,
@@ -110,7 +112,10 @@ impl Body {
             b"rows" if text.starts_with(b"[") => self.rows_at = Some((start, start + text.len())),
             b"rows" => return Err(field("rows", "not an array".to_owned())),
             b"schema" => self.schema = Some(schema(text)?),
-            b"partition" => self.partition = partition(text)?,
+            b"partition" => {
+                self.partition = partition(text)?;
+                self.partition_text = String::from_utf8_lossy(text).into_owned();
+            }
             b"idempotencyKey" => self.idempotency_key = Some(idempotency_key(parse("idempotencyKey", text)?)?),
             b"tableName" => self.table = Some(short("tableName", parse("tableName", text)?, TABLE_NAME_BYTES_MAX)?),
             b"datasetName" => self.dataset_name = Some(short("datasetName", parse("datasetName", text)?, NAME_MAX)?),

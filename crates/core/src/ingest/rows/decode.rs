@@ -78,6 +78,7 @@ pub(super) fn decode(
         declared: body.schema.as_ref(),
         found: &found,
         partition: &body.partition,
+        may_grow: request.may_grow,
     };
     let mut needed = schema::needed(&asked, stored)?;
     let (rows, columns) = (refusals.rows(), needed.dataset.spec.columns.len());

@@ -5,14 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate_model::limits::DOUBLE_EXACT_MAX;
-use tidegate_model::{ErrorKind, TableName};
+use tidegate_model::{ErrorKind, TableName, UnixNanos};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
+use super::RowsError;
 use super::breaking::{self, Fate};
+use super::schema::Needed;
+use super::service::{DatasetRequest, Planned};
 use crate::buffer::Chunk;
-use crate::catalog::{CatalogError, Dataset};
+use crate::catalog::{CatalogError, Dataset, DatasetRecord, DatasetStatus};
 use crate::ingest::{Ingest, IngestError};
 
 /// One gate per table: requests go through together, a widening alone.
@@ -81,15 +84,39 @@ impl Ingest {
     }
 
     /// Writes the next version of a schema; a column that was widened is so in ClickHouse when this returns.
-    pub(super) async fn put(&self, planned: &super::service::Planned) -> Result<(), IngestError> {
-        let dataset = &planned.needed.dataset;
+    pub(super) async fn put(&self, planned: &Planned) -> Result<(), IngestError> {
+        let Planned { needed: Needed { dataset, widened, .. }, change, .. } = planned;
         self.check_table_is_free(dataset).await?;
         let now = self.clock.now();
-        self.catalog.put_dataset(dataset, &planned.change, now).await?;
-        if !planned.needed.widened.is_empty() {
+        if self.catalog.record(&dataset.slug).is_none() {
+            self.catalog.add_record(&described(planned, now)).await?;
+        }
+        self.catalog.put_dataset(dataset, change, now).await?;
+        let action = match (dataset.version, widened.is_empty()) {
+            (1, _) => "schema.created",
+            (_, true) => "schema.evolved",
+            (_, false) => "schema.widened",
+        };
+        let detail = json!({
+            "tableName": dataset.label,
+            "version": dataset.version,
+            "checksum": dataset.canonical().checksum(),
+            "addedColumns": change.added,
+            "widenedColumns": widened,
+            "requestedBackfill": change.backfill,
+        });
+        self.audit(&dataset.slug, (action, true), &change.actor, detail).await?;
+        if !widened.is_empty() {
             self.store.as_ref().ok_or(IngestError::NoStore)?.ensure_table(&dataset.spec).await?;
         }
         Ok(())
+    }
+
+    /// Writes down that a schema was refused, where there is a dataset.
+    pub(super) async fn tell_refusal(&self, request: &DatasetRequest, error: &RowsError) -> Result<(), IngestError> {
+        let RowsError::Schema { slug, reasons, .. } = error else { return Ok(()) };
+        let actor = request.actor.clone().unwrap_or_default();
+        self.audit(slug, ("schema.refused", false), &actor, json!({ "reasons": reasons })).await
     }
 
     /// Two slugs may lead to one table (`a-b`, `a_b`): the first one has it.
@@ -103,9 +130,25 @@ impl Ingest {
             Some(other) => {
                 let (slug, table) = (dataset.slug.clone(), dataset.spec.name.clone());
                 let owner = format!("dataset `{}`", other.slug);
-                Err(super::RowsError::TableTaken { slug, table, owner }.into())
+                Err(RowsError::TableTaken { slug, table, owner }.into())
             }
         }
+    }
+}
+
+/// What is said of a dataset that its first rows make.
+fn described(planned: &Planned, now: UnixNanos) -> DatasetRecord {
+    let slug = planned.needed.dataset.slug.clone();
+    DatasetRecord {
+        name: planned.dataset_name.clone().unwrap_or_else(|| slug.clone()),
+        slug,
+        description: String::new(),
+        status: DatasetStatus::Active,
+        metadata: serde_json::Map::new(),
+        storage_target: planned.storage_target.clone(),
+        created_at: now,
+        updated_at: now,
+        created_by: planned.change.actor.clone(),
     }
 }
 

@@ -32,6 +32,7 @@
 //! | `evolve.rs` | a schema changes |
 //! | `retry.rs` | how a request is known again |
 //! | `refusals.rs`, `written.rs` | which rows are refused, and what they were |
+//! | `quarantine.rs` | refused rows, mended and sent again |
 //! | `service.rs` | the whole way of a request |
 //! | `files/` | files for the command line: CSV, NDJSON, JSON, Parquet, Arrow |
 
@@ -48,6 +49,7 @@ pub(in crate::ingest) mod evolve;
 pub mod files;
 mod nested;
 mod parquet;
+mod quarantine;
 mod refusals;
 mod retry;
 mod scalar;
@@ -61,4 +63,5 @@ mod tests;
 
 pub use breaking::PlanStep;
 pub use error::RowsError;
+pub use quarantine::{Mended, Replayed};
 pub use service::{DatasetRequest, RowsFormat, Taken, dry_run};

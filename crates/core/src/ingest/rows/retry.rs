@@ -44,6 +44,13 @@ pub(super) fn known(request: &DatasetRequest, body: &Body, found: &[Found]) -> R
     Ok(Some(Known { retry: RetryKey { key, content }, signature: None }))
 }
 
+/// Hashes all that a request brings.
+pub(super) fn origin(request: &DatasetRequest) -> u128 {
+    let seed = SIGNATURE_SEED + 10 + request.format as u64;
+    let head = request.head.as_ref().map_or(0, |head| XxHash3_128::oneshot_with_seed(seed + 10, head));
+    XxHash3_128::oneshot_with_seed(seed, &request.body) ^ head
+}
+
 /// Signs what a request says: dataset, table, schema, partition, time range and rows.
 fn by_content(request: &DatasetRequest, body: &Body, found: &[Found]) -> Known {
     let rows = match (request.format, body.rows_at) {

@@ -32,6 +32,7 @@ pub(super) struct Asked<'a> {
     pub(super) declared: Option<&'a DeclaredSchema>,
     pub(super) found: &'a [Found],
     pub(super) partition: &'a Partition,
+    pub(super) may_grow: bool,
 }
 
 /// The dataset that a request needs, and whether it must be written first.
@@ -104,6 +105,7 @@ pub(super) fn needed(asked: &Asked<'_>, stored: Option<&Dataset>) -> Result<Need
             return Err(breaking::refusal(asked.slug, &fates));
         }
     }
+    let wanted = if asked.may_grow { wanted } else { &[] };
     next(asked, stored, (wanted, widened))
 }
 

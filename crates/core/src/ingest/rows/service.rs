@@ -7,9 +7,10 @@ use super::decode::{self, Decoded, decode};
 use super::error::RowsError;
 use super::evolve::{Passage, is_stale};
 use super::refusals::RefusedRow;
+use super::retry;
 use super::schema::{self, Needed};
 use crate::buffer::{Rows, Write};
-use crate::catalog::{Dataset, SchemaChange};
+use crate::catalog::{Dataset, DatasetStatus, RefusedBy, SchemaChange};
 use crate::ingest::mining::Told;
 use crate::ingest::service::Ready;
 use crate::ingest::{Admitted, Ingest, IngestError, answer};
@@ -44,6 +45,8 @@ pub struct DatasetRequest {
     pub idempotency_key: Option<String>,
     /// Who asks, where the body does not say.
     pub actor: Option<String>,
+    /// Columns that the dataset lacks are added to it where no schema is given; otherwise rows with them are refused.
+    pub may_grow: bool,
 }
 
 /// What became of a request of rows.
@@ -65,17 +68,36 @@ pub struct Taken {
 const STALE_TRIES: usize = 5;
 
 impl Ingest {
-    /// Takes rows for a dataset: every row that fits is durable when this returns `Ok`.
+    /// Takes rows for a dataset: every row that fits is durable when this returns `Ok`, and those that do not are kept to
+    /// be mended.
     pub async fn dataset_rows(&self, request: DatasetRequest) -> Result<Taken, IngestError> {
-        let (request, received) = (Arc::new(request), self.clock.now());
-        let asked = Arc::clone(&request);
+        let request = Arc::new(request);
+        let outcome = match self.take_rows(&request).await {
+            Err(IngestError::Rows { error }) => {
+                self.tell_refusal(&request, &error).await?;
+                return Err(error.into());
+            }
+            outcome => outcome?,
+        };
+        let Outcome { mut taken, by, refused } = outcome;
+        taken.quarantined = self.hold(&request, by, refused).await;
+        Ok(taken)
+    }
+
+    /// Does the same, and keeps no refused row.
+    pub(super) async fn take_rows(&self, request: &Arc<DatasetRequest>) -> Result<Outcome, IngestError> {
+        let received = self.clock.now();
+        let asked = Arc::clone(request);
         let label = self.on_a_core(move || decode::label(&asked)).await??;
         let table = schema::table_of(&request.slug, &label)?;
         let (mut tries, mut alone) = (0, false);
         loop {
             let passage = self.gates.pass(&table, alone).await;
+            if self.catalog.record(&request.slug).is_some_and(|record| record.status == DatasetStatus::Archived) {
+                return Err(RowsError::Archived(request.slug.clone()).into());
+            }
             let stored = self.catalog.dataset(&request.slug, &label).await?;
-            let (work, known) = (Arc::clone(&request), stored.clone());
+            let (work, known) = (Arc::clone(request), stored.clone());
             let planned = self.on_a_core(move || plan(&work, known.as_ref(), received)).await??;
             if let (Some(stored), false) = (&stored, planned.needed.widened.is_empty()) {
                 if !alone {
@@ -97,12 +119,13 @@ impl Ingest {
         }
     }
 
-    async fn take(&self, planned: Planned, passage: Passage) -> Result<Taken, IngestError> {
-        let Planned { needed, change, ready, signature, refused: _ } = planned;
+    async fn take(&self, planned: Planned, passage: Passage) -> Result<Outcome, IngestError> {
+        let Planned { needed, change, ready, signature, refused, by, .. } = planned;
         let admitted = self.append(ready, None).await?;
         drop(passage);
         let change = needed.is_changed.then_some(change);
-        Ok(Taken { admitted, dataset: needed.dataset, change, signature, quarantined: 0 })
+        let taken = Taken { admitted, dataset: needed.dataset, change, signature, quarantined: 0 };
+        Ok(Outcome { taken, by, refused })
     }
 }
 
@@ -115,15 +138,24 @@ pub fn dry_run(
     decode(request, stored, received).map(|decoded| (decoded.needed.dataset, decoded.admitted))
 }
 
+/// What became of a request, before its refused rows are kept.
+pub(super) struct Outcome {
+    taken: Taken,
+    by: RefusedBy,
+    pub(super) refused: Vec<RefusedRow>,
+}
+
 /// Rows that are ready to be written, once their dataset is.
 pub(super) struct Planned {
     /// The dataset as the rows need it.
     pub(super) needed: Needed,
     pub(super) change: SchemaChange,
+    pub(super) dataset_name: Option<String>,
+    pub(super) storage_target: Option<String>,
     ready: Ready,
     signature: Option<String>,
-    #[expect(dead_code, reason = "the next step keeps them")]
     refused: Vec<RefusedRow>,
+    by: RefusedBy,
 }
 
 fn plan(request: &DatasetRequest, stored: Option<&Dataset>, received: UnixNanos) -> Result<Planned, RowsError> {
@@ -143,7 +175,16 @@ fn plan(request: &DatasetRequest, stored: Option<&Dataset>, received: UnixNanos)
         widened: needed.widened.clone(),
         backfill: body.schema.is_some_and(|schema| schema.backfill),
     };
+    let by = RefusedBy {
+        slug: request.slug.clone(),
+        label: needed.dataset.label.clone(),
+        origin: retry::origin(request),
+        at: received,
+        partition: body.partition_text,
+        actor: change.actor.clone(),
+    };
     let signature = known.and_then(|known| known.signature);
     let ready = Ready { write, admitted, rejected, told: Told::default() };
-    Ok(Planned { needed, change, ready, signature, refused })
+    let (dataset_name, storage_target) = (body.dataset_name, body.storage_target);
+    Ok(Planned { needed, change, dataset_name, storage_target, ready, signature, refused, by })
 }

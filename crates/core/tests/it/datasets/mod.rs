@@ -6,8 +6,10 @@
 //! | `model.rs` | random sequences against a plain list of rows |
 //! | `types.rs` | every type, hot and stored |
 //! | `evolution.rs` | single changes of a schema |
+//! | `quarantine.rs` | refused rows, mended and sent again |
 
 mod evolution;
 mod model;
 mod place;
+mod quarantine;
 mod types;
