@@ -221,7 +221,10 @@ mod tests {
                 assert_eq!(FieldType::of(&ColumnSpec { name: "_c".into(), ..column }), None);
             }
         }
-        assert_eq!("Map(String, Decimal(9, 2))".parse(), Ok(FieldType::Map(Scalar::Decimal { precision: 9, scale: 2 })));
+        assert_eq!(
+            "Map(String, Decimal(9, 2))".parse(),
+            Ok(FieldType::Map(Scalar::Decimal { precision: 9, scale: 2 }))
+        );
         for wrong in ["text", "decimal(39,2)", "decimal(2,3)", "array(array(date))", "map()", "array(date", ""] {
             assert!(wrong.parse::<FieldType>().is_err(), "{wrong}");
         }

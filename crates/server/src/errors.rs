@@ -133,7 +133,8 @@ impl From<IngestError> for Failure {
         let retry_after_ms = error.retry_after_ms().or(failure.retry_after_ms);
         let failure = Self { retry_after_ms, ..failure };
         let IngestError::Rows { error: RowsError::Schema { reasons, plan, .. } } = error else { return failure };
-        let more = [("name", json!("SchemaEvolutionError")), ("reasons", json!(reasons)), ("migrationPlan", json!(plan))];
+        let more =
+            [("name", json!("SchemaEvolutionError")), ("reasons", json!(reasons)), ("migrationPlan", json!(plan))];
         Self { more: more.into(), ..failure.with_hint("follow migrationPlan; nothing was written") }
     }
 }

@@ -104,7 +104,13 @@ pub(crate) async fn run(args: DatasetsArgs) -> Result<()> {
 
 impl Caller {
     /// Asks a path; an answer without a body is null.
-    async fn ask(&self, method: Method, path: &str, parameters: &[(&str, String)], body: Option<&Value>) -> Result<Value> {
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        parameters: &[(&str, String)],
+        body: Option<&Value>,
+    ) -> Result<Value> {
         let mut request = self.client.request(method, path).query(parameters);
         for (name, value) in [("x-actor-id", &self.actor), ("x-iam-scopes", &self.scopes)] {
             if let Some(value) = value {

@@ -87,7 +87,8 @@ async fn list(caller: &Caller, args: &ListArgs) -> Result<()> {
     let given = [("tableName", &args.table), ("cursor", &args.cursor)];
     let given = given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
     let parameters: Vec<_> = given.chain([("limit", args.limit.to_string())]).collect();
-    let answer = caller.ask(Method::GET, &of_dataset("/datasets", &args.slug, "/quarantine"), &parameters, None).await?;
+    let answer =
+        caller.ask(Method::GET, &of_dataset("/datasets", &args.slug, "/quarantine"), &parameters, None).await?;
     if args.lines {
         for row in answer["rows"].as_array().into_iter().flatten() {
             println!("{}", json!({ "id": row["id"], "row": row["row"], "why": row["detail"] }));

@@ -129,7 +129,8 @@ pub(super) async fn schema(caller: &Caller, slug: &str, table: Option<&str>) -> 
         for version in answer["versions"].as_array_mut().into_iter().flatten() {
             version["change"] = version["change"]["status"].take();
             let fields = version["fields"].as_array().into_iter().flatten();
-            let fields: Vec<_> = fields.map(|field| format!("{}: {}", shown(&field["name"]), shown(&field["type"]))).collect();
+            let fields: Vec<_> =
+                fields.map(|field| format!("{}: {}", shown(&field["name"]), shown(&field["type"]))).collect();
             version["fields"] = json!(fields);
         }
     }
@@ -149,7 +150,9 @@ pub(super) async fn reconcile(caller: &Caller) -> Result<()> {
     caller.print(&answer, "drift", &["replica", "table", "column", "found", "wanted", "mended"]);
     let left = answer["drift"].as_array().into_iter().flatten().filter(|drift| drift["mended"] != true).count();
     if left > 0 {
-        bail!("{left} columns are not what the catalog says\n  rename or convert them in ClickHouse, and run this again");
+        bail!(
+            "{left} columns are not what the catalog says\n  rename or convert them in ClickHouse, and run this again"
+        );
     }
     Ok(())
 }
@@ -171,14 +174,30 @@ fn print_one(caller: &Caller, dataset: &Value) {
         println!("{dataset:#}");
         return;
     }
-    for name in ["slug", "name", "description", "status", "storageTargetId", "createdBy", "createdAt", "updatedAt", "metadata", "quarantined"] {
+    for name in [
+        "slug",
+        "name",
+        "description",
+        "status",
+        "storageTargetId",
+        "createdBy",
+        "createdAt",
+        "updatedAt",
+        "metadata",
+        "quarantined",
+    ] {
         let value = shown(&dataset[name]);
         if !value.is_empty() {
             println!("{name:<16} {value}");
         }
     }
     for table in dataset["tables"].as_array().into_iter().flatten() {
-        println!("\ntable {} ({}), schema version {}", shown(&table["tableName"]), shown(&table["table"]), table["schemaVersion"]);
+        println!(
+            "\ntable {} ({}), schema version {}",
+            shown(&table["tableName"]),
+            shown(&table["table"]),
+            table["schemaVersion"]
+        );
         for field in table["fields"].as_array().into_iter().flatten() {
             println!("  {:<30} {}", shown(&field["name"]), shown(&field["type"]));
         }

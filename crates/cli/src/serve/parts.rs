@@ -47,7 +47,10 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
     let mut ingest = Ingest::open(buffer.clone(), catalog.clone(), Arc::clone(&clock)).await?;
     ingest = ingest.with_template_settings(settings.templates.of_miner()).await?.with_store(store.clone());
     if let Err(error) = ingest.finish_replays().await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "refused rows that were sent again wait for the next replay");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "refused rows that were sent again wait for the next replay"
+        );
     }
     let rollup = settings.catalogue.enabled.then(Rollup::default);
     if rollup.is_none() {

@@ -44,7 +44,10 @@ async fn reconcile(store: &Store, catalog: &Catalog) {
         Ok(drifts) => {
             let left = drifts.iter().filter(|drift| !drift.is_mended).count();
             if left > 0 {
-                tracing::error!(left, "columns in ClickHouse are not what the catalog says; `tidegate datasets reconcile` lists them");
+                tracing::error!(
+                    left,
+                    "columns in ClickHouse are not what the catalog says; `tidegate datasets reconcile` lists them"
+                );
             }
         }
         Err(error) => {

@@ -47,9 +47,8 @@ mod tests {
     #[test]
     fn the_order_of_columns_and_those_of_ours_do_not_count() {
         let columns = [ColumnSpec::new("b", ColumnKind::Text), ColumnSpec::new("a", ColumnKind::Date)];
-        let schema = |columns: Vec<ColumnSpec>| {
-            CanonicalSchema::of(&TableSpec::new("t".parse().expect("a name"), columns))
-        };
+        let schema =
+            |columns: Vec<ColumnSpec>| CanonicalSchema::of(&TableSpec::new("t".parse().expect("a name"), columns));
         let one = schema(columns.to_vec());
         let ours = ColumnSpec::new("_partition_key", ColumnKind::Word);
         let other = schema([ours].into_iter().chain(columns.into_iter().rev()).collect());

@@ -1,6 +1,8 @@
 use sqlx::SqliteConnection;
 use tidegate_model::UnixNanos;
-use tidegate_model::limits::{QUARANTINE_BYTES_MAX, QUARANTINE_FORGET_SECONDS, QUARANTINE_ROW_BYTES_MAX, QUARANTINE_ROWS_MAX};
+use tidegate_model::limits::{
+    QUARANTINE_BYTES_MAX, QUARANTINE_FORGET_SECONDS, QUARANTINE_ROW_BYTES_MAX, QUARANTINE_ROWS_MAX,
+};
 
 use super::{Catalog, CatalogError};
 

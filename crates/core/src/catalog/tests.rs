@@ -108,7 +108,10 @@ async fn the_slower_of_two_dataset_writers_is_told() {
     for (catalog, _dir) in both_forms().await {
         catalog.put_dataset(&dataset(1, &["a"]), &SchemaChange::default(), UnixNanos(1)).await.expect("put");
         for stale in [1, 3] {
-            let error = catalog.put_dataset(&dataset(stale, &["z"]), &SchemaChange::default(), UnixNanos(2)).await.expect_err("stale");
+            let error = catalog
+                .put_dataset(&dataset(stale, &["z"]), &SchemaChange::default(), UnixNanos(2))
+                .await
+                .expect_err("stale");
             assert_eq!(error.kind(), ErrorKind::Conflict);
         }
         assert_eq!(catalog.dataset("team-7", Dataset::RECORDS).await.expect("read"), Some(dataset(1, &["a"])));

@@ -46,7 +46,8 @@ impl Query {
             let wanted = min_watermarks(text, &named)?;
             self.wait_for(&wanted, deadline).await?;
         }
-        let run = Run { query: self, request: &request, plan: &plan, named: &named, datasets: &datasets, limit, deadline };
+        let run =
+            Run { query: self, request: &request, plan: &plan, named: &named, datasets: &datasets, limit, deadline };
         match run.until_it_answers().await {
             Err(QueryError::Engine { code, .. }) if MAY_LACK_TABLE.contains(&code) && !datasets.is_empty() => {
                 self.make_tables(&datasets).await?;
@@ -156,8 +157,11 @@ impl Run<'_> {
     async fn attempt(&self, attempts: u32, untouched_allowed: bool) -> Result<Attempt, QueryError> {
         // A schema may have changed since their last batch: `*` would leave out what only the catalog knows.
         for dataset in self.datasets.iter().filter(|dataset| self.named.contains(&dataset.spec.name)) {
-            let ensured = self.in_time(self.query.store.ensure_form(&dataset.spec)).await?;
-            ensured.map_err(|error| self.failed(error, 0))?;
+            match self.in_time(self.query.store.ensure_form(&dataset.spec)).await? {
+                // What can be read of it can be read.
+                Ok(()) | Err(StoreError::OtherType { .. }) => {}
+                Err(error) => return Err(self.failed(error, 0)),
+            }
         }
         let turn = match (&self.query.rollup, self.counts()) {
             (Some(rollup), true) => Some((rollup, self.in_time(rollup.turn()).await?)),

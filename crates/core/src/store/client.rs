@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::{Client, RequestBuilder, Response, Url};
-use tidegate_model::{ErrorKind, TableName, TableSpec};
 use tidegate_model::limits::{
     STORE_CONNECT_MS, STORE_ERROR_BYTES_MAX, STORE_IDLE_MS, STORE_PING_MS, STORE_RETRIES, STORE_RETRY_MS,
     STORE_STATEMENT_MS,
 };
+use tidegate_model::{ErrorKind, TableName, TableSpec};
 use tokio::time::timeout;
 
 use super::body::Pieces;

@@ -44,7 +44,15 @@ impl Store {
             let left = self.drifts(table).await?;
             for drift in before {
                 let is_left = left.iter().any(|left| (&left.replica, &left.column) == (&drift.replica, &drift.column));
-                tracing::warn!(table = drift.table, column = drift.column, found = drift.found, wanted = drift.wanted, replica = drift.replica, mended, "a column is not what the catalog says");
+                tracing::warn!(
+                    table = drift.table,
+                    column = drift.column,
+                    found = drift.found,
+                    wanted = drift.wanted,
+                    replica = drift.replica,
+                    mended,
+                    "a column is not what the catalog says"
+                );
                 all.push(Drift { is_mended: !is_left, ..drift });
             }
         }

@@ -140,6 +140,7 @@ impl Store {
             .await?;
         let found: HashMap<_, _> =
             rows.iter().map(|row| (text_of(Some(row), "name"), text_of(Some(row), "type"))).collect();
+        let mut other = None;
         for column in &spec.columns {
             match found.get(&column.name) {
                 Some(found) if *found == spec.clickhouse(column) => {}
@@ -152,12 +153,13 @@ impl Store {
                     tracing::info!(table = %spec.name, column = column.name, "a column was widened");
                 }
                 Some(found) => {
-                    return Err(StoreError::OtherType {
+                    // The columns behind it are added all the same.
+                    other = other.or(Some(StoreError::OtherType {
                         table: spec.name.to_string(),
                         column: column.name.clone(),
                         found: found.clone(),
                         wanted: spec.clickhouse(column),
-                    });
+                    }));
                 }
                 None => {
                     for statement in ddl.add_column(spec, column) {
@@ -167,7 +169,7 @@ impl Store {
                 }
             }
         }
-        Ok(())
+        other.map_or(Ok(()), Err)
     }
 }
 

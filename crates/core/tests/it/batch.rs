@@ -185,7 +185,8 @@ async fn rows_of_an_older_schema_are_stored_beside_those_of_the_newer() {
     let mut new = old.clone();
     new.columns.push(ColumnSpec::new("note", ColumnKind::Nullable(Box::new(ColumnKind::Text))));
     for (version, spec) in [(1, &old), (2, &new)] {
-        let dataset = Dataset { slug: "it".into(), label: "records".into(), version, spec: spec.clone(), time_column: None };
+        let dataset =
+            Dataset { slug: "it".into(), label: "records".into(), version, spec: spec.clone(), time_column: None };
         states.catalog.put_dataset(&dataset, &SchemaChange::default(), UnixNanos(0)).await.expect("a dataset");
         let ids: ArrayRef = Arc::new(UInt64Array::from(vec![1, 2]));
         append(&states.buffer, spec, rows(spec, &[DAY; 2], &[("id", ids)])).await;

@@ -10,9 +10,9 @@ use tidegate_core::ingest::{Rejection, inflate};
 use tidegate_model::limits::REQUEST_BYTES_MAX;
 
 use crate::body;
+use crate::datasets::{Want, check};
 use crate::errors::Failure;
 use crate::otlp::{compression_named, idempotency_key, inflated};
-use crate::datasets::{Want, check};
 use crate::routes::Param;
 use crate::stages::Stages;
 

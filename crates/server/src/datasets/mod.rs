@@ -72,7 +72,11 @@ pub(crate) fn routes() -> Vec<Route> {
             .gives(&[(201, Gives::One("Dataset"))])
             .refuses(&[401, 403, 409, 413])
             .by(posting(records::make)),
-        get("/admin/datasets/{id}", "Tells of a dataset").headers(CALLER).gives(ONE).refuses(DENIED).by(getting(records::one)),
+        get("/admin/datasets/{id}", "Tells of a dataset")
+            .headers(CALLER)
+            .gives(ONE)
+            .refuses(DENIED)
+            .by(getting(records::one)),
         changed
             .sends(Sends::Json("DatasetChanged"))
             .gives(ONE)
@@ -137,7 +141,10 @@ fn parameters(query: Option<&str>, known: &[&[Param]]) -> Result<Vec<(String, St
         let (name, value) = (decoded(name).map_err(invalid)?, decoded(value).map_err(invalid)?);
         if !known.iter().copied().flatten().any(|param| param.name == name) {
             let names: Vec<_> = known.iter().copied().flatten().map(|param| param.name).collect();
-            return Err(Failure::invalid(format!("the parameter `{name}` is not known: there are {}", names.join(", "))));
+            return Err(Failure::invalid(format!(
+                "the parameter `{name}` is not known: there are {}",
+                names.join(", ")
+            )));
         }
         found.push((name, value));
     }

@@ -88,7 +88,8 @@ pub(super) async fn replay(State(stages): State<Stages>, Path(slug): Path<String
         let who = actor(&parts.headers).unwrap_or_default();
         let replayed = stages.ingest.replay(&slug, &wanted, &who).await?;
         let refused = replayed.refused.iter();
-        let refused = refused.map(|(id, reason, detail)| json!({ "id": id, "reason": reason.as_str(), "detail": detail }));
+        let refused =
+            refused.map(|(id, reason, detail)| json!({ "id": id, "reason": reason.as_str(), "detail": detail }));
         Ok::<_, Failure>(json!({
             "taken": replayed.taken,
             "refused": refused.collect::<Vec<_>>(),

@@ -159,14 +159,8 @@ pub(super) async fn archive(State(stages): State<Stages>, Path(id): Path<String>
     let outcome = async {
         let record = found(&stages, &headers, &id, Want::Admin)?;
         let status = Some(DatasetStatus::Archived.as_str().to_owned());
-        let changed = Changed {
-            name: None,
-            description: None,
-            status,
-            metadata: None,
-            storage_target_id: None,
-            if_match: None,
-        };
+        let changed =
+            Changed { name: None, description: None, status, metadata: None, storage_target_id: None, if_match: None };
         put(&stages, record, changed, &headers).await
     };
     match outcome.await {
@@ -213,8 +207,7 @@ fn stale(record: &DatasetRecord) -> Failure {
 
 async fn audit(stages: &Stages, record: &DatasetRecord, action: &'static str, actor: String) -> Result<(), Failure> {
     let detail = json!({ "status": record.status.as_str(), "name": record.name, "metadata": record.metadata });
-    let entry =
-        AuditEntry { slug: record.slug.clone(), at: stages.clock.now(), action, success: true, actor, detail };
+    let entry = AuditEntry { slug: record.slug.clone(), at: stages.clock.now(), action, success: true, actor, detail };
     stages.catalog.add_audit(&entry).await.map_err(|error| failed(&error))
 }
 

@@ -87,7 +87,8 @@ fn turns(from: Scalar, to: Scalar) -> bool {
 }
 
 fn one(array: &ArrayRef, (from, to): (Scalar, Scalar), refuse: &mut Refuse<'_>) -> Result<ArrayRef, ArrowError> {
-    let array = &if matches!(array.data_type(), DataType::FixedSizeBinary(_)) { uuids(array) } else { Arc::clone(array) };
+    let array =
+        &if matches!(array.data_type(), DataType::FixedSizeBinary(_)) { uuids(array) } else { Arc::clone(array) };
     if from == Scalar::String && matches!(to, Scalar::Date | Scalar::Uuid | Scalar::Decimal { .. } | Scalar::Json) {
         return parsed(array, to, refuse);
     }
@@ -135,10 +136,7 @@ fn refuse_rounded(
     Ok(())
 }
 
-fn large<T: ToString>(
-    values: impl Iterator<Item = Option<T>>,
-    is_large: impl Fn(&T) -> bool,
-) -> Vec<Option<String>> {
+fn large<T: ToString>(values: impl Iterator<Item = Option<T>>, is_large: impl Fn(&T) -> bool) -> Vec<Option<String>> {
     values.map(|value| value.filter(&is_large).map(|value| value.to_string())).collect()
 }
 
@@ -211,7 +209,8 @@ struct Places {
 impl Places {
     fn of(offsets: &OffsetBuffer<i32>, array: &ArrayRef) -> Self {
         let at = |offset: i32| u32::try_from(offset).unwrap_or(0);
-        let range = |row: usize| at(offsets[row])..if array.is_valid(row) { at(offsets[row + 1]) } else { at(offsets[row]) };
+        let range =
+            |row: usize| at(offsets[row])..if array.is_valid(row) { at(offsets[row + 1]) } else { at(offsets[row]) };
         let ranges: Vec<_> = (0..array.len()).map(range).collect();
         let mut end = 0;
         let ends = ranges.iter().map(|range| {

@@ -20,7 +20,8 @@ pub(super) fn lines(body: &[u8]) -> Result<Vec<u8>, RowsError> {
     let names: Vec<String> =
         named.fields().iter().map(|field| field.name().trim_start_matches('\u{feff}').to_owned()).collect();
     let fields: Vec<_> = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
-    let builder = ReaderBuilder::new(Arc::new(Schema::new(fields))).with_format(format).with_batch_size(FILE_BATCH_ROWS);
+    let builder =
+        ReaderBuilder::new(Arc::new(Schema::new(fields))).with_format(format).with_batch_size(FILE_BATCH_ROWS);
     let mut lines = Vec::with_capacity(2 * body.len());
     let quoted: Vec<String> = names.iter().map(|name| serde_json::json!(name).to_string()).collect();
     for batch in builder.build(Cursor::new(body)).map_err(broken)? {

@@ -42,14 +42,15 @@ enum Source<'a> {
     Arrow(RecordBatch),
 }
 
-/// Finds which table of the dataset a request is for; reads no row.
-pub(super) fn label(request: &DatasetRequest) -> Result<String, RowsError> {
+/// Finds which table of the dataset a request is for, and who asks; reads no row.
+pub(super) fn addressed(request: &DatasetRequest) -> Result<(String, String), RowsError> {
     let body = match (request.format, &request.head) {
         (RowsFormat::Json, _) => Body::read(&request.body)?,
         (_, Some(head)) => Body::read(head)?,
         (_, None) => Body::default(),
     };
-    Ok(body.table.unwrap_or_else(|| Dataset::RECORDS.to_owned()))
+    let actor = body.actor.or_else(|| request.actor.clone()).unwrap_or_default();
+    Ok((body.table.unwrap_or_else(|| Dataset::RECORDS.to_owned()), actor))
 }
 
 pub(super) fn decode(
@@ -180,12 +181,7 @@ impl Source<'_> {
     }
 
     /// Makes a column that requests name: what the rows bring, their default where they bring nothing.
-    fn column(
-        &self,
-        column: &ColumnSpec,
-        wanted: FieldType,
-        refusals: &mut Refusals,
-    ) -> Result<ArrayRef, RowsError> {
+    fn column(&self, column: &ColumnSpec, wanted: FieldType, refusals: &mut Refusals) -> Result<ArrayRef, RowsError> {
         let brought = self.array(&column.name, wanted, refusals)?;
         let (default, rows) = (column.default.as_ref(), refusals.rows());
         match (brought, default) {

@@ -20,11 +20,7 @@ pub(super) fn check(declared: &DeclaredSchema) -> Result<(), RowsError> {
 }
 
 /// Returns the default of a column as text that ClickHouse and Arrow both read.
-pub(super) fn of(
-    declared: &DeclaredSchema,
-    name: &str,
-    field_type: FieldType,
-) -> Result<Option<String>, RowsError> {
+pub(super) fn of(declared: &DeclaredSchema, name: &str, field_type: FieldType) -> Result<Option<String>, RowsError> {
     let given = declared.defaults.iter().find(|(column, _)| column == name);
     let Some((_, raw)) = given.filter(|(_, raw)| raw != "null") else { return Ok(None) };
     let FieldType::One(scalar) = field_type else {

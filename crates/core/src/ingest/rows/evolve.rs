@@ -12,6 +12,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::RowsError;
 use super::breaking::{self, Fate};
+use super::decode::addressed;
 use super::schema::Needed;
 use super::service::{DatasetRequest, Planned};
 use crate::buffer::Chunk;
@@ -115,7 +116,7 @@ impl Ingest {
     /// Writes down that a schema was refused, where there is a dataset.
     pub(super) async fn tell_refusal(&self, request: &DatasetRequest, error: &RowsError) -> Result<(), IngestError> {
         let RowsError::Schema { slug, reasons, .. } = error else { return Ok(()) };
-        let actor = request.actor.clone().unwrap_or_default();
+        let actor = addressed(request).map(|(_, actor)| actor).unwrap_or_default();
         self.audit(slug, ("schema.refused", false), &actor, json!({ "reasons": reasons })).await
     }
 

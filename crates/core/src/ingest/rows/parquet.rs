@@ -20,8 +20,7 @@ pub(super) fn read(body: &Bytes) -> Result<RecordBatch, RowsError> {
 }
 
 fn decode(body: &Bytes) -> Result<RecordBatch, RowsError> {
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new(body.clone()).map_err(|error| broken(error.to_string()))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(body.clone()).map_err(|error| broken(error.to_string()))?;
     let schema = builder.schema().clone();
     for field in schema.fields() {
         checked_name(field.name().as_bytes())?;

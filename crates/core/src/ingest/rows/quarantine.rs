@@ -67,7 +67,8 @@ impl Ingest {
         let ids: Vec<i64> = wanted.keys().copied().collect();
         let held = self.catalog.held_by_id(slug, &ids).await?;
         let is_there = |id: &i64| held.iter().any(|row| row.id == *id);
-        let mut outcome = Replayed { missing: ids.into_iter().filter(|id| !is_there(id)).collect(), ..Replayed::default() };
+        let mut outcome =
+            Replayed { missing: ids.into_iter().filter(|id| !is_there(id)).collect(), ..Replayed::default() };
         let mut groups: BTreeMap<(String, String), Vec<HeldRow>> = BTreeMap::new();
         for mut row in held {
             if let Some(Some(text)) = wanted.get(&row.id) {
@@ -135,9 +136,12 @@ impl Ingest {
             let mut why: BTreeMap<u64, (Reason, String)> = BTreeMap::new();
             match self.take_rows(&request).await {
                 Ok(outcome) => {
-                    why.extend(outcome.refused.into_iter().map(|row| {
-                        (row.rejection.index, (row.rejection.reason, row.rejection.detail))
-                    }));
+                    why.extend(
+                        outcome
+                            .refused
+                            .into_iter()
+                            .map(|row| (row.rejection.index, (row.rejection.reason, row.rejection.detail))),
+                    );
                 }
                 // Nothing of it was written, and the same would be refused for ever.
                 Err(IngestError::Rows { error }) => {

@@ -59,10 +59,12 @@ impl Refusals {
     /// Returns what the requester is told, and the first refused rows with their texts.
     pub(super) fn into_rejections(self, text: impl Fn(usize) -> String) -> (Rejections, Vec<RefusedRow>) {
         let told = self.listed.iter().take(REJECTIONS_LISTED_MAX);
-        let listed = told.map(|(row, (reason, detail))| Rejection::new(*row as u64, *reason, detail.as_str())).collect();
+        let listed =
+            told.map(|(row, (reason, detail))| Rejection::new(*row as u64, *reason, detail.as_str())).collect();
         let rows = self.listed.into_iter();
-        let rows = rows.map(|(row, (reason, detail))| {
-            RefusedRow { rejection: Rejection::new(row as u64, reason, detail), text: text(row) }
+        let rows = rows.map(|(row, (reason, detail))| RefusedRow {
+            rejection: Rejection::new(row as u64, reason, detail),
+            text: text(row),
         });
         (Rejections { counts: self.counts, listed }, rows.collect())
     }

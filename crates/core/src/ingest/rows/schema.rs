@@ -114,11 +114,7 @@ fn is_widening(from: FieldType, to: FieldType) -> bool {
     (from, to) == (FieldType::One(Scalar::Integer), FieldType::One(Scalar::Double))
 }
 
-fn next(
-    asked: &Asked<'_>,
-    stored: &Dataset,
-    (wanted, widened): (&[Found], Vec<String>),
-) -> Result<Needed, RowsError> {
+fn next(asked: &Asked<'_>, stored: &Dataset, (wanted, widened): (&[Found], Vec<String>)) -> Result<Needed, RowsError> {
     let mut dataset = stored.clone();
     for column in dataset.spec.columns.iter_mut().filter(|column| widened.contains(&column.name)) {
         column.kind = FieldType::One(Scalar::Double).optional_kind();

@@ -88,7 +88,7 @@ impl Ingest {
     pub(super) async fn take_rows(&self, request: &Arc<DatasetRequest>) -> Result<Outcome, IngestError> {
         let received = self.clock.now();
         let asked = Arc::clone(request);
-        let label = self.on_a_core(move || decode::label(&asked)).await??;
+        let (label, _) = self.on_a_core(move || decode::addressed(&asked)).await??;
         let table = schema::table_of(&request.slug, &label)?;
         let (mut tries, mut alone) = (0, false);
         loop {
@@ -115,7 +115,9 @@ impl Ingest {
             }
             // A requester that leaves must not open the gate: the rows may be on their way into the log.
             let ingest = self.clone();
-            return tokio::spawn(async move { ingest.take(planned, passage).await }).await.map_err(IngestError::Task)?;
+            return tokio::spawn(async move { ingest.take(planned, passage).await })
+                .await
+                .map_err(IngestError::Task)?;
         }
     }
 

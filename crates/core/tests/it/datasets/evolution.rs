@@ -25,12 +25,16 @@ fn with(field: &str, evolution: &str, rows: &str) -> String {
 async fn a_column_with_a_default_is_in_the_next_answer_of_all_rows() {
     let place = begun().await;
     let field = r#"{"name":"s","type":"string"}"#;
-    place.taken(&with(field, r#""defaults":{"s":"it's \\ new"},"backfill":true"#, r#"{"n":4},{"n":5,"s":"own"}"#)).await;
+    place
+        .taken(&with(field, r#""defaults":{"s":"it's \\ new"},"backfill":true"#, r#"{"n":4},{"n":5,"s":"own"}"#))
+        .await;
     let expected = "1\tit\\'s \\\\ new\n2\tit\\'s \\\\ new\n3\tit\\'s \\\\ new\n4\tit\\'s \\\\ new\n5\town";
     place.hot_and_stored("SELECT n, s FROM visits ORDER BY n", expected).await;
 
     let field = r#"{"name":"s","type":"string"},{"name":"at","type":"timestamp"},{"name":"d","type":"double"}"#;
-    place.taken(&with(field, r#""defaults":{"at":"2026-11-21T05:00:00.5Z","d":0.25}"#, r#"{"n":6},{"n":7,"d":-1}"#)).await;
+    place
+        .taken(&with(field, r#""defaults":{"at":"2026-11-21T05:00:00.5Z","d":0.25}"#, r#"{"n":6},{"n":7,"d":-1}"#))
+        .await;
     let expected = "5\t\\N\t\\N\n6\t1795237200500000000\t0.25\n7\t1795237200500000000\t-1";
     let sql = "SELECT n, toUnixTimestamp64Nano(at), d FROM visits WHERE n > 4 ORDER BY n";
     place.hot_and_stored(sql, expected).await;
@@ -41,7 +45,10 @@ async fn a_declared_column_is_in_the_next_answer_without_any_row() {
     let place = begun().await;
     place.flush().await;
     place.taken(&with(r#"{"name":"l","type":"array(date)"}"#, "", "")).await;
-    assert_eq!(place.answer("SELECT * EXCEPT (_seq, _partition, _partition_key) FROM visits ORDER BY n").await, "1\t[]\n2\t[]\n3\t[]");
+    assert_eq!(
+        place.answer("SELECT * EXCEPT (_seq, _partition, _partition_key) FROM visits ORDER BY n").await,
+        "1\t[]\n2\t[]\n3\t[]"
+    );
     // Not even the table was there.
     place.taken(r#"{"tableName":"empty","schema":{"fields":[{"name":"n","type":"integer"}]},"rows":[]}"#).await;
     assert_eq!(place.answer("SELECT count(), sum(n) FROM visits__empty").await, "0\t\\N");
@@ -110,4 +117,21 @@ async fn a_widening_that_a_crash_cut_off_is_finished_by_the_next_read() {
     assert_eq!(place.answer("SELECT sum(n), any(toTypeName(n)) FROM visits").await, "6\tNullable(Float64)");
     place.flush().await;
     assert_eq!(place.answer("SELECT sum(n), any(toTypeName(n)) FROM visits").await, "6\tNullable(Float64)");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_is_found_and_mended_where_that_loses_nothing() {
+    let place = begun().await;
+    place.taken(&with(r#"{"name":"s","type":"string"},{"name":"d","type":"date"}"#, "", r#"{"n":4,"s":"x"}"#)).await;
+    place.flush().await;
+    let (store, dataset) = (&place.world.store, place.states.catalog.dataset("visits", "records").await);
+    let spec = dataset.expect("a catalog").expect("a dataset").spec;
+    assert_eq!(store.reconcile(&[&spec]).await.expect("a comparison"), []);
+    for change in ["DROP COLUMN s", "MODIFY COLUMN d Nullable(String)"] {
+        store.execute(&format!("ALTER TABLE tidegate.visits {change} SETTINGS alter_sync = 1")).await.expect(change);
+    }
+    let drifts = store.reconcile(&[&spec]).await.expect("a comparison");
+    let told: Vec<_> = drifts.iter().map(|one| (one.column.as_str(), one.found.as_deref(), one.is_mended)).collect();
+    assert_eq!(told, [("d", Some("Nullable(String)"), false), ("s", None, true)]);
+    assert_eq!(place.answer("SELECT count(), count(s) FROM visits").await, "4\t0");
 }

@@ -206,7 +206,11 @@ impl Run {
             let kind = *inferred.choose(&mut self.random).expect("a kind");
             let name = format!("c{}", self.model.columns.len());
             let (value, shown) = KINDS[kind].values[0];
-            rows = [rows, format!("{{\"{name}\":{value}}}")].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(",");
+            rows = [rows, format!("{{\"{name}\":{value}}}")]
+                .into_iter()
+                .filter(|text| !text.is_empty())
+                .collect::<Vec<_>>()
+                .join(",");
             self.model.add(&name, kind, None);
             self.model.versions += 1;
             self.model.take(&BTreeMap::from([(name, shown)]));
@@ -245,7 +249,9 @@ impl Run {
 
     /// A schema that lacks a column or changes one; nothing of it is written.
     async fn break_it(&mut self) {
-        let Some(at) = (0..self.model.columns.len()).collect::<Vec<_>>().choose(&mut self.random).copied() else { return };
+        let Some(at) = (0..self.model.columns.len()).collect::<Vec<_>>().choose(&mut self.random).copied() else {
+            return;
+        };
         let word = if KINDS[self.model.columns[at].1].word == "date" { "uuid" } else { "date" };
         let fields = if self.random.random_bool(0.5) {
             self.fields(Some((at, word)))

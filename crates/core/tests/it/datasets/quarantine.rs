@@ -29,10 +29,16 @@ async fn refused_rows_are_kept_with_their_places_and_come_back_mended() {
     let place = place.restarted().await;
     assert_eq!(held(&place).await, refused);
 
-    let mended = [Mended { id: 1, row: Some(r#"{"n":2}"#.into()) }, Mended { id: 2, row: None }, Mended { id: 9, row: None }];
+    let mended =
+        [Mended { id: 1, row: Some(r#"{"n":2}"#.into()) }, Mended { id: 2, row: None }, Mended { id: 9, row: None }];
     let replayed = place.ingest.replay("visits", &mended, "me").await.expect("a replay");
     assert_eq!((replayed.taken, replayed.refused.len(), replayed.missing), (vec![1], 1, vec![9]));
-    place.hot_and_stored("SELECT n, _partition_key FROM visits ORDER BY n", "1\t{\"k\":\"v\"}\n2\t{\"k\":\"v\"}\n4\t{\"k\":\"v\"}").await;
+    place
+        .hot_and_stored(
+            "SELECT n, _partition_key FROM visits ORDER BY n",
+            "1\t{\"k\":\"v\"}\n2\t{\"k\":\"v\"}\n4\t{\"k\":\"v\"}",
+        )
+        .await;
     assert_eq!(held(&place).await.len(), 1);
     let mended = [Mended { id: 2, row: Some("not json".into()) }];
     let replayed = place.ingest.replay("visits", &mended, "me").await.expect("a replay");

@@ -40,8 +40,13 @@ fn json(body: &str) -> Result<Decoded, RowsError> {
 
 /// Shows columns with their types, then rows, then refused rows.
 fn shown(decoded: &Decoded) -> String {
-    let columns =
-        decoded.needed.dataset.spec.columns.iter().map(|column| format!("{} {}", column.name, column.kind.clickhouse()));
+    let columns = decoded
+        .needed
+        .dataset
+        .spec
+        .columns
+        .iter()
+        .map(|column| format!("{} {}", column.name, column.kind.clickhouse()));
     let mut text = columns.collect::<Vec<_>>().join(", ") + "\n";
     text += &rows_text(&decoded.rows);
     for refused in &decoded.admitted.rejected.listed {

@@ -18,7 +18,7 @@ fn check_json(body: &str, expected: &Expect) {
 }
 
 fn check_refused(body: &str, expected: &Expect) {
-    expected.assert_eq(&json(body).err().expect("a refusal").to_string());
+    expected.assert_eq(&json(body).expect_err("a refusal").to_string());
 }
 
 #[test]
@@ -207,9 +207,12 @@ fn later_rows_add_columns_and_never_change_them() {
     let conflict = later(
         r#"{"schema":{"fields":[{"name":"timestamp","type":"timestamp"},{"name":"n","type":"double"}]},"rows":[]}"#,
     );
-    let conflict = conflict.err().expect("a refusal");
+    let conflict = conflict.expect_err("a refusal");
     assert_eq!(conflict.kind(), tidegate_model::ErrorKind::Conflict);
-    expect!["the schema of dataset `d` does not allow this, nothing was written: `s` is missing, columns are never removed"].assert_eq(&conflict.to_string());
+    expect![
+        "the schema of dataset `d` does not allow this, nothing was written: `s` is missing, columns are never removed"
+    ]
+    .assert_eq(&conflict.to_string());
 }
 
 #[test]
