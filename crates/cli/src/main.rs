@@ -6,6 +6,7 @@ mod catalogue;
 mod check;
 mod client;
 mod config;
+mod datasets;
 mod doctor;
 mod ingest;
 mod memory;
@@ -37,6 +38,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Send files of rows (NDJSON, JSON, CSV, Parquet, Arrow) into a dataset
     Ingest(ingest::IngestArgs),
+    /// Datasets: list, show, create, change, archive; their schemas, audit log and refused rows
+    Datasets(datasets::DatasetsArgs),
     /// Ask in SQL, over stored and hot rows
     Query(query::QueryArgs),
     /// Print attributes by their number of distinct values, or one of them: who sends it, what it costs
@@ -83,6 +86,7 @@ async fn run() -> ExitCode {
         Command::Services(args) => catalogue::services(args).await,
         Command::Serve(args) => serve::run(args, &environment).await,
         Command::Ingest(args) => ingest::run(args).await,
+        Command::Datasets(args) => datasets::run(args).await,
         Command::Query(args) => query::run(args).await,
         Command::Ledger(args) => verify::ledger(args).await,
         Command::Verify(args) => verify::verify(args).await,

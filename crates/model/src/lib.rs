@@ -8,6 +8,7 @@
 //! | `time.rs` | [`UnixNanos`] |
 //! | `signal.rs` | [`Signal`] |
 //! | `table.rs` | [`TableSpec`]: one table's columns, as Arrow and as ClickHouse types |
+//! | `field.rs` | [`FieldType`]: the type of a dataset's column, in the words of a request |
 //! | `tables.rs` | the built-in tables: logs, spans, metrics |
 //! | `saved.rs` | [`SavedTable`]: what a saved session of the catalogue keeps |
 //! | `partition.rs` | which partition a row belongs to |
@@ -17,6 +18,7 @@
 //! | `limits.rs` | every named limit, with the reason for its number |
 
 mod error;
+mod field;
 mod ids;
 pub mod limits;
 mod partition;
@@ -29,11 +31,12 @@ mod time;
 mod world;
 
 pub use error::ErrorKind;
+pub use field::{FieldType, Scalar, UnknownType};
 pub use ids::{BatchId, BufferId, InvalidTableName, Seq, SeqRange, TableName};
 pub use partition::{PARTITION_ODD, PartitionDay, partition_day};
 pub use retry::{RetryKey, StoredRetry};
 pub use saved::{SAVED, SavedTable};
 pub use signal::Signal;
-pub use table::{ColumnKind, ColumnSpec, Merge, RollUp, TableSpec};
+pub use table::{ColumnDefault, ColumnKind, ColumnSpec, Merge, RollUp, TableSpec};
 pub use time::UnixNanos;
 pub use world::{Clock, Disk, DiskFile};

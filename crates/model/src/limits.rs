@@ -209,6 +209,36 @@ pub const SLUG_BYTES_MAX: usize = 63;
 /// An idempotency key, in bytes: what existing clients allow.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
+/// Refused rows of one request that are kept to be mended; a file with more has one fault many times.
+pub const QUARANTINE_REQUEST_ROWS_MAX: usize = 10_000;
+
+/// How often tables are compared with the catalog (seconds): drift comes from people, and rarely.
+pub const RECONCILE_SECONDS: u64 = 3_600;
+
+/// Refused rows that a dataset has in quarantine; past it further ones are refused as ever, and not kept.
+pub const QUARANTINE_ROWS_MAX: i64 = 100_000;
+
+/// Bytes of a dataset's refused rows in quarantine.
+pub const QUARANTINE_BYTES_MAX: i64 = 64 << 20;
+
+/// A refused row that is kept, in bytes; nobody mends a larger one by hand.
+pub const QUARANTINE_ROW_BYTES_MAX: usize = 64 << 10;
+
+/// How long it is remembered what became of a refused row (seconds): longer than any retry.
+pub const QUARANTINE_FORGET_SECONDS: i64 = 86_400;
+
+/// Refused rows that are sent again together.
+pub const QUARANTINE_REPLAY_ROWS_MAX: usize = 1_000;
+
+/// Entries of a dataset's audit log; about 200 bytes each.
+pub const AUDIT_ENTRIES_MAX: i64 = 10_000;
+
+/// The name of who asks, in bytes: an account's name or an address, with room.
+pub const ACTOR_BYTES_MAX: usize = 255;
+
+/// What a request says of its partition, in bytes: it stands in every row, once per batch.
+pub const PARTITION_BYTES_MAX: usize = 16 << 10;
+
 /// How often the server stores its own metrics (milliseconds).
 pub const SELF_TELEMETRY_MS: u64 = 10_000;
 
@@ -223,6 +253,12 @@ pub const SQL_BODY_BYTES_MAX: usize = 1 << 20;
 
 /// Rows times columns of one request of rows: absent values cost memory too, up to 8 bytes each, so 512 MiB.
 pub const REQUEST_CELLS_MAX: usize = 64 << 20;
+
+/// Every integer up to here, of either sign, is a double exactly; 2^53 + 1 is not.
+pub const DOUBLE_EXACT_MAX: u64 = 1 << 53;
+
+/// Values in arrays and maps of one column of one request: 24 bytes each while they are read, so 200 MiB.
+pub const REQUEST_ITEMS_MAX: usize = 8 << 20;
 
 /// How long a query waits for the tables of a ClickHouse that is starting (milliseconds); the embedded one needs half a second.
 pub const SCHEMA_WAIT_MS: u64 = 10_000;

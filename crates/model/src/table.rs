@@ -37,13 +37,31 @@ pub enum ColumnKind {
     I64,
     /// `Float64`.
     F64,
+    /// `Decimal128`, `Decimal(precision, scale)`.
+    Decimal {
+        /// Its digits, 1 to [`ColumnKind::DECIMAL_DIGITS_MAX`].
+        precision: u8,
+        /// Those of them behind the point.
+        scale: u8,
+    },
+    /// `Date32`, `Date32`: a day from 1900 to 2299.
+    Date,
+    /// `Utf8` in its usual form, `UUID`.
+    Uuid,
+    /// `Utf8`, `String`: JSON, letter by letter.
+    Json,
     /// A column that may hold no value: `Nullable(…)`.
     Nullable(Box<ColumnKind>),
     /// `List`, `Array(…)`.
     List(Box<ColumnKind>),
+    /// `Map(Utf8, …)`, `Map(String, …)`.
+    Map(Box<ColumnKind>),
 }
 
 impl ColumnKind {
+    /// The digits of a decimal: what Arrow's `Decimal128` holds.
+    pub const DECIMAL_DIGITS_MAX: u8 = 38;
+
     /// Returns the Arrow type of the column's values in rows: in memory and in the log.
     #[must_use]
     pub fn arrow(&self) -> DataType {
@@ -61,7 +79,11 @@ impl ColumnKind {
             Self::I32 => DataType::Int32,
             Self::I64 => DataType::Int64,
             Self::F64 => DataType::Float64,
+            Self::Decimal { precision, scale } => DataType::Decimal128(*precision, scale.cast_signed()),
+            Self::Date => DataType::Date32,
+            Self::Uuid | Self::Json => DataType::Utf8,
             Self::Nullable(inner) => inner.arrow(),
+            Self::Map(value) => map_of(DataType::Utf8, value.arrow(), value.is_nullable()),
             Self::List(item) => DataType::List(Arc::new(Field::new("item", item.arrow(), item.is_nullable()))),
         }
     }
@@ -92,8 +114,23 @@ impl ColumnKind {
             Self::I32 => "Int32".into(),
             Self::I64 => "Int64".into(),
             Self::F64 => "Float64".into(),
+            Self::Decimal { precision, scale } => format!("Decimal({precision}, {scale})"),
+            Self::Date => "Date32".into(),
+            Self::Uuid => "UUID".into(),
+            Self::Json => "String".into(),
             Self::Nullable(inner) => format!("Nullable({})", inner.clickhouse()),
             Self::List(item) => format!("Array({})", item.clickhouse()),
+            Self::Map(value) => format!("Map(String, {})", value.clickhouse()),
+        }
+    }
+
+    /// Says whether a column of this type may become one of `wider`: integers become doubles, whose holder has seen
+    /// to it that each is one exactly.
+    #[must_use]
+    pub fn widens_to(&self, wider: &Self) -> bool {
+        match (self, wider) {
+            (Self::Nullable(own), Self::Nullable(wider)) => own.widens_to(wider),
+            (own, wider) => *own == Self::I64 && *wider == Self::F64,
         }
     }
 
@@ -109,8 +146,12 @@ fn word_type() -> DataType {
 }
 
 fn map_type(values: DataType) -> DataType {
-    let key = Field::new("keys", word_type(), false);
-    let value = Field::new("values", values, false);
+    map_of(word_type(), values, false)
+}
+
+fn map_of(keys: DataType, values: DataType, values_nullable: bool) -> DataType {
+    let key = Field::new("keys", keys, false);
+    let value = Field::new("values", values, values_nullable);
     let entries = Field::new("entries", DataType::Struct(Fields::from(vec![key, value])), false);
     DataType::Map(Arc::new(entries), false)
 }
@@ -122,12 +163,30 @@ pub struct ColumnSpec {
     pub name: String,
     /// The column's type.
     pub kind: ColumnKind,
+    /// What rows have here that bring no value, where that is something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<ColumnDefault>,
+}
+
+/// What a row has in a column for which it brings no value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ColumnDefault {
+    /// The value as text, in a form that ClickHouse and Arrow both read.
+    pub text: String,
+    /// Rows from before the column have it too; otherwise they have none.
+    pub backfilled: bool,
 }
 
 impl ColumnSpec {
     /// Names a column.
     pub fn new(name: impl Into<String>, kind: ColumnKind) -> Self {
-        Self { name: name.into(), kind }
+        Self { name: name.into(), kind, default: None }
+    }
+
+    /// Returns what rows from before the column have in it, where that is something.
+    #[must_use]
+    pub fn backfill(&self) -> Option<&str> {
+        self.default.as_ref().filter(|default| default.backfilled).map(|default| default.text.as_str())
     }
 
     fn field(&self) -> Field {

@@ -4,7 +4,9 @@ use std::error::Error;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
 use tidegate_core::ingest::IngestError;
+use tidegate_core::ingest::rows::RowsError;
 use tidegate_core::query::QueryError;
 use tidegate_model::ErrorKind;
 use tonic::Code;
@@ -25,13 +27,15 @@ pub struct Failure {
     pub status: Option<StatusCode>,
     /// When to try again.
     pub retry_after_ms: Option<u64>,
+    /// Further members of the answer.
+    pub more: Vec<(&'static str, serde_json::Value)>,
 }
 
 impl Failure {
     /// Tells a failure that the doors themselves found.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let retry_after_ms = kind.is_retryable().then_some(RETRY_AFTER_MS);
-        Self { kind, message: message.into(), hint: None, status: None, retry_after_ms }
+        Self { kind, message: message.into(), hint: None, status: None, retry_after_ms, more: Vec::new() }
     }
 
     /// Says that the request itself is wrong.
@@ -103,12 +107,15 @@ impl Failure {
 
     /// Answers a request of the main API: `{"error":{"kind","message","hint","request_id"}}`.
     pub(crate) fn answer(&self, request_id: &str) -> Response {
-        let error = serde_json::json!({
+        let mut error = serde_json::json!({
             "kind": kind_name(self.kind),
             "message": self.message,
             "hint": self.hint.as_deref().unwrap_or(hint(self.kind)),
             "request_id": request_id,
         });
+        for (name, value) in &self.more {
+            error[*name] = value.clone();
+        }
         let mut response = (self.http_status(), axum::Json(serde_json::json!({ "error": error }))).into_response();
         if let Some(seconds) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
@@ -123,7 +130,12 @@ impl Failure {
 impl From<IngestError> for Failure {
     fn from(error: IngestError) -> Self {
         let failure = Self::of(error.kind(), &error);
-        Self { retry_after_ms: error.retry_after_ms().or(failure.retry_after_ms), ..failure }
+        let retry_after_ms = error.retry_after_ms().or(failure.retry_after_ms);
+        let failure = Self { retry_after_ms, ..failure };
+        let IngestError::Rows { error: RowsError::Schema { reasons, plan, .. } } = error else { return failure };
+        let more =
+            [("name", json!("SchemaEvolutionError")), ("reasons", json!(reasons)), ("migrationPlan", json!(plan))];
+        Self { more: more.into(), ..failure.with_hint("follow migrationPlan; nothing was written") }
     }
 }
 

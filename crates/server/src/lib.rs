@@ -20,6 +20,7 @@
 //! | `self_metrics.rs` | the same metrics as an OTLP request |
 //! | `otlp/` | OTLP/gRPC and OTLP/HTTP |
 //! | `api/` | the main API |
+//! | `datasets/` | datasets: made, changed, archived; their schemas, audit log and refused rows |
 //! | `routes/` | the routes as a table, and the OpenAPI document that is made from it |
 //! | `cardinality/` | what is in the telemetry and what it costs: `/api/v1`, `/v2` |
 
@@ -27,6 +28,7 @@ mod api;
 mod body;
 mod cardinality;
 mod connection;
+mod datasets;
 mod errors;
 mod listen;
 mod metrics;
@@ -37,6 +39,7 @@ mod stages;
 
 pub use api::sql_parameters::{SqlParameters, parse as parse_sql_parameters};
 pub use cardinality::CardinalityState;
+pub use datasets::Access;
 pub use errors::Failure;
 pub use listen::{Listeners, ServerOptions, serve};
 pub use metrics::Metrics;

@@ -11,6 +11,7 @@ use tidegate_model::Clock;
 use tokio::sync::watch;
 
 use crate::cardinality::CardinalityState;
+use crate::datasets::Access;
 use crate::metrics::Metrics;
 
 /// What the doors open to; clones share it.
@@ -40,6 +41,8 @@ pub struct Stages {
     pub cardinality: Arc<CardinalityState>,
     /// Numbers the requests of this process.
     pub requests: Arc<AtomicU64>,
+    /// Which scopes requests need.
+    pub access: Access,
     /// How long a request's body may pause.
     pub body_idle: Duration,
 }

@@ -6,6 +6,7 @@
 //! | `folder.rs` | the data folder: its names, its version, its lock |
 //! | `parts.rs` | states and movers, made from settings |
 //! | `schema.rs` | waits for ClickHouse, makes the tables, starts the batch mover |
+//! | `reconcile.rs` | looks whether datasets' tables are what the catalog says |
 //! | `doors.rs` | the listeners |
 //! | `logs.rs` | what is printed |
 //! | `own_logs.rs` | the server's own log records, kept to be stored |
@@ -20,6 +21,7 @@ mod folder;
 mod logs;
 mod own_logs;
 mod parts;
+mod reconcile;
 mod running;
 mod schema;
 mod stop;

@@ -13,7 +13,7 @@ use tidegate_core::store::{Engine, EngineData, EngineOptions, Store, StoreOption
 use tidegate_core::world::SystemClock;
 use tidegate_model::limits::BODY_IDLE_MS;
 use tidegate_model::{Clock, UnixNanos};
-use tidegate_server::{CardinalityState, Metrics, SchemaState, Stages};
+use tidegate_server::{Access, CardinalityState, Metrics, SchemaState, Stages};
 use tokio::sync::watch;
 
 use super::DataFolder;
@@ -33,6 +33,8 @@ pub(super) struct Parts {
     sessions: PathBuf,
     /// Signals whose rows are counted and not kept.
     unkept: Vec<&'static str>,
+    /// Which scopes requests need.
+    access: Access,
 }
 
 /// Opens the states, recovers what is in them, and starts the engine process without waiting for it.
@@ -44,7 +46,13 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
     let catalog = opened.with_context(|| format!("open the catalog {}", folder.catalog().display()))?;
     let (buffer, recovery) = open_buffer(settings, folder, &catalog, Arc::clone(&clock)).await?;
     let mut ingest = Ingest::open(buffer.clone(), catalog.clone(), Arc::clone(&clock)).await?;
-    ingest = ingest.with_template_settings(settings.templates.of_miner()).await?;
+    ingest = ingest.with_template_settings(settings.templates.of_miner()).await?.with_store(store.clone());
+    if let Err(error) = ingest.finish_replays().await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "refused rows that were sent again wait for the next replay"
+        );
+    }
     let mut rollup = settings.catalogue.enabled.then(Rollup::default);
     if settings.storage.backend != Backend::ClickHouse {
         // A server elsewhere may have further writers, of which this process would not know.
@@ -71,6 +79,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         query,
         sessions: folder.sessions(),
         unkept: settings.retain.dropped(),
+        access: access(&settings.access),
     })
 }
 
@@ -95,8 +104,17 @@ impl Parts {
             addresses,
             cardinality: Arc::new(CardinalityState::new(Some(self.sessions.clone()), self.unkept.clone())),
             requests: Arc::default(),
+            access: self.access.clone(),
             body_idle: Duration::from_millis(BODY_IDLE_MS),
         }
+    }
+}
+
+fn access(own: &settings::Access) -> Access {
+    Access {
+        read_scope: own.read_scope.clone(),
+        write_scope: own.write_scope.clone(),
+        admin_scope: own.admin_scope.clone(),
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::own_logs::OwnLog;
 use super::stop::{self, Signals, WayDown};
-use super::{DataFolder, doors, parts, schema, telemetry, templates};
+use super::{DataFolder, doors, parts, reconcile, schema, telemetry, templates};
 use crate::settings::Settings;
 
 /// A server whose doors are open.
@@ -29,12 +29,13 @@ pub(crate) async fn start(
     let doors = doors::open(&settings.listen).await?;
     let parts = parts::make(settings, folder).await?;
     let (schema, schema_state) = watch::channel(SchemaState::Waiting);
-    let stages = parts.stages(metrics, schema_state, doors.addresses(&settings.listen));
+    let stages = parts.stages(metrics, schema_state.clone(), doors.addresses(&settings.listen));
 
     let (stop, stopped) = watch::channel(false);
     let options = ServerOptions { connections_max: settings.listen.connections_max, ..ServerOptions::default() };
     let serving = tokio::spawn(tidegate_server::serve(stages.clone(), doors.listeners, options, stopped.clone()));
     let batches = schema::bring_up(&parts, settings, schema, stopped.clone());
+    reconcile::start(parts.store.clone(), parts.catalog.clone(), schema_state, stopped.clone());
     let interval_ms = settings.telemetry.interval_ms;
     let telemetry = own_logs.map(|logs| telemetry::start(stages.clone(), logs, interval_ms, stopped.clone()));
     let templates = templates::start(parts.ingest.clone(), stopped);

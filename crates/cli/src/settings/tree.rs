@@ -50,6 +50,8 @@ section! {
         templates: Templates = Templates::default(),
         /// Limits of every read; a request may ask for less.
         query: Query = Query::default(),
+        /// Which scopes requests for datasets need.
+        access: Access = Access::default(),
         /// What the server stores about itself.
         telemetry: Telemetry = Telemetry::default(),
         /// What the server prints.
@@ -223,6 +225,19 @@ section! {
 }
 
 section! {
+    /// Which scopes requests for datasets need. They are read from the header `x-iam-scopes`, which a gateway before
+    /// Tidegate must write: Tidegate knows no users. Empty: none.
+    Access, ACCESS {
+        /// For reads of datasets.
+        read_scope: String = String::new(),
+        /// For rows into datasets.
+        write_scope: String = String::new(),
+        /// For what is under `/admin`; whoever has it may do everything else too.
+        admin_scope: String = String::new(),
+    }
+}
+
+section! {
     /// What the server prints.
     Log, LOG {
         /// In the words of `RUST_LOG`: "info", "debug", "info,tidegate_core=debug".
@@ -318,6 +333,7 @@ fn list(section: &str) -> &'static [(&'static str, &'static [&'static str])] {
         "retain" => RETAIN,
         "templates" => TEMPLATES,
         "query" => QUERY,
+        "access" => ACCESS,
         "telemetry" => TELEMETRY,
         "log" => LOG,
         _ => &[],

@@ -6,6 +6,7 @@
 //! | `snapshot.rs` | every answer is one moment, also while batches move and the engine restarts |
 //! | `catalogue.rs` | every number of the catalogue is that of a recount, while batches move, an engine dies, parts merge |
 //! | `cardinality/` | the cardinality API tells what was sent, hot or stored |
+//! | `datasets.rs` | datasets over HTTP and from the terminal: schemas, refused rows, scopes, ETags, audit |
 //! | `check.rs` | `tidegate check`: recordings, what is sent, a server; verdicts and exit codes |
 //! | `templates/` | log templates: merges, masks, events, overflow |
 //! | `full.rs` | a full log and a full disk are answered, and mend by themselves |
@@ -29,6 +30,7 @@ mod cardinality;
 mod catalogue;
 mod check;
 mod crash;
+mod datasets;
 mod fleet;
 mod fresh;
 mod full;

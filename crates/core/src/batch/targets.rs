@@ -53,10 +53,6 @@ async fn describe(table: &TableName, catalog: &Catalog) -> Result<TableSpec, Bat
     if let Some(built_in) = tables::all().into_iter().find(|spec| spec.name == *table) {
         return Ok(built_in.clone());
     }
-    let datasets = catalog.datasets().await?;
-    datasets
-        .into_iter()
-        .map(|dataset| dataset.spec)
-        .find(|spec| spec.name == *table)
-        .ok_or_else(|| BatchError::UnknownTable { table: table.clone() })
+    let dataset = catalog.dataset_of(table).await?;
+    dataset.map(|dataset| dataset.spec).ok_or_else(|| BatchError::UnknownTable { table: table.clone() })
 }

@@ -33,6 +33,7 @@
 //! | `tail.rs` | [`Chunk`], one table's hot rows and watermarks |
 //! | `merge.rs` | [`merge`]: rows of a roll-up with equal keys become one |
 //! | `sent.rs` | [`sent`]: rows that share a resource get it each, on their way out |
+//! | `lacking.rs` | [`lacking`]: what rows from before a column have in it |
 //! | `unify.rs` | [`unify`]: small batches become one, dictionaries included |
 //! | `retries.rs` | the dedup window |
 //! | `state.rs` | what is under the one lock |
@@ -41,6 +42,7 @@
 
 mod error;
 mod frame;
+mod lacking;
 mod leftovers;
 mod merge;
 mod open;
@@ -67,6 +69,7 @@ use std::time::Duration;
 use tidegate_model::{BufferId, Seq, SeqRange, TableName};
 
 pub use error::BufferError;
+pub use lacking::{lacking, nothing, repeated};
 pub use merge::{merge, with_seq};
 pub use open::{BufferOptions, Site};
 pub use reader::{FrameReading, SegmentReading, read_segment};

@@ -10,7 +10,8 @@ use arrow_schema::{ArrowError, DataType};
 /// Turns a column of hot rows into the form in which it is sent to ClickHouse, `wanted`; most are in it already.
 ///
 /// Maps that rows share are given to each row, as numbers of words: ten nanoseconds a row. Logs of earlier versions
-/// hold such maps row by row, with their values as text; they are read here too.
+/// hold such maps row by row, with their values as text; they are read here too. Integers become doubles where their
+/// column did.
 pub fn sent(column: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
     match (column.data_type(), wanted) {
         (DataType::Dictionary(_, shared), DataType::Map(..)) if matches!(**shared, DataType::Map(..)) => {
@@ -22,6 +23,8 @@ pub fn sent(column: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError
             let rows = column.as_map();
             Ok(Arc::new(repeat_maps(rows, 0..rows.len(), wanted)?))
         }
+        // Rows from before their column was widened: each is a double exactly, or the column would not have been.
+        (DataType::Int64, DataType::Float64) => arrow_cast::cast(column, wanted),
         _ => Ok(Arc::clone(column)),
     }
 }

@@ -8,7 +8,7 @@
 //!   what the catalog says is stored.
 //!
 //! On disk: one SQLite file, its schema in `migrations/`. A file that a newer program migrated is refused.
-//! It never holds rows, and never asks ClickHouse anything.
+//! It never holds rows but refused ones, and never asks ClickHouse anything.
 //!
 //! | file | holds |
 //! |---|---|
@@ -16,14 +16,28 @@
 //! | `batches.rs` | batches, watermarks, unique keys |
 //! | `states.rs` | what parts of the program know and can do without |
 //! | `retries.rs` | retry keys and the ledger's counts |
-//! | `datasets.rs` | datasets and the versions of their schemas |
+//! | `datasets.rs` | tables of datasets and the versions of their schemas |
+//! | `records.rs` | what is said of a dataset as a whole |
+//! | `audit.rs` | what was done to a dataset, and by whom |
+//! | `quarantine.rs` | refused rows, until they are mended or discarded |
+//! | `canonical.rs` | [`CanonicalSchema`]: a schema in the form in which it is compared |
 
 use sqlx::SqlitePool;
-use tidegate_model::{BatchId, ErrorKind, SeqRange, TableName, TableSpec, UnixNanos};
+use tidegate_model::{BatchId, ErrorKind, SeqRange, TableName, UnixNanos};
 
+pub use audit::{AuditEntry, AuditFilter, Audited};
+pub use canonical::{CanonicalField, CanonicalSchema};
+pub use datasets::{Dataset, SchemaChange, SchemaVersion};
+pub use quarantine::{HeldRow, Refused, RefusedBy};
+pub use records::{DatasetRecord, DatasetStatus, RecordFilter};
+
+mod audit;
 mod batches;
+mod canonical;
 mod datasets;
 mod open;
+mod quarantine;
+mod records;
 mod retries;
 mod states;
 
@@ -103,23 +117,12 @@ pub struct BatchRow {
     pub partitions: u32,
 }
 
-/// A dataset: a team's own table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dataset {
-    /// Its name in paths: `[a-z0-9][a-z0-9-_]*`.
-    pub slug: String,
-    /// The version of its schema, from 1.
-    pub version: u32,
-    /// Its table and columns.
-    pub spec: TableSpec,
-    /// The column with a row's time, if it has one.
-    pub time_column: Option<String>,
-}
-
 /// The catalog on SQLite; clones share it.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     pool: SqlitePool,
+    known: datasets::Known,
+    records: records::Records,
 }
 
 fn table_name(text: String) -> Result<TableName, CatalogError> {

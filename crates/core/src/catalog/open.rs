@@ -6,12 +6,15 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tidegate_model::limits::CATALOG_WAIT_MS;
 
+use super::datasets::Known;
+use super::records::Records;
 use super::{Catalog, CatalogError};
 
 /// Every step of the schema, in order; a landed one is never edited (its checksum is kept in the file).
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "first", include_str!("migrations/0001_first.sql")),
     (2, "states", include_str!("migrations/0002_states.sql")),
+    (3, "datasets", include_str!("migrations/0003_datasets.sql")),
 ];
 
 impl Catalog {
@@ -49,7 +52,9 @@ impl Catalog {
             .await
             .map_err(CatalogError::database("open the catalog"))?;
         migrator().run(&pool).await.map_err(migrate_error)?;
-        Ok(Self { pool })
+        let known = Known::read(&pool).await?;
+        let records = Records::read(&pool).await?;
+        Ok(Self { pool, known, records })
     }
 }
 

@@ -8,7 +8,7 @@ use tidegate_model::{
     UnixNanos,
 };
 
-use super::{BatchRow, Catalog, CatalogError, Dataset};
+use super::{BatchRow, Catalog, CatalogError, Dataset, SchemaChange};
 
 #[tokio::test]
 async fn a_batch_is_open_until_it_is_stored() {
@@ -95,10 +95,10 @@ async fn counts_are_the_last_saved() {
 async fn a_dataset_is_its_newest_version() {
     for (catalog, _dir) in both_forms().await {
         let (first, second) = (dataset(1, &["a"]), dataset(2, &["a", "b"]));
-        assert_eq!(catalog.dataset("team-7").await.expect("read"), None);
-        catalog.put_dataset(&first, UnixNanos(1)).await.expect("put");
-        catalog.put_dataset(&second, UnixNanos(2)).await.expect("put");
-        assert_eq!(catalog.dataset("team-7").await.expect("read"), Some(second.clone()));
+        assert_eq!(catalog.dataset("team-7", Dataset::RECORDS).await.expect("read"), None);
+        catalog.put_dataset(&first, &SchemaChange::default(), UnixNanos(1)).await.expect("put");
+        catalog.put_dataset(&second, &SchemaChange::default(), UnixNanos(2)).await.expect("put");
+        assert_eq!(catalog.dataset("team-7", Dataset::RECORDS).await.expect("read"), Some(second.clone()));
         assert_eq!(catalog.datasets().await.expect("list"), [second]);
     }
 }
@@ -106,12 +106,15 @@ async fn a_dataset_is_its_newest_version() {
 #[tokio::test]
 async fn the_slower_of_two_dataset_writers_is_told() {
     for (catalog, _dir) in both_forms().await {
-        catalog.put_dataset(&dataset(1, &["a"]), UnixNanos(1)).await.expect("put");
+        catalog.put_dataset(&dataset(1, &["a"]), &SchemaChange::default(), UnixNanos(1)).await.expect("put");
         for stale in [1, 3] {
-            let error = catalog.put_dataset(&dataset(stale, &["z"]), UnixNanos(2)).await.expect_err("stale");
+            let error = catalog
+                .put_dataset(&dataset(stale, &["z"]), &SchemaChange::default(), UnixNanos(2))
+                .await
+                .expect_err("stale");
             assert_eq!(error.kind(), ErrorKind::Conflict);
         }
-        assert_eq!(catalog.dataset("team-7").await.expect("read"), Some(dataset(1, &["a"])));
+        assert_eq!(catalog.dataset("team-7", Dataset::RECORDS).await.expect("read"), Some(dataset(1, &["a"])));
     }
 }
 
@@ -126,7 +129,7 @@ async fn a_reopened_file_has_everything() {
         catalog.store_batch(&stored.id, UnixNanos(3), 1, &[42]).await.expect("stored");
         catalog.add_batch(&open).await.expect("cut");
         catalog.keep_retries(&[retry(9, 9)], UnixNanos(0)).await.expect("kept");
-        catalog.put_dataset(&dataset(1, &["a"]), UnixNanos(1)).await.expect("put");
+        catalog.put_dataset(&dataset(1, &["a"]), &SchemaChange::default(), UnixNanos(1)).await.expect("put");
         catalog.close().await;
     }
     let catalog = open_at(&path).await;
@@ -148,7 +151,7 @@ async fn a_file_from_a_newer_program_is_refused() {
         .expect("a migration of a newer program");
     catalog.close().await;
     let error = Catalog::open(&path).await.expect_err("newer");
-    assert!(matches!(error, CatalogError::Newer { found: 9001, known: 2 }), "{error:?}");
+    assert!(matches!(error, CatalogError::Newer { found: 9001, known: 3 }), "{error:?}");
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }
 
@@ -189,6 +192,7 @@ fn dataset(version: u32, columns: &[&str]) -> Dataset {
     let columns = columns.iter().zip(kinds).map(|(name, kind)| ColumnSpec::new(*name, kind));
     Dataset {
         slug: "team-7".into(),
+        label: Dataset::RECORDS.into(),
         version,
         spec: TableSpec::new(name("dataset_team_7"), columns),
         time_column: Some("a".into()),

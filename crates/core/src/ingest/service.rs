@@ -22,9 +22,11 @@ use super::mining::{Templates, Told};
 use super::otlp::{DecodeError, Decoded, decode};
 use super::registry::{Reservation, SeriesRegistry};
 use super::rows::RowsError;
+use super::rows::evolve::Gates;
 use super::{Rejection, Rejections};
 use crate::buffer::{Appended, Buffer, BufferError, RetryKey, Rows, Write};
 use crate::catalog::{Catalog, CatalogError};
+use crate::store::{Store, StoreError};
 
 /// The form of an OTLP request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +98,12 @@ pub enum IngestError {
     /// The catalog failed.
     #[error("look into the catalog")]
     Catalog(#[from] CatalogError),
+    /// ClickHouse failed at what only it can do.
+    #[error("ask ClickHouse")]
+    Store(#[from] StoreError),
+    /// There is no ClickHouse to ask.
+    #[error("a column cannot be widened without ClickHouse")]
+    NoStore,
     /// Rows could not be selected.
     #[error("select the rows of new series")]
     Select(#[source] ArrowError),
@@ -124,7 +132,8 @@ impl IngestError {
             Self::Rows { error } => error.kind(),
             Self::Buffer { error } => error.kind(),
             Self::Busy => ErrorKind::Overloaded,
-            Self::Catalog(_) => ErrorKind::Unavailable,
+            Self::Catalog(_) | Self::NoStore => ErrorKind::Unavailable,
+            Self::Store(error) => error.kind(),
             Self::Templates(_) => ErrorKind::Invalid,
             Self::Select(_) | Self::Mining(_) | Self::Task(_) => ErrorKind::Internal,
         }
@@ -165,6 +174,11 @@ pub struct Ingest {
     /// One permit a core that may decode, and one for each request that may wait.
     cores: Arc<Semaphore>,
     room: Arc<Semaphore>,
+    /// Where stored rows are looked at before a column is widened.
+    pub(super) store: Option<Store>,
+    pub(super) gates: Gates,
+    /// Refused rows are sent again by one caller at a time.
+    pub(super) replays: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Ingest {
@@ -187,6 +201,9 @@ impl Ingest {
             templates: Some(templates),
             cores: Arc::new(Semaphore::new(cores)),
             room: Arc::new(Semaphore::new(cores + INGEST_WAITING_MAX)),
+            store: None,
+            gates: Gates::default(),
+            replays: Arc::default(),
         })
     }
 
@@ -208,6 +225,12 @@ impl Ingest {
                 appended.await.map_err(IngestError::Task)?
             }
         }
+    }
+
+    /// Lets integer columns become doubles: that takes a look at the stored rows.
+    #[must_use]
+    pub fn with_store(self, store: Store) -> Self {
+        Self { store: Some(store), ..self }
     }
 
     /// Stores log records without looking for their templates.

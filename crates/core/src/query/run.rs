@@ -21,8 +21,8 @@ use crate::rollup::Rollup;
 use crate::store::{External, Select, StoreError};
 
 /// ClickHouse's numbers for a column or table that is not there: `NO_SUCH_COLUMN_IN_TABLE`, `UNKNOWN_IDENTIFIER`,
-/// `UNKNOWN_TABLE`.
-const MAY_LACK_TABLE: [i32; 3] = [16, 47, 60];
+/// `UNKNOWN_TABLE`; and for types without a common one, where a column was not widened yet: `NO_COMMON_TYPE`.
+const MAY_LACK_TABLE: [i32; 4] = [16, 47, 60, 386];
 
 /// Tries without a hold: a batch takes a fraction of a second, every few seconds.
 const ATTEMPTS_BEFORE_HOLD: u32 = 3;
@@ -46,7 +46,8 @@ impl Query {
             let wanted = min_watermarks(text, &named)?;
             self.wait_for(&wanted, deadline).await?;
         }
-        let run = Run { query: self, request: &request, plan: &plan, named: &named, limit, deadline };
+        let run =
+            Run { query: self, request: &request, plan: &plan, named: &named, datasets: &datasets, limit, deadline };
         match run.until_it_answers().await {
             Err(QueryError::Engine { code, .. }) if MAY_LACK_TABLE.contains(&code) && !datasets.is_empty() => {
                 self.make_tables(&datasets).await?;
@@ -64,16 +65,13 @@ impl Query {
         Ok(())
     }
 
-    /// Looks the datasets up whose tables the SQL may name; most reads name none and ask nothing.
+    /// Looks the datasets up whose tables the SQL may name.
     async fn datasets_named(&self, request: &ReadRequest) -> Result<Vec<Dataset>, QueryError> {
         let names = plan::names(&request.sql, &request.params);
         let is_own = |table: &TableName| {
             let is_built_in = tables::all().iter().any(|spec| spec.name == *table);
             !is_built_in && names.iter().any(|name| name == table.as_str())
         };
-        if !self.buffer.status().iter().any(|status| is_own(&status.table)) {
-            return Ok(Vec::new());
-        }
         let mut datasets = self.catalog.datasets().await?;
         datasets.retain(|dataset| is_own(&dataset.spec.name));
         Ok(datasets)
@@ -103,6 +101,7 @@ struct Run<'r> {
     request: &'r ReadRequest,
     plan: &'r Plan<'r>,
     named: &'r [TableName],
+    datasets: &'r [Dataset],
     limit: Duration,
     deadline: Instant,
 }
@@ -156,6 +155,14 @@ impl Run<'_> {
     }
 
     async fn attempt(&self, attempts: u32, untouched_allowed: bool) -> Result<Attempt, QueryError> {
+        // A schema may have changed since their last batch: `*` would leave out what only the catalog knows.
+        for dataset in self.datasets.iter().filter(|dataset| self.named.contains(&dataset.spec.name)) {
+            match self.in_time(self.query.store.ensure_form(&dataset.spec)).await? {
+                // What can be read of it can be read.
+                Ok(()) | Err(StoreError::OtherType { .. }) => {}
+                Err(error) => return Err(self.failed(error, 0)),
+            }
+        }
         let turn = match (&self.query.rollup, self.counts()) {
             (Some(rollup), true) => Some((rollup, self.in_time(rollup.turn()).await?)),
             _ => None,

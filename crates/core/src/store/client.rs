@@ -1,14 +1,15 @@
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Once, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::{Client, RequestBuilder, Response, Url};
-use tidegate_model::ErrorKind;
 use tidegate_model::limits::{
     STORE_CONNECT_MS, STORE_ERROR_BYTES_MAX, STORE_IDLE_MS, STORE_PING_MS, STORE_RETRIES, STORE_RETRY_MS,
     STORE_STATEMENT_MS,
 };
+use tidegate_model::{ErrorKind, TableName, TableSpec};
 use tokio::time::timeout;
 
 use super::body::Pieces;
@@ -25,6 +26,8 @@ struct Shared {
     client: Client,
     options: StoreOptions,
     url: RwLock<Option<Url>>,
+    /// Tables as they were made ready last.
+    ready: Mutex<HashMap<TableName, TableSpec>>,
 }
 
 /// Whose rights a request has.
@@ -44,7 +47,7 @@ impl Store {
     pub fn new(options: StoreOptions) -> Result<Self, StoreError> {
         let url = parse_url(&options.url)?;
         let client = client(&options, url.as_ref())?;
-        Ok(Self { shared: Arc::new(Shared { client, options, url: RwLock::new(url) }) })
+        Ok(Self { shared: Arc::new(Shared { client, options, url: RwLock::new(url), ready: Mutex::default() }) })
     }
 
     /// The database of all tables.
@@ -116,6 +119,20 @@ impl Store {
         let on_cluster = self.cluster().map(|name| format!(" ON CLUSTER {}", identifier(name))).unwrap_or_default();
         let sql = format!("KILL QUERY{on_cluster} WHERE query_id = {} ASYNC", literal(query_id));
         self.execute(&sql).await
+    }
+
+    /// Says whether a table was made ready in this form.
+    pub(super) fn is_ready(&self, table: &TableSpec) -> bool {
+        self.ready().get(&table.name) == Some(table)
+    }
+
+    /// Remembers the form in which a table is ready.
+    pub(super) fn set_ready(&self, table: &TableSpec) {
+        self.ready().insert(table.name.clone(), table.clone());
+    }
+
+    fn ready(&self) -> MutexGuard<'_, HashMap<TableName, TableSpec>> {
+        self.shared.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn cluster(&self) -> Option<&str> {

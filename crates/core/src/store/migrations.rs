@@ -80,7 +80,15 @@ impl Store {
         for statement in self.ddl().create_table(table) {
             self.execute(&statement).await?;
         }
-        self.add_lacking_columns(table).await
+        self.add_lacking_columns(table).await?;
+        self.set_ready(table);
+        Ok(())
+    }
+
+    /// Does the same unless it was done for this form of the table already; another one may be there by now only where
+    /// somebody else made it.
+    pub async fn ensure_form(&self, table: &TableSpec) -> Result<(), StoreError> {
+        if self.is_ready(table) { Ok(()) } else { self.ensure_table(table).await }
     }
 
     pub(super) fn ddl(&self) -> Ddl<'_> {
@@ -132,16 +140,26 @@ impl Store {
             .await?;
         let found: HashMap<_, _> =
             rows.iter().map(|row| (text_of(Some(row), "name"), text_of(Some(row), "type"))).collect();
+        let mut other = None;
         for column in &spec.columns {
             match found.get(&column.name) {
                 Some(found) if *found == spec.clickhouse(column) => {}
+                // Somebody who knew an earlier version of the table comes late.
+                Some(found) if is_widened(column, found) => {}
+                Some(found) if is_narrower(column, found) => {
+                    for statement in ddl.widen_column(spec, column) {
+                        self.execute(&statement).await?;
+                    }
+                    tracing::info!(table = %spec.name, column = column.name, "a column was widened");
+                }
                 Some(found) => {
-                    return Err(StoreError::OtherType {
+                    // The columns behind it are added all the same.
+                    other = other.or(Some(StoreError::OtherType {
                         table: spec.name.to_string(),
                         column: column.name.clone(),
                         found: found.clone(),
                         wanted: spec.clickhouse(column),
-                    });
+                    }));
                 }
                 None => {
                     for statement in ddl.add_column(spec, column) {
@@ -151,8 +169,18 @@ impl Store {
                 }
             }
         }
-        Ok(())
+        other.map_or(Ok(()), Err)
     }
+}
+
+fn is_widened(column: &ColumnSpec, found: &str) -> bool {
+    let wider = ColumnKind::Nullable(Box::new(ColumnKind::F64));
+    column.kind.widens_to(&wider) && found == wider.clickhouse()
+}
+
+fn is_narrower(column: &ColumnSpec, found: &str) -> bool {
+    let narrower = ColumnKind::Nullable(Box::new(ColumnKind::I64));
+    narrower.widens_to(&column.kind) && found == narrower.clickhouse()
 }
 
 fn text_of(row: Option<&Value>, name: &str) -> String {

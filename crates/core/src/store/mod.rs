@@ -25,6 +25,7 @@
 //! | `rows.rs` | [`Outlet`], [`ArrowRows`]: that stream, made while it is sent |
 //! | `schema.rs`, `ddl/` | the DDL of a table in both forms |
 //! | `migrations.rs` | numbered steps of the schema, dry run, columns that are lacking |
+//! | `drift.rs` | tables that are not what the catalog says, on every replica |
 //! | `engine.rs` | the engine process: start, watch, restart, stop |
 //! | `engine_words.rs` | what the engine process says |
 
@@ -32,6 +33,7 @@ mod answer;
 mod body;
 mod client;
 mod copies;
+mod drift;
 mod engine;
 mod engine_words;
 mod error;
@@ -44,6 +46,7 @@ mod select;
 
 pub use answer::Answer;
 pub use client::Store;
+pub use drift::Drift;
 pub use engine::{Engine, EngineData, EngineError, EngineOptions, EngineState, EngineStatus};
 pub use error::StoreError;
 pub use migrations::MigrationStep;

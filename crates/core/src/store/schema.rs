@@ -56,6 +56,19 @@ impl Ddl<'_> {
         }
     }
 
+    /// Renders what gives a column a wider type; values are converted while they are read until a merge has done it.
+    pub(super) fn widen_column(&self, spec: &TableSpec, wider: &ColumnSpec) -> Vec<String> {
+        let modify = |table: String, column: &str| {
+            let at_once = "SETTINGS alter_sync = 0";
+            format!("ALTER TABLE {table}{} MODIFY COLUMN {column} {at_once}", self.on_cluster())
+        };
+        let table = spec.name.as_str();
+        let stored = modify(self.qualified(&self.stored_name(table)), &column(spec, wider));
+        let bare = format!("{} {}", identifier(&wider.name), spec.clickhouse(wider));
+        let distributed = self.cluster.map(|_| modify(self.qualified(table), &bare));
+        std::iter::once(stored).chain(distributed).collect()
+    }
+
     /// Renders the table of trace ranges and the view that fills it from `spans`.
     pub(super) fn trace_ranges(&self) -> Vec<String> {
         let mut statements = self.create(TRACE_RANGES, &trace_ranges_shape());
@@ -220,7 +233,10 @@ fn indexes(spec: &TableSpec) -> Vec<String> {
 }
 
 fn column(spec: &TableSpec, column: &ColumnSpec) -> String {
-    format!("{} {} CODEC({})", identifier(&column.name), spec.clickhouse(column), codec(&column.name, &column.kind))
+    let (name, kind, codec) = (identifier(&column.name), spec.clickhouse(column), codec(&column.name, &column.kind));
+    // Parts from before the column have no value of it: this is what is read there.
+    let default = column.backfill().map(|text| format!(" DEFAULT CAST({}, {})", literal(text), literal(&kind)));
+    format!("{name} {kind}{} CODEC({codec})", default.unwrap_or_default())
 }
 
 fn plain_column(name: &str, kind: &ColumnKind) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arrow_array::{ArrayRef, UInt64Array};
 use tidegate_core::batch::{BatchOptions, Batcher, States};
-use tidegate_core::catalog::Dataset;
+use tidegate_core::catalog::{Dataset, SchemaChange};
 use tidegate_model::{ColumnKind, ColumnSpec, PARTITION_ODD, Seq, TableSpec, UnixNanos, tables};
 
 use crate::proxy::{Fault, Proxy};
@@ -185,8 +185,9 @@ async fn rows_of_an_older_schema_are_stored_beside_those_of_the_newer() {
     let mut new = old.clone();
     new.columns.push(ColumnSpec::new("note", ColumnKind::Nullable(Box::new(ColumnKind::Text))));
     for (version, spec) in [(1, &old), (2, &new)] {
-        let dataset = Dataset { slug: "it".into(), version, spec: spec.clone(), time_column: None };
-        states.catalog.put_dataset(&dataset, UnixNanos(0)).await.expect("a dataset");
+        let dataset =
+            Dataset { slug: "it".into(), label: "records".into(), version, spec: spec.clone(), time_column: None };
+        states.catalog.put_dataset(&dataset, &SchemaChange::default(), UnixNanos(0)).await.expect("a dataset");
         let ids: ArrayRef = Arc::new(UInt64Array::from(vec![1, 2]));
         append(&states.buffer, spec, rows(spec, &[DAY; 2], &[("id", ids)])).await;
     }
@@ -208,8 +209,8 @@ async fn a_refused_batch_waits_and_passes_when_its_cause_is_mended() {
     let left = batcher.flush(&[], Duration::from_millis(200)).await;
     assert!(left[0].reason.as_ref().is_some_and(|reason| reason.contains("dataset_it")), "{left:?}");
     batcher.stop(Duration::ZERO).await;
-    let dataset = Dataset { slug: "it".into(), version: 1, spec, time_column: None };
-    states.catalog.put_dataset(&dataset, UnixNanos(0)).await.expect("a dataset");
+    let dataset = Dataset { slug: "it".into(), label: "records".into(), version: 1, spec, time_column: None };
+    states.catalog.put_dataset(&dataset, &SchemaChange::default(), UnixNanos(0)).await.expect("a dataset");
     let batcher = Batcher::start(states, by_hand()).await.expect("a mover");
     assert_eq!(batcher.flush(&[], LIMIT).await, []);
     assert_eq!(world.count("dataset_it").await, (1, 1));

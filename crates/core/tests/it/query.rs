@@ -9,7 +9,7 @@ use arrow_array::{ArrayRef, StringArray, UInt8Array, UInt32Array};
 use futures_util::TryStreamExt;
 use tidegate_core::batch::States;
 use tidegate_core::buffer::{Buffer, BufferOptions, Cut, Remembered};
-use tidegate_core::catalog::Dataset;
+use tidegate_core::catalog::{Dataset, SchemaChange};
 use tidegate_core::query::{Format, FreshnessMode, Query, QueryError, QueryOptions, ReadAnswer, ReadRequest};
 use tidegate_core::store::Store;
 use tidegate_model::{ColumnKind, ErrorKind, Seq, TableSpec, tables};
@@ -408,11 +408,13 @@ async fn hot_rows_from_before_a_column_was_added_read_as_stored_ones() {
     let buffer = &reads.states.buffer;
     append(buffer, &first, rows(&first, &[DAY], &[("name", Arc::new(StringArray::from(vec!["old"])))])).await;
     append(buffer, &grown, rows(&grown, &[DAY], &[("tag", words(&["t"]))])).await;
-    let dataset =
-        |version, spec: &TableSpec| Dataset { slug: "it".into(), version, spec: spec.clone(), time_column: None };
+    let dataset = |version, spec: &TableSpec| {
+        let (slug, label, spec) = ("it".into(), Dataset::RECORDS.into(), spec.clone());
+        Dataset { slug, label, version, spec, time_column: None }
+    };
     for (version, spec) in [(1, &first), (2, &grown)] {
-        let put = reads.states.catalog.put_dataset(&dataset(version, spec), reads.states.clock.now()).await;
-        put.expect("a dataset");
+        let (change, now) = (SchemaChange::default(), reads.states.clock.now());
+        reads.states.catalog.put_dataset(&dataset(version, spec), &change, now).await.expect("a dataset");
     }
     // No batch has made the table yet: the read does.
     let sql = format!("select name, value, tag, labels, _seq from {} order by _seq", grown.name);

@@ -53,5 +53,6 @@ fn request(first: u64, rows: u64) -> DatasetRequest {
         .to_string()
     };
     let body = (first..first + rows).map(row).collect::<Vec<_>>().join("\n");
-    DatasetRequest { slug: "bench".into(), format: RowsFormat::Ndjson, body: body.into(), idempotency_key: None }
+    let (slug, format) = ("bench".into(), RowsFormat::Ndjson);
+    DatasetRequest { slug, format, body: body.into(), head: None, idempotency_key: None, actor: None, may_grow: true }
 }

@@ -32,6 +32,7 @@ pub(super) async fn datasets(State(stages): State<Stages>) -> Response {
             let own = datasets.iter().map(|dataset| {
                 let mut value = described(&dataset.spec);
                 value["slug"] = json!(dataset.slug);
+                value["tableName"] = json!(dataset.label);
                 value["version"] = json!(dataset.version);
                 value
             });

@@ -24,11 +24,13 @@ use axum::routing::{get as getting, post as posting};
 use tidegate_model::ErrorKind;
 
 use crate::cardinality;
+use crate::datasets;
 use crate::errors::Failure;
 use crate::routes::{self, Gives, Kind, Param, Route, Sends, get, post};
 use crate::stages::Stages;
 
 pub(crate) use health::health;
+pub(crate) use rows::{actor, evolution};
 pub(crate) use shapes::shapes;
 pub(crate) use sql::tables_are_there;
 
@@ -53,7 +55,14 @@ const SQL: &[Param] = &[
     Param::text("param_{name}", "the value of `{name:Type}` in the statement; any name"),
 ];
 const SQL_BODIES: &[&str] = &["application/json", "text/plain"];
-const ROWS: &[&str] = &["application/json", "application/x-ndjson", "application/vnd.apache.arrow.stream"];
+const ROWS: &[&str] = &[
+    "application/json",
+    "application/x-ndjson",
+    "text/csv",
+    "application/vnd.apache.parquet",
+    "application/vnd.apache.arrow.stream",
+    "application/vnd.apache.arrow.file",
+];
 /// Headers of whatever takes rows.
 pub(crate) const WRITING: &[Param] = &[
     Param::text("Idempotency-Key", "the same key with the same rows is a retry, and adds none"),
@@ -66,18 +75,19 @@ pub(crate) const WRITING: &[Param] = &[
 
 /// Routes the main API.
 pub(crate) fn router(stages: Stages) -> Router {
-    let table = routes().into_iter().chain(cardinality::routes()).collect();
+    let table = routes().into_iter().chain(datasets::routes()).chain(cardinality::routes()).collect();
     routes::router(table).fallback(unknown).method_not_allowed_fallback(wrong_method).with_state(stages)
 }
 
 /// The table of the main API, but for what is under `/api/v1` and `/v2`.
 pub(crate) fn routes() -> Vec<Route> {
     const ANSWER: &[(u16, Gives)] = &[(200, Gives::One("SqlAnswer"))];
-    const REFUSES: &[u16] = &[404, 406, 408, 409, 413, 429, 504];
+    const REFUSES: &[u16] = &[401, 403, 404, 406, 408, 409, 413, 429, 504];
     const DOCUMENT: &[(u16, Gives)] = &[(200, Gives::One("OpenApi"))];
     let read = get("/sql/read", "Answers a statement from stored and hot rows").takes(&[SQL]).gives(ANSWER);
     let read_posted = post("/sql/read", "Does the same with the statement in the body").takes(&[SQL]).gives(ANSWER);
     let ingest = post("/datasets/{slug}/ingest", "Takes rows of a dataset")
+        .takes(&[rows::HEAD])
         .headers(WRITING)
         .sends(Sends::Media(ROWS))
         .gives(&[(201, Gives::One("RowsTaken")), (200, Gives::One("RowsTaken"))]);
@@ -98,7 +108,7 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/datasets", "Lists tables and datasets with their columns")
             .gives(&[(200, Gives::One("Datasets"))])
             .by(getting(ledger::datasets)),
-        ingest.refuses(&[404, 408, 409, 413, 415, 429]).by(posting(rows::ingest)),
+        ingest.refuses(&[401, 403, 404, 408, 409, 413, 415, 429]).by(posting(rows::ingest)),
         get("/health", "Says that the server lives, and how its parts are")
             .gives(&[(200, Gives::One("ServerHealth"))])
             .by(getting(health::health)),

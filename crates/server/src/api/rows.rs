@@ -1,56 +1,145 @@
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
-use serde_json::{Value, json};
-use tidegate_core::ingest::rows::{DatasetRequest, RowsFormat};
-use tidegate_core::ingest::{Admitted, inflate};
+use serde_json::{Map, Value, json};
+use tidegate_core::catalog::SchemaChange;
+use tidegate_core::ingest::rows::{DatasetRequest, RowsFormat, Taken};
+use tidegate_core::ingest::{Rejection, inflate};
 use tidegate_model::limits::REQUEST_BYTES_MAX;
 
 use crate::body;
+use crate::datasets::{Want, check};
 use crate::errors::Failure;
 use crate::otlp::{compression_named, idempotency_key, inflated};
+use crate::routes::Param;
 use crate::stages::Stages;
 
+/// What a body of rows alone cannot say.
+pub(super) const HEAD: &[Param] = &[
+    Param::text("tableName", "the table of the dataset; `records` without it"),
+    Param::text("partition", "JSON: `{\"key\":{…},\"attributes\":{…},\"timeRange\":{\"start\":…,\"end\":…}}`"),
+    Param::text("schema", "JSON: `{\"fields\":[{\"name\":…,\"type\":…}],\"evolution\":{…}}`"),
+    Param::text("datasetName", "a name for people, where the request makes the dataset"),
+    Param::text("storageTargetId", "where the dataset is kept, where the request makes it"),
+];
+
 /// Answers `POST /datasets/{slug}/ingest`: 201 when rows were written, 200 for a retry or when every row was refused.
-pub(super) async fn ingest(State(stages): State<Stages>, Path(slug): Path<String>, request: Request) -> Response {
-    match admit(&stages, slug, request).await {
-        Ok(admitted) => {
-            stages.metrics.rows("rows", &admitted);
-            let is_written = !admitted.is_retry && admitted.accepted > 0;
+pub(super) async fn ingest(
+    State(stages): State<Stages>,
+    Path(slug): Path<String>,
+    Query(head): Query<Vec<(String, String)>>,
+    request: Request,
+) -> Response {
+    match admit(&stages, slug, &head, request).await {
+        Ok(taken) => {
+            stages.metrics.rows("rows", &taken.admitted);
+            let is_written = !taken.admitted.is_retry && taken.admitted.accepted > 0;
             let status = if is_written { StatusCode::CREATED } else { StatusCode::OK };
-            (status, Json(told(&admitted))).into_response()
+            (status, Json(told(&taken))).into_response()
         }
         Err(failure) => failure.answer(&stages.request_id()),
     }
 }
 
-async fn admit(stages: &Stages, slug: String, request: Request) -> Result<Admitted, Failure> {
+async fn admit(stages: &Stages, slug: String, head: &[(String, String)], request: Request) -> Result<Taken, Failure> {
     let (parts, body) = request.into_parts();
+    check(&stages.access, &parts.headers, Want::Write, stages.catalog.record(&slug).as_ref())?;
     let format = format_named(&parts.headers)?;
     let idempotency_key = idempotency_key(&parts.headers)?;
     let declared = parts.headers.get(header::CONTENT_ENCODING).map(|name| name.to_str().unwrap_or("?"));
     let compression = compression_named(declared.unwrap_or_default())?;
+    let head = head_of(format, head)?;
+    let actor = actor(&parts.headers);
     let body = body::read(&parts.headers, body, REQUEST_BYTES_MAX, stages.body_idle).await?;
     let body = match compression {
         inflate::Compression::None => body,
         packed => inflated(packed, body).await?,
     };
-    Ok(stages.ingest.dataset_rows(DatasetRequest { slug, format, body, idempotency_key }).await?)
+    let request = DatasetRequest { slug, format, body, head, idempotency_key, actor, may_grow: true };
+    Ok(stages.ingest.dataset_rows(request).await?)
 }
 
-fn told(admitted: &Admitted) -> Value {
-    let listed = admitted.rejected.listed.iter();
-    let rejections: Vec<_> =
-        listed.map(|row| json!({ "index": row.index, "reason": row.reason.as_str(), "detail": row.detail })).collect();
+/// Returns who asks, as a gateway tells it.
+pub(crate) fn actor(headers: &HeaderMap) -> Option<String> {
+    let told = ["x-actor-id", "x-iam-user", "x-user-id"].iter().find_map(|name| headers.get(*name));
+    told.and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// Makes of the parameters the object that a JSON body would be, without its rows.
+fn head_of(format: RowsFormat, given: &[(String, String)]) -> Result<Option<Bytes>, Failure> {
+    if given.is_empty() {
+        return Ok(None);
+    }
+    if format == RowsFormat::Json {
+        return Err(Failure::invalid("a JSON body says these things itself; leave the parameters out"));
+    }
+    let mut head = Map::new();
+    for (name, text) in given {
+        let value = match name.as_str() {
+            "tableName" | "datasetName" | "storageTargetId" => json!(text),
+            "partition" | "schema" => serde_json::from_str(text)
+                .map_err(|error| Failure::invalid(format!("the parameter `{name}` is not JSON: {error}")))?,
+            other => {
+                return Err(Failure::invalid(format!("the parameter `{other}` is not known"))
+                    .with_hint("tableName, partition, schema, datasetName and storageTargetId are"));
+            }
+        };
+        head.insert(name.clone(), value);
+    }
+    Ok(Some(Bytes::from(Value::Object(head).to_string())))
+}
+
+fn told(taken: &Taken) -> Value {
+    let admitted = &taken.admitted;
     // What a later read must at least have seen: `min_watermark=visits=1200`.
     let watermark: Vec<_> = admitted.ranges.iter().map(|(table, range)| format!("{table}={}", range.last)).collect();
-    json!({
+    let dataset = &taken.dataset;
+    let mut told = json!({
+        "mode": "inline",
         "accepted": admitted.accepted,
         "rejected": admitted.rejected.total(),
-        "rejections": rejections,
+        "rejections": rejections(&admitted.rejected.listed),
+        "quarantined": taken.quarantined,
         "retry": admitted.is_retry,
         "watermark": watermark.join(","),
+        "flushPending": !admitted.ranges.is_empty(),
+        "dataset": {
+            "id": dataset.slug,
+            "slug": dataset.slug,
+            "tableName": dataset.label,
+            "table": dataset.spec.name,
+            "schemaVersion": dataset.version,
+            "schemaChecksum": dataset.canonical().checksum(),
+        },
+    });
+    if let Some(signature) = &taken.signature {
+        told["signature"] = json!(signature);
+    }
+    if let Some(change) = &taken.change {
+        told["schemaEvolution"] = evolution(change, dataset.version);
+    }
+    told
+}
+
+fn rejections(listed: &[Rejection]) -> Vec<Value> {
+    let told = |row: &Rejection| json!({ "index": row.index, "reason": row.reason.as_str(), "detail": row.detail });
+    listed.iter().map(told).collect()
+}
+
+/// Tells how a schema changed.
+pub(crate) fn evolution(change: &SchemaChange, version: u32) -> Value {
+    let status = match (version, change.widened.is_empty()) {
+        (1, _) => "created",
+        (_, true) => "additive",
+        (_, false) => "widened",
+    };
+    json!({
+        "status": status,
+        "addedColumns": change.added,
+        "widenedColumns": change.widened,
+        "requestedBackfill": change.backfill,
     })
 }
 
@@ -60,10 +149,12 @@ fn format_named(headers: &HeaderMap) -> Result<RowsFormat, Failure> {
     match media_type.as_str() {
         "application/json" => Ok(RowsFormat::Json),
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(RowsFormat::Ndjson),
-        "application/vnd.apache.arrow.stream" => Ok(RowsFormat::ArrowStream),
+        "application/vnd.apache.arrow.stream" | "application/vnd.apache.arrow.file" => Ok(RowsFormat::Arrow),
+        "text/csv" | "application/csv" => Ok(RowsFormat::Csv),
+        "application/vnd.apache.parquet" | "application/x-parquet" => Ok(RowsFormat::Parquet),
         other => Err(Failure::invalid(format!(
-            "the content type `{other}` is not one of rows: send application/json, application/x-ndjson or \
-             application/vnd.apache.arrow.stream"
+            "the content type `{other}` is not one of rows: send application/json, application/x-ndjson, text/csv, \
+             application/vnd.apache.parquet or application/vnd.apache.arrow.stream"
         ))
         .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)),
     }

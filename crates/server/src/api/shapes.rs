@@ -8,7 +8,16 @@ use crate::routes::{
 
 /// Returns every shape of these routes.
 pub(crate) fn shapes() -> Shapes {
-    let error = object(&[("kind", text()), ("message", text()), ("hint", text()), ("request_id", text())]);
+    let step = object(&[("action", text()), ("column", text()), ("detail", text())]);
+    let error = object(&[
+        ("kind", text()),
+        ("message", text()),
+        ("hint", text()),
+        ("request_id", text()),
+        ("name?", text()),
+        ("reasons?", texts()),
+        ("migrationPlan?", list_of(step)),
+    ]);
     let mut all = Shapes::from([("Error", object(&[("error", error)]))]);
     all.extend(sql());
     all.extend(tables());
@@ -46,7 +55,7 @@ fn tables() -> Shapes {
     let column = object(&[("name", text()), ("type", text())]);
     let table = [("table", text()), ("columns", list_of(column))];
     let mut dataset = table.to_vec();
-    dataset.extend([("slug", text()), ("version", count())]);
+    dataset.extend([("slug", text()), ("tableName", text()), ("version", count())]);
     let datasets = object(&[("tables", list_of(object(&table))), ("datasets", list_of(object(&dataset)))]);
     let report = object(&[
         ("ledger", found("Ledger")),
@@ -57,12 +66,32 @@ fn tables() -> Shapes {
         ("differences", list_of(map_of(anything()))),
     ]);
     let refusal = object(&[("index", count()), ("reason", text()), ("detail", text())]);
+    let taken_by = object(&[
+        ("id", text()),
+        ("slug", text()),
+        ("tableName", text()),
+        ("table", text()),
+        ("schemaVersion", count()),
+        ("schemaChecksum", text()),
+    ]);
+    let evolution = object(&[
+        ("status", one_of_words(&["created", "additive", "widened"])),
+        ("addedColumns", texts()),
+        ("widenedColumns", texts()),
+        ("requestedBackfill", flag()),
+    ]);
     let taken = object(&[
+        ("mode", one_of_words(&["inline"])),
         ("accepted", count()),
         ("rejected", count()),
         ("rejections", list_of(refusal)),
+        ("quarantined", count()),
         ("retry", flag()),
         ("watermark", text()),
+        ("flushPending", flag()),
+        ("dataset", taken_by),
+        ("signature?", text()),
+        ("schemaEvolution?", found("SchemaEvolution")),
     ]);
     let ledger = ["received", "stored", "hot", "rejected", "duplicate"].map(|name| (name, count()));
     let ledger: Vec<(&str, Value)> = [("table", text())].into_iter().chain(ledger).collect();
@@ -72,6 +101,7 @@ fn tables() -> Shapes {
         ("Ledgers", object(&[("tables", list_of(found("Ledger")))])),
         ("Verified", object(&[("exact", flag()), ("tables", list_of(report))])),
         ("RowsTaken", taken),
+        ("SchemaEvolution", evolution),
     ])
 }
 

@@ -11,6 +11,7 @@ use tidegate_model::limits::{SCHEMA_WAIT_MS, SQL_BODY_BYTES_MAX};
 
 use super::sql_parameters::parse;
 use crate::body;
+use crate::datasets::check_sql;
 use crate::errors::{Failure, chain};
 use crate::stages::{SchemaState, Stages};
 
@@ -18,7 +19,10 @@ use crate::stages::{SchemaState, Stages};
 pub(super) async fn read(State(stages): State<Stages>, request: Request) -> Response {
     let (began, id) = (Instant::now(), stages.request_id());
     let outcome = async {
+        let headers = request.headers().clone();
         let read = asked(&stages, request, &id).await?;
+        let tables = stages.catalog.datasets().await.map_err(|error| Failure::of(error.kind(), &error))?;
+        check_sql(&stages, &headers, (&read.sql, &read.params), &tables)?;
         tables_are_there(&stages).await?;
         Ok::<_, Failure>(stages.query.read(read).await?)
     };

@@ -60,6 +60,7 @@ use crate::stages::Stages;
 pub(crate) use answer::VIEW_HEADER;
 pub(crate) use shapes::shapes;
 pub use state::CardinalityState;
+pub(crate) use window::{rfc3339, unix_seconds};
 
 /// Routes both versions.
 pub(crate) fn routes() -> Vec<Route> {

@@ -50,7 +50,7 @@ fn read_time(name: &str, text: &str) -> Result<i64, Failure> {
 }
 
 /// Reads Unix seconds (or milliseconds, nanoseconds, told by their length) or `2026-01-31T09:00:00[.5]Z`.
-fn unix_seconds(text: &str) -> Option<i64> {
+pub(crate) fn unix_seconds(text: &str) -> Option<i64> {
     if text.len() <= 19 && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         let number: i64 = text.parse().ok()?;
         return Some(match text.len() {
@@ -79,7 +79,7 @@ fn numbers(text: &str, between: char) -> Option<[i64; 3]> {
 }
 
 /// Writes a time as RFC 3339 in UTC.
-pub(super) fn rfc3339(unix_nanos: i64) -> String {
+pub(crate) fn rfc3339(unix_nanos: i64) -> String {
     let (seconds, nanos) = (unix_nanos.div_euclid(NANOS), unix_nanos.rem_euclid(NANOS));
     let (days, second) = (seconds.div_euclid(SECONDS_PER_DAY), seconds.rem_euclid(SECONDS_PER_DAY));
     let (year, month, day) = civil_from_days(days);

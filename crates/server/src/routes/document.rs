@@ -20,13 +20,14 @@ fn made() -> Value {
     let mut paths = Map::new();
     let main = json!({ "url": "http://localhost:8080", "description": "the main port" });
     let otlp = json!({ "url": "http://localhost:4318", "description": "OTLP/HTTP" });
-    for route in crate::api::routes().iter().chain(&crate::cardinality::routes()) {
+    for route in crate::api::routes().iter().chain(&crate::datasets::routes()).chain(&crate::cardinality::routes()) {
         add(&mut paths, route, &main);
     }
     for route in &crate::otlp::http::routes() {
         add(&mut paths, route, &otlp);
     }
     let mut shapes = crate::api::shapes();
+    shapes.extend(crate::datasets::shapes());
     shapes.extend(crate::cardinality::shapes());
     json!({
         "openapi": "3.1.0",
@@ -148,6 +149,7 @@ fn tag(shown: &str) -> &'static str {
         own if own.starts_with("/api/v1/") => "catalogue",
         own if own.starts_with("/v2/") => "catalogue, version 2",
         own if own.starts_with("/v1/") => "OTLP/HTTP",
+        own if own.starts_with("/admin/") || own.starts_with("/datasets/") => "datasets",
         _ => "store",
     }
 }
@@ -156,6 +158,7 @@ fn method(filter: MethodFilter) -> &'static str {
     match filter {
         MethodFilter::POST => "post",
         MethodFilter::DELETE => "delete",
+        MethodFilter::PATCH => "patch",
         _ => "get",
     }
 }

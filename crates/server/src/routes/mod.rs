@@ -70,6 +70,11 @@ pub(crate) fn post(path: &'static str, about: &'static str) -> Route {
     begun(MethodFilter::POST, path, about)
 }
 
+/// Begins a route that changes.
+pub(crate) fn patch(path: &'static str, about: &'static str) -> Route {
+    begun(MethodFilter::PATCH, path, about)
+}
+
 /// Begins a route that removes.
 pub(crate) fn delete(path: &'static str, about: &'static str) -> Route {
     begun(MethodFilter::DELETE, path, about)

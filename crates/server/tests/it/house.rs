@@ -125,6 +125,7 @@ async fn stages(folder: &TempDir, house: &HouseOptions, schema: watch::Receiver<
         addresses: Vec::new(),
         cardinality: Arc::default(),
         requests: Arc::default(),
+        access: tidegate_server::Access::default(),
         body_idle: house.body_idle,
     }
 }

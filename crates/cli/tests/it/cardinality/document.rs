@@ -43,7 +43,7 @@ impl Call {
 
 /// Every route at least once, with an answer that has rows in it, and one refusal of each kind.
 fn calls(exported: Vec<u8>) -> Vec<Call> {
-    let own = [store(), lists(), items(), attributes(), sessions(exported), second(), otlp()];
+    let own = [store(), datasets(), lists(), items(), attributes(), sessions(exported), second(), otlp()];
     own.into_iter().flatten().collect()
 }
 
@@ -66,6 +66,41 @@ fn store() -> Vec<Call> {
         plain("/metrics"),
         plain("/openapi.json"),
         plain("/api-docs/openapi.json"),
+    ]
+}
+
+fn datasets() -> Vec<Call> {
+    const ONE: &str = "/admin/datasets/{id}";
+    let patched = |body: Value| Call { method: "patch", ..post(ONE, "/admin/datasets/orders", body) };
+    let rows = |sent: &'static str, body: Value| Call { status: 201, ..post("/datasets/{slug}/ingest", sent, body) };
+    let schema = json!({ "fields": [{ "name": "n", "type": "integer" }, { "name": "price", "type": "decimal(9,2)" }] });
+    let made = json!({ "slug": "orders", "name": "Orders", "metadata": { "team": "shop" }, "schema": schema });
+    let breaking = json!({ "schema": { "fields": [{ "name": "n", "type": "date" }] }, "rows": [] });
+    let taken = json!({ "partition": { "key": { "k": "v" } }, "rows": [{ "n": 1 }, { "n": "x" }, { "price": 0.001 }] });
+    let again = json!({ "ids": [2, 99], "rows": [{ "id": 1, "row": { "n": 2 } }] });
+    let (replay, gone) = ("/datasets/{slug}/quarantine/replay", "/datasets/{slug}/quarantine/{row}");
+    let csv = Some(("text/csv", Body::Bytes(b"n,price\n3,1.50\n".to_vec())));
+    vec![
+        Call { status: 201, ..post("/admin/datasets", "/admin/datasets", made.clone()) },
+        post("/admin/datasets", "/admin/datasets", made).refused(409),
+        rows("/datasets/orders/ingest", taken),
+        Call { body: csv, ..rows("/datasets/orders/ingest?tableName=other", Value::Null) },
+        post("/datasets/{slug}/ingest", "/datasets/orders/ingest", breaking).refused(409),
+        get("/admin/datasets", "/admin/datasets?search=ord&status=active&limit=1"),
+        get("/admin/datasets", "/admin/datasets?limit=x").refused(400),
+        get(ONE, "/admin/datasets/orders"),
+        get(ONE, "/admin/datasets/none").refused(404),
+        patched(json!({ "description": "what was bought" })),
+        patched(json!({ "name": "x", "ifMatch": "2000-01-01T00:00:00Z" })).refused(412),
+        get("/datasets/{slug}/quarantine", "/datasets/orders/quarantine?limit=10"),
+        post(replay, "/datasets/orders/quarantine/replay", again),
+        Call { method: "delete", status: 204, ..get(gone, "/datasets/orders/quarantine/2") },
+        Call { method: "delete", status: 404, ..get(gone, "/datasets/orders/quarantine/2") },
+        post("/admin/datasets/{id}/archive", "/admin/datasets/orders/archive", Value::Null),
+        post("/datasets/{slug}/ingest", "/datasets/orders/ingest", json!([{ "n": 1 }])).refused(409),
+        get("/admin/datasets/{id}/schema", "/admin/datasets/orders/schema"),
+        get("/admin/datasets/{id}/audit", "/admin/datasets/orders/audit?success=true&startTime=2020-01-01T00:00:00Z"),
+        post("/admin/schema/reconcile", "/admin/schema/reconcile", Value::Null),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::scan::number_bytes;
+pub(crate) use super::scan::number_bytes;
 
 /// Why a number does not become the wanted one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,6 +16,8 @@ pub(super) struct Cells<'a> {
     pub(super) columns: Vec<CellColumn>,
     by_name: HashMap<Vec<u8>, usize>,
     pub(super) refusals: Refusals,
+    /// Where each row is in the body.
+    places: Vec<(u32, u32)>,
 }
 
 /// The cells of one column, in the order of their rows; `null` has no cell.
@@ -47,12 +49,22 @@ impl From<SyntaxError> for RowFault {
 
 impl<'a> Cells<'a> {
     pub(super) fn new(body: &'a [u8]) -> Self {
-        Self { body, columns: Vec::new(), by_name: HashMap::new(), refusals: Refusals::default() }
+        Self { body, columns: Vec::new(), by_name: HashMap::new(), refusals: Refusals::default(), places: Vec::new() }
     }
 
     /// Returns the text of a cell.
     pub(super) fn text(&self, cell: Cell) -> &'a [u8] {
         &self.body[cell.start as usize..cell.end as usize]
+    }
+
+    /// Returns a row as it was written, refused or not.
+    pub(super) fn row_text(&self, row: usize) -> &'a [u8] {
+        self.places.get(row).map_or(&[], |(start, end)| &self.body[*start as usize..*end as usize])
+    }
+
+    fn place(&mut self, start: usize, end: usize) {
+        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        self.places.push((place(start), place(end)));
     }
 
     /// Cuts the rows of a JSON array that begins at `start`.
@@ -72,6 +84,7 @@ impl<'a> Cells<'a> {
                 scan.at = start;
                 scan.skip()?;
             }
+            self.place(start, scan.at);
         }
         Ok(())
     }
@@ -95,6 +108,7 @@ impl<'a> Cells<'a> {
                         self.take_back(Reason::Malformed, detail);
                     }
                 }
+                self.place(start, start + length);
             }
             start += length + 1;
         }
@@ -174,5 +188,11 @@ pub(super) fn checked_name(name: &[u8]) -> Result<&str, RowsError> {
 
 /// The column with the request's partition key.
 pub(super) const PARTITION_KEY: &str = "_partition_key";
+/// The column with what else the request says of its partition.
+pub(super) const PARTITION_ATTRIBUTES: &str = "_partition_attributes";
+/// The columns with the time that the request says its partition covers.
+pub(super) const PARTITION_START: &str = "_partition_start";
+/// See [`PARTITION_START`].
+pub(super) const PARTITION_END: &str = "_partition_end";
 
 const _: () = assert!(TableSpec::PARTITION.as_bytes()[0] == b'_' && PARTITION_KEY.as_bytes()[0] == b'_');

@@ -1,6 +1,8 @@
 use tidegate_model::limits::{COLUMN_NAME_BYTES_MAX, DATASET_COLUMNS_MAX, REQUEST_CELLS_MAX, SLUG_BYTES_MAX};
 use tidegate_model::{ErrorKind, TableName};
 
+use super::breaking::PlanStep;
+
 /// Why a request of rows was refused as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RowsError {
@@ -63,6 +65,19 @@ pub enum RowsError {
         slug: String,
         /// What was taken away or changed.
         reasons: Vec<String>,
+        /// How to get the same without that.
+        plan: Vec<PlanStep>,
+    },
+    /// The dataset takes no rows any more.
+    #[error("dataset `{0}` is archived and takes no rows; set its status to `active` first")]
+    Archived(String),
+    /// The body is not in its format.
+    #[error("not a readable {format} body: {problem}")]
+    Format {
+        /// The format.
+        format: &'static str,
+        /// What is wrong.
+        problem: String,
     },
     /// The Arrow stream cannot be read.
     #[error("not a readable Arrow stream: {0}")]
@@ -74,7 +89,7 @@ impl RowsError {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::TableTaken { .. } | Self::Schema { .. } => ErrorKind::Conflict,
+            Self::TableTaken { .. } | Self::Schema { .. } | Self::Archived(_) => ErrorKind::Conflict,
             _ => ErrorKind::Invalid,
         }
     }

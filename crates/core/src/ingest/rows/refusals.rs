@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use arrow_array::BooleanArray;
-use tidegate_model::limits::REJECTIONS_LISTED_MAX;
+use tidegate_model::limits::{QUARANTINE_REQUEST_ROWS_MAX, REJECTIONS_LISTED_MAX};
 
 use crate::ingest::{Reason, Rejection, Rejections};
 
@@ -43,10 +43,10 @@ impl Refusals {
         }
         self.counts[reason as usize] += 1;
         let is_among_first = self.listed.last_key_value().is_none_or(|(last, _)| row < *last);
-        if self.listed.len() < REJECTIONS_LISTED_MAX || is_among_first {
+        if self.listed.len() < QUARANTINE_REQUEST_ROWS_MAX || is_among_first {
             self.listed.insert(row, (reason, detail()));
         }
-        if self.listed.len() > REJECTIONS_LISTED_MAX {
+        if self.listed.len() > QUARANTINE_REQUEST_ROWS_MAX {
             self.listed.pop_last();
         }
     }
@@ -56,10 +56,24 @@ impl Refusals {
         self.is_refused.iter().map(|is_refused| Some(!is_refused)).collect()
     }
 
-    /// Returns what the requester is told.
-    pub(super) fn into_rejections(self) -> Rejections {
-        let listed = self.listed.into_iter();
-        let listed = listed.map(|(row, (reason, detail))| Rejection::new(row as u64, reason, detail)).collect();
-        Rejections { counts: self.counts, listed }
+    /// Returns what the requester is told, and the first refused rows with their texts.
+    pub(super) fn into_rejections(self, text: impl Fn(usize) -> String) -> (Rejections, Vec<RefusedRow>) {
+        let told = self.listed.iter().take(REJECTIONS_LISTED_MAX);
+        let listed =
+            told.map(|(row, (reason, detail))| Rejection::new(*row as u64, *reason, detail.as_str())).collect();
+        let rows = self.listed.into_iter();
+        let rows = rows.map(|(row, (reason, detail))| RefusedRow {
+            rejection: Rejection::new(row as u64, reason, detail),
+            text: text(row),
+        });
+        (Rejections { counts: self.counts, listed }, rows.collect())
     }
+}
+
+/// A refused row, to be mended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RefusedRow {
+    pub(super) rejection: Rejection,
+    /// As it was written, or as JSON.
+    pub(super) text: String,
 }

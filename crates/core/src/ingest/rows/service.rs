@@ -1,28 +1,19 @@
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, TimestampNanosecondType};
-use arrow_array::{
-    Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, UInt16Array, new_null_array,
-};
-use arrow_schema::ArrowError;
-use arrow_select::filter::filter;
 use bytes::Bytes;
-use tidegate_model::limits::{REQUEST_CELLS_MAX, REQUEST_INFLATED_BYTES_MAX};
-use tidegate_model::{TableSpec, UnixNanos, partition_day};
-use twox_hash::XxHash3_128;
+use tidegate_model::UnixNanos;
 
-use super::body::{self, Body};
-use super::cells::{Cells, PARTITION_KEY};
+use super::decode::{self, Decoded, decode};
 use super::error::RowsError;
-use super::refusals::Refusals;
-use super::schema::{self, Found, Needed};
-use super::value::{self, FieldType};
-use crate::buffer::{RetryKey, Rows, Write};
-use crate::catalog::{CatalogError, Dataset};
+use super::evolve::{Passage, is_stale};
+use super::refusals::RefusedRow;
+use super::retry;
+use super::schema::{self, Needed};
+use crate::buffer::{Rows, Write};
+use crate::catalog::{Dataset, DatasetStatus, RefusedBy, SchemaChange};
 use crate::ingest::mining::Told;
 use crate::ingest::service::Ready;
-use crate::ingest::{Admitted, Ingest, IngestError, Reason, answer};
+use crate::ingest::{Admitted, Ingest, IngestError, answer};
 
 /// The form of a request of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,8 +22,12 @@ pub enum RowsFormat {
     Json,
     /// `application/x-ndjson`: an object a line.
     Ndjson,
-    /// `application/vnd.apache.arrow.stream`.
-    ArrowStream,
+    /// `application/vnd.apache.arrow.stream`, or a file of Arrow.
+    Arrow,
+    /// `text/csv`, names in the first line.
+    Csv,
+    /// `application/vnd.apache.parquet`.
+    Parquet,
 }
 
 /// Rows for one dataset, inflated.
@@ -44,49 +39,95 @@ pub struct DatasetRequest {
     pub format: RowsFormat,
     /// The body.
     pub body: Bytes,
+    /// What a JSON body has beside its rows, for a body that has only rows: a JSON object.
+    pub head: Option<Bytes>,
     /// The requester's key, from the header; a JSON body may carry it instead.
     pub idempotency_key: Option<String>,
+    /// Who asks, where the body does not say.
+    pub actor: Option<String>,
+    /// Columns that the dataset lacks are added to it where no schema is given; otherwise rows with them are refused.
+    pub may_grow: bool,
+}
+
+/// What became of a request of rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Which rows were taken; those are durable.
+    pub admitted: Admitted,
+    /// The dataset's table as the rows found it.
+    pub dataset: Dataset,
+    /// How its schema changed for them.
+    pub change: Option<SchemaChange>,
+    /// What the request is known by when it is sent again without a key.
+    pub signature: Option<String>,
+    /// Refused rows that are kept to be mended.
+    pub quarantined: u64,
 }
 
 /// Another request changed the dataset's schema meanwhile: so often the rows are read again.
 const STALE_TRIES: usize = 5;
 
 impl Ingest {
-    /// Takes rows for a dataset: every row that fits is durable when this returns `Ok`.
-    pub async fn dataset_rows(&self, request: DatasetRequest) -> Result<Admitted, IngestError> {
-        schema::table_of(&request.slug)?;
-        let (request, received) = (Arc::new(request), self.clock.now());
-        let mut tries = 0;
+    /// Takes rows for a dataset: every row that fits is durable when this returns `Ok`, and those that do not are kept to
+    /// be mended.
+    pub async fn dataset_rows(&self, request: DatasetRequest) -> Result<Taken, IngestError> {
+        let request = Arc::new(request);
+        let outcome = match self.take_rows(&request).await {
+            Err(IngestError::Rows { error }) => {
+                self.tell_refusal(&request, &error).await?;
+                return Err(error.into());
+            }
+            outcome => outcome?,
+        };
+        let Outcome { mut taken, by, refused } = outcome;
+        taken.quarantined = self.hold(&request, by, refused).await;
+        Ok(taken)
+    }
+
+    /// Does the same, and keeps no refused row.
+    pub(super) async fn take_rows(&self, request: &Arc<DatasetRequest>) -> Result<Outcome, IngestError> {
+        let received = self.clock.now();
+        let asked = Arc::clone(request);
+        let (label, _) = self.on_a_core(move || decode::addressed(&asked)).await??;
+        let table = schema::table_of(&request.slug, &label)?;
+        let (mut tries, mut alone) = (0, false);
         loop {
-            tries += 1;
-            let stored = self.catalog.dataset(&request.slug).await?;
-            let work = Arc::clone(&request);
-            let planned = self.on_a_core(move || plan(&work, stored.as_ref(), received)).await??;
-            if planned.is_changed {
-                self.check_table_is_free(&planned.dataset).await?;
-                match self.catalog.put_dataset(&planned.dataset, received).await {
-                    Err(CatalogError::StaleDataset { .. }) if tries < STALE_TRIES => continue,
+            let passage = self.gates.pass(&table, alone).await;
+            if self.catalog.record(&request.slug).is_some_and(|record| record.status == DatasetStatus::Archived) {
+                return Err(RowsError::Archived(request.slug.clone()).into());
+            }
+            let stored = self.catalog.dataset(&request.slug, &label).await?;
+            let (work, known) = (Arc::clone(request), stored.clone());
+            let planned = self.on_a_core(move || plan(&work, known.as_ref(), received)).await??;
+            if let (Some(stored), false) = (&stored, planned.needed.widened.is_empty()) {
+                if !alone {
+                    alone = true;
+                    continue;
+                }
+                self.check_exact(stored, &planned.needed.widened).await?;
+            }
+            if planned.needed.is_changed {
+                tries += 1;
+                match self.put(&planned).await {
+                    Err(error) if is_stale(&error) && tries < STALE_TRIES => continue,
                     outcome => outcome?,
                 }
             }
-            return self.append(planned.ready, None).await;
+            // A requester that leaves must not open the gate: the rows may be on their way into the log.
+            let ingest = self.clone();
+            return tokio::spawn(async move { ingest.take(planned, passage).await })
+                .await
+                .map_err(IngestError::Task)?;
         }
     }
 
-    /// Two slugs may lead to one table (`a-b`, `a_b`): the first one has it.
-    async fn check_table_is_free(&self, dataset: &Dataset) -> Result<(), IngestError> {
-        if dataset.version > 1 {
-            return Ok(());
-        }
-        let others = self.catalog.datasets().await?;
-        match others.into_iter().find(|other| other.spec.name == dataset.spec.name && other.slug != dataset.slug) {
-            None => Ok(()),
-            Some(other) => {
-                let (slug, table) = (dataset.slug.clone(), dataset.spec.name.clone());
-                let owner = format!("dataset `{}`", other.slug);
-                Err(RowsError::TableTaken { slug, table, owner }.into())
-            }
-        }
+    async fn take(&self, planned: Planned, passage: Passage) -> Result<Outcome, IngestError> {
+        let Planned { needed, change, ready, signature, refused, by, .. } = planned;
+        let admitted = self.append(ready, None).await?;
+        drop(passage);
+        let change = needed.is_changed.then_some(change);
+        let taken = Taken { admitted, dataset: needed.dataset, change, signature, quarantined: 0 };
+        Ok(Outcome { taken, by, refused })
     }
 }
 
@@ -96,217 +137,56 @@ pub fn dry_run(
     stored: Option<&Dataset>,
     received: UnixNanos,
 ) -> Result<(Dataset, Admitted), RowsError> {
-    decode(request, stored, received).map(|decoded| (decoded.dataset, decoded.admitted))
+    decode(request, stored, received).map(|decoded| (decoded.needed.dataset, decoded.admitted))
+}
+
+/// What became of a request, before its refused rows are kept.
+pub(super) struct Outcome {
+    taken: Taken,
+    by: RefusedBy,
+    pub(super) refused: Vec<RefusedRow>,
 }
 
 /// Rows that are ready to be written, once their dataset is.
-struct Planned {
+pub(super) struct Planned {
     /// The dataset as the rows need it.
-    dataset: Dataset,
-    /// It is new or changed, and written first.
-    is_changed: bool,
+    pub(super) needed: Needed,
+    pub(super) change: SchemaChange,
+    pub(super) dataset_name: Option<String>,
+    pub(super) storage_target: Option<String>,
     ready: Ready,
-}
-
-/// A request's rows, and what they need.
-pub(super) struct Decoded {
-    pub(super) dataset: Dataset,
-    pub(super) is_changed: bool,
-    pub(super) rows: RecordBatch,
-    pub(super) retry: Option<RetryKey>,
-    pub(super) admitted: Admitted,
-}
-
-/// The rows of a request in either form.
-enum Source<'a> {
-    Json(Cells<'a>),
-    Arrow(RecordBatch),
+    signature: Option<String>,
+    refused: Vec<RefusedRow>,
+    by: RefusedBy,
 }
 
 fn plan(request: &DatasetRequest, stored: Option<&Dataset>, received: UnixNanos) -> Result<Planned, RowsError> {
-    let Decoded { dataset, is_changed, rows, retry, admitted } = decode(request, stored, received)?;
-    let table = dataset.spec.name.clone();
+    let Decoded { needed, rows, known, admitted, refused, body } = decode(request, stored, received)?;
+    let table = needed.dataset.spec.name.clone();
     let rejected = admitted.rejected.total();
     let rejected = if rejected > 0 { vec![(table.clone(), rejected)] } else { Vec::new() };
-    let has_something = admitted.accepted > 0 || retry.is_some();
+    // A signature is no promise that anything was taken; a key is remembered even when nothing was.
+    let is_chosen = known.as_ref().is_some_and(|known| known.signature.is_none());
+    let has_something = admitted.accepted > 0 || is_chosen;
     let rows = if admitted.accepted > 0 { vec![Rows { table, rows }] } else { Vec::new() };
+    let retry = known.as_ref().map(|known| known.retry);
     let write = has_something.then(|| Write::new(rows, retry, answer::told(&admitted)));
-    Ok(Planned { dataset, is_changed, ready: Ready { write, admitted, rejected, told: Told::default() } })
-}
-
-pub(super) fn decode(
-    request: &DatasetRequest,
-    stored: Option<&Dataset>,
-    received: UnixNanos,
-) -> Result<Decoded, RowsError> {
-    if request.body.len() > REQUEST_INFLATED_BYTES_MAX {
-        let problem = format!("{} bytes; {REQUEST_INFLATED_BYTES_MAX} are allowed", request.body.len());
-        return Err(RowsError::Body { field: "body", problem });
-    }
-    let (body, source, mut refusals) = read(request)?;
-    let retry = retry_of(request, &body)?;
-    let found = source.found(&refusals)?;
-    let Needed { dataset, is_changed } = schema::needed(&request.slug, stored, body.schema.as_deref(), &found)?;
-    let (rows, columns) = (refusals.rows(), dataset.spec.columns.len());
-    if rows.saturating_mul(columns) > REQUEST_CELLS_MAX {
-        return Err(RowsError::TooManyCells { rows, columns });
-    }
-    let rows = source.batch(&dataset, &body.partition_key, received, &mut refusals)?;
-    let accepted = rows.num_rows() as u64;
-    let admitted = Admitted { accepted, rejected: refusals.into_rejections(), ..Admitted::default() };
-    // Rows that were all refused leave no trace, not even a dataset.
-    let is_changed = is_changed && (accepted > 0 || body.schema.is_some());
-    Ok(Decoded { dataset, is_changed, rows, retry, admitted })
-}
-
-fn read(request: &DatasetRequest) -> Result<(Body, Source<'_>, Refusals), RowsError> {
-    let bytes: &[u8] = &request.body;
-    let mut cells = Cells::new(bytes);
-    let mut found = Body::default();
-    match request.format {
-        RowsFormat::Json => {
-            found = Body::read(bytes)?;
-            match found.rows_at {
-                Some(at) => cells.read_array(at).map_err(|error| body::syntax(error, bytes))?,
-                None if found.schema.is_some() => {}
-                None => return Err(RowsError::Body { field: "rows", problem: "missing".to_owned() }),
-            }
-        }
-        RowsFormat::Ndjson => cells.read_lines(),
-        RowsFormat::ArrowStream => {
-            let batch = super::arrow::read(&request.body)?;
-            let mut refusals = Refusals::default();
-            refusals.add_rows(batch.num_rows());
-            return Ok((found, Source::Arrow(batch), refusals));
-        }
-    }
-    let refusals = std::mem::take(&mut cells.refusals);
-    Ok((found, Source::Json(cells), refusals))
-}
-
-impl Source<'_> {
-    fn found(&self, refusals: &Refusals) -> Result<Vec<Found>, RowsError> {
-        let cells = match self {
-            Self::Arrow(batch) => return super::arrow::found(batch),
-            Self::Json(cells) => cells,
-        };
-        let rows = refusals.kept();
-        let found = cells.columns.iter().filter_map(|column| {
-            let field_type = value::infer(cells, column)?;
-            Some(Found { name: column.name.clone(), field_type, is_complete: column.cells.len() == rows })
-        });
-        Ok(found.collect())
-    }
-
-    /// Makes the rows of the dataset's table, without the refused ones.
-    fn batch(
-        &self,
-        dataset: &Dataset,
-        partition_key: &str,
-        received: UnixNanos,
-        refusals: &mut Refusals,
-    ) -> Result<RecordBatch, RowsError> {
-        let spec = &dataset.spec;
-        self.refuse_unknown_columns(spec, refusals);
-        let rows = refusals.rows();
-        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(spec.columns.len());
-        for column in &spec.columns {
-            let array = match FieldType::of(&column.kind) {
-                Some(wanted) => self.array(&column.name, wanted, refusals)?,
-                None if column.name == PARTITION_KEY => repeated(partition_key, rows),
-                None => None,
-            };
-            arrays.push(array.unwrap_or_else(|| new_null_array(&column.kind.arrow(), rows)));
-        }
-        let time = dataset
-            .time_column
-            .as_ref()
-            .and_then(|name| spec.columns.iter().position(|column| column.name == *name).map(|index| (name, index)));
-        if let Some((name, index)) = time {
-            for row in (0..rows).filter(|row| arrays[index].is_null(*row)) {
-                refusals.refuse(row, Reason::Missing, || format!("`{name}`, the time of a row, is missing"));
-            }
-        }
-        let kept = refusals.filter();
-        let arrays = arrays.iter().map(|array| filter(array, &kept)).collect::<Result<Vec<_>, _>>();
-        let mut arrays = arrays.map_err(internal)?;
-        arrays[0] = partitions(time.map(|(_, index)| Arc::clone(&arrays[index])), arrays[0].len(), received);
-        RecordBatch::try_new(spec.row_schema(), arrays).map_err(internal)
-    }
-
-    /// Only a schema that is given leaves columns out: rows with such a column do not fit it.
-    fn refuse_unknown_columns(&self, spec: &TableSpec, refusals: &mut Refusals) {
-        let detail = |name: &str| format!("`{name}` is not in the schema");
-        match self {
-            Self::Json(cells) => {
-                for column in cells.columns.iter().filter(|column| spec.column(&column.name).is_none()) {
-                    for cell in &column.cells {
-                        refusals.refuse(cell.row as usize, Reason::Unknown, || detail(&column.name));
-                    }
-                }
-            }
-            Self::Arrow(batch) => {
-                let schema = batch.schema();
-                let columns = schema.fields().iter().zip(batch.columns());
-                for (field, array) in columns.filter(|(field, _)| spec.column(field.name()).is_none()) {
-                    for row in (0..array.len()).filter(|row| array.is_valid(*row)) {
-                        refusals.refuse(row, Reason::Unknown, || detail(field.name()));
-                    }
-                }
-            }
-        }
-    }
-
-    fn array(&self, name: &str, wanted: FieldType, refusals: &mut Refusals) -> Result<Option<ArrayRef>, RowsError> {
-        match self {
-            Self::Json(cells) => {
-                let column = cells.columns.iter().find(|column| column.name == name);
-                Ok(column.map(|column| value::array(cells, column, wanted, refusals)))
-            }
-            Self::Arrow(batch) => {
-                let array = batch.column_by_name(name).filter(|array| array.logical_null_count() < array.len());
-                array.map(|array| super::arrow::array(name, array, wanted, refusals)).transpose()
-            }
-        }
-    }
-}
-
-fn repeated(text: &str, rows: usize) -> Option<ArrayRef> {
-    let values: ArrayRef = Arc::new(StringArray::from(vec![text]));
-    let keys = Int32Array::from(vec![0; rows]);
-    DictionaryArray::<Int32Type>::try_new(keys, values).ok().map(|array| Arc::new(array) as ArrayRef)
-}
-
-fn partitions(time: Option<ArrayRef>, rows: usize, received: UnixNanos) -> ArrayRef {
-    let days: UInt16Array = match time {
-        Some(time) => {
-            let times = time.as_primitive::<TimestampNanosecondType>().values().iter();
-            times.map(|nanos| partition_day(UnixNanos(*nanos), received)).collect()
-        }
-        None => UInt16Array::from(vec![partition_day(received, received); rows]),
+    let change = SchemaChange {
+        actor: body.actor.or_else(|| request.actor.clone()).unwrap_or_default(),
+        added: needed.added.clone(),
+        widened: needed.widened.clone(),
+        backfill: body.schema.is_some_and(|schema| schema.backfill),
     };
-    Arc::new(days)
-}
-
-/// Hashes the key with its dataset; rows without a key may be sent twice on purpose.
-fn retry_of(request: &DatasetRequest, body: &Body) -> Result<Option<RetryKey>, RowsError> {
-    let header = request.idempotency_key.clone().map(body::idempotency_key).transpose()?;
-    let key = match (header, &body.idempotency_key) {
-        (Some(header), Some(own)) if header != *own => {
-            let problem = "another one than in the header".to_owned();
-            return Err(RowsError::Body { field: "idempotencyKey", problem });
-        }
-        (Some(key), _) => key,
-        (None, Some(key)) => key.clone(),
-        (None, None) => return Ok(None),
+    let by = RefusedBy {
+        slug: request.slug.clone(),
+        label: needed.dataset.label.clone(),
+        origin: retry::origin(request),
+        at: received,
+        partition: body.partition_text,
+        actor: change.actor.clone(),
     };
-    // The seeds keep these hashes apart from those of OTLP requests.
-    const KEY_SEED: u64 = 0x6461_7461_7365_7473;
-    let content_seed = KEY_SEED + 1 + request.format as u64;
-    let key = XxHash3_128::oneshot_with_seed(KEY_SEED, format!("{}/{key}", request.slug).as_bytes());
-    Ok(Some(RetryKey { key, content: XxHash3_128::oneshot_with_seed(content_seed, &request.body) }))
-}
-
-fn internal(error: ArrowError) -> RowsError {
-    RowsError::Arrow(error.to_string())
+    let signature = known.and_then(|known| known.signature);
+    let ready = Ready { write, admitted, rejected, told: Told::default() };
+    let (dataset_name, storage_target) = (body.dataset_name, body.storage_target);
+    Ok(Planned { needed, change, dataset_name, storage_target, ready, signature, refused, by })
 }

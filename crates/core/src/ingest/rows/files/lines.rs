@@ -6,12 +6,13 @@ use std::sync::Arc;
 use arrow_array::{RecordBatch, RecordBatchOptions, new_null_array};
 use arrow_schema::{ArrowError, Field, Schema};
 use arrow_select::filter::filter_record_batch;
+use tidegate_model::FieldType;
 use tidegate_model::limits::{FILE_SLICE_BYTES, REQUEST_INFLATED_BYTES_MAX};
 
 use super::source::{broken, io};
 use super::{FileError, Read};
 use crate::ingest::rows::cells::Cells;
-use crate::ingest::rows::value::{self, FieldType};
+use crate::ingest::rows::value;
 use crate::ingest::rows::{RowsError, body};
 
 /// The columns of a file, in the order in which they came, with the types that hold every value.
@@ -53,7 +54,7 @@ impl Types {
         let kept = refusals.filter();
         let rows = filter_record_batch(&rows, &kept)?;
         let places = (0..).zip(kept.values()).filter_map(|(place, is_kept)| is_kept.then_some(place)).collect();
-        let (lines, rejected) = (refusals.rows() as u64, refusals.into_rejections());
+        let (lines, rejected) = (refusals.rows() as u64, refusals.into_rejections(|_| String::new()).0);
         Ok(Read { rows, places, lines, rejected, bytes_read })
     }
 }
@@ -114,7 +115,7 @@ pub(super) fn read_array(mut file: File, file_bytes: u64) -> Result<Read, FileEr
     file.read_to_end(&mut text).map_err(io("read the file"))?;
     let found = body::Body::read(&text).map_err(broken("JSON"))?;
     let missing = RowsError::Body { field: "rows", problem: "missing".to_owned() };
-    let start = found.rows_at.ok_or(missing).map_err(broken("JSON"))?;
+    let (start, _) = found.rows_at.ok_or(missing).map_err(broken("JSON"))?;
     let mut cells = Cells::new(&text);
     cells.read_array(start).map_err(|error| broken("JSON")(body::syntax(error, &text)))?;
     let mut types = Types::default();

@@ -1,5 +1,6 @@
 //! Rows go in, rows come out: `dry_run` and the whole way to a buffer.
 
+mod exact;
 mod service;
 mod types;
 
@@ -13,7 +14,7 @@ use arrow_schema::{DataType, TimeUnit};
 use bytes::Bytes;
 use tidegate_model::UnixNanos;
 
-use super::service::{Decoded, decode};
+use super::decode::{Decoded, decode};
 use super::{DatasetRequest, RowsError, RowsFormat};
 use crate::catalog::Dataset;
 
@@ -21,7 +22,8 @@ use crate::catalog::Dataset;
 const NOW: UnixNanos = UnixNanos(1_800_000_000_000_000_000);
 
 fn request(format: RowsFormat, body: impl Into<Bytes>) -> DatasetRequest {
-    DatasetRequest { slug: "d".to_owned(), format, body: body.into(), idempotency_key: None }
+    let slug = "d".to_owned();
+    DatasetRequest { slug, format, body: body.into(), head: None, idempotency_key: None, actor: None, may_grow: true }
 }
 
 fn take(request: &DatasetRequest, stored: Option<&Dataset>) -> Result<Decoded, RowsError> {
@@ -38,8 +40,13 @@ fn json(body: &str) -> Result<Decoded, RowsError> {
 
 /// Shows columns with their types, then rows, then refused rows.
 fn shown(decoded: &Decoded) -> String {
-    let columns =
-        decoded.dataset.spec.columns.iter().map(|column| format!("{} {}", column.name, column.kind.clickhouse()));
+    let columns = decoded
+        .needed
+        .dataset
+        .spec
+        .columns
+        .iter()
+        .map(|column| format!("{} {}", column.name, column.kind.clickhouse()));
     let mut text = columns.collect::<Vec<_>>().join(", ") + "\n";
     text += &rows_text(&decoded.rows);
     for refused in &decoded.admitted.rejected.listed {

@@ -6,7 +6,7 @@ use tidegate_model::{Clock, ErrorKind};
 
 use super::*;
 use crate::buffer::{Buffer, BufferOptions, Remembered};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Dataset};
 use crate::ingest::Ingest;
 
 #[derive(Debug)]
@@ -56,16 +56,16 @@ fn keyed(slug: &str, key: &str, body: &str) -> DatasetRequest {
 async fn rows_are_in_the_buffer_and_their_dataset_in_the_catalog() {
     let place = place().await;
     let body = "{\"a\":1}\n{\"a\":2}\nx";
-    let admitted = place.ingest.dataset_rows(request(RowsFormat::Ndjson, body)).await.unwrap();
+    let admitted = place.ingest.dataset_rows(request(RowsFormat::Ndjson, body)).await.unwrap().admitted;
     assert_eq!((admitted.accepted, admitted.rejected.total()), (2, 1));
-    let dataset = place.catalog.dataset("d").await.unwrap().unwrap();
+    let dataset = place.catalog.dataset("d", Dataset::RECORDS).await.unwrap().unwrap();
     assert_eq!(admitted.ranges[0].0, dataset.spec.name);
     assert_eq!(admitted.ranges[0].1.rows(), 2);
     let status = place.buffer.status();
     assert_eq!((status[0].head.0, status[0].rejected), (2, 1));
 
     place.ingest.dataset_rows(request(RowsFormat::Ndjson, "{\"b\":\"x\"}")).await.unwrap();
-    let dataset = place.catalog.dataset("d").await.unwrap().unwrap();
+    let dataset = place.catalog.dataset("d", Dataset::RECORDS).await.unwrap().unwrap();
     assert_eq!(dataset.version, 2);
     assert!(dataset.spec.column("b").is_some());
 }
@@ -73,14 +73,14 @@ async fn rows_are_in_the_buffer_and_their_dataset_in_the_catalog() {
 #[tokio::test]
 async fn a_key_with_the_same_rows_is_a_retry_and_with_others_a_conflict() {
     let place = place().await;
-    let first = place.ingest.dataset_rows(keyed("d", "k", "{\"a\":1}\nx")).await.unwrap();
-    let again = place.ingest.dataset_rows(keyed("d", "k", "{\"a\":1}\nx")).await.unwrap();
+    let first = place.ingest.dataset_rows(keyed("d", "k", "{\"a\":1}\nx")).await.unwrap().admitted;
+    let again = place.ingest.dataset_rows(keyed("d", "k", "{\"a\":1}\nx")).await.unwrap().admitted;
     assert!(again.is_retry && !first.is_retry);
     assert_eq!((again.accepted, &again.rejected), (first.accepted, &first.rejected));
     let conflict = place.ingest.dataset_rows(keyed("d", "k", "{\"a\":2}")).await.unwrap_err();
     assert_eq!(conflict.kind(), ErrorKind::Conflict);
     let elsewhere = place.ingest.dataset_rows(keyed("e", "k", "{\"a\":2}")).await.unwrap();
-    assert!(!elsewhere.is_retry);
+    assert!(!elsewhere.admitted.is_retry);
 }
 
 #[tokio::test]
@@ -89,9 +89,9 @@ async fn many_first_requests_at_once_make_one_dataset() {
     let requests =
         (0..8).map(|n| place.ingest.dataset_rows(request(RowsFormat::Ndjson, format!("{{\"c{}\":1}}", n % 3))));
     for outcome in futures_util::future::join_all(requests).await {
-        assert_eq!(outcome.unwrap().accepted, 1);
+        assert_eq!(outcome.unwrap().admitted.accepted, 1);
     }
-    let dataset = place.catalog.dataset("d").await.unwrap().unwrap();
+    let dataset = place.catalog.dataset("d", Dataset::RECORDS).await.unwrap().unwrap();
     assert_eq!(dataset.spec.columns.len(), 2 + 3);
 }
 
@@ -102,5 +102,5 @@ async fn two_slugs_never_share_a_table_and_refused_rows_make_none() {
     let taken = place.ingest.dataset_rows(keyed("a_b", "2", "{\"a\":1}")).await.unwrap_err();
     assert_eq!(taken.kind(), ErrorKind::Conflict);
     place.ingest.dataset_rows(request(RowsFormat::Ndjson, "x")).await.unwrap();
-    assert_eq!(place.catalog.dataset("d").await.unwrap(), None);
+    assert_eq!(place.catalog.dataset("d", Dataset::RECORDS).await.unwrap(), None);
 }

@@ -18,7 +18,7 @@ fn check_json(body: &str, expected: &Expect) {
 }
 
 fn check_refused(body: &str, expected: &Expect) {
-    expected.assert_eq(&json(body).err().expect("a refusal").to_string());
+    expected.assert_eq(&json(body).expect_err("a refusal").to_string());
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn what_is_not_a_request_of_rows_is_refused_as_a_whole() {
     check_refused(
         r#"{"schema":{"fields":[{"name":"a","type":"text"}]},"rows":[]}"#,
         &expect![
-            "schema: unknown variant `text`, expected one of `timestamp`, `string`, `double`, `integer`, `boolean` at line 1 column 36"
+            "schema: `text` is no type of a column: use timestamp, string, double, integer, boolean, uint64, decimal(P,S) with P up to 38, date, uuid, json, array(T) or map(T) of one of these at line 1 column 37"
         ],
     );
     check_refused(
@@ -134,7 +134,18 @@ fn what_is_not_a_request_of_rows_is_refused_as_a_whole() {
             "`_a` cannot name a column: 120 bytes at most, no control characters, no quotes or backslashes, not beginning with _"
         ],
     );
-    check_refused(r#"{"tableName":"other","rows":[]}"#, &expect!["tableName: a dataset has one table; leave it out"]);
+    check_refused(
+        r#"{"tableName":"ö","rows":[]}"#,
+        &expect!["tableName: use a to z, 0 to 9, - and _, at most 120 bytes"],
+    );
+    check_refused(
+        r#"{"partition":{"timeRange":{"start":"2026-11-22","end":"2026-11-21"}},"rows":[]}"#,
+        &expect!["partition.timeRange: `start` is after `end`"],
+    );
+    check_refused(
+        r#"{"schema":{"fields":[{"name":"a","type":"date"}],"evolution":{"defaults":{"a":"soon"}}},"rows":[]}"#,
+        &expect!["schema.evolution.defaults: `a` is not a date (YYYY-MM-DD, from 1900 to 2299)"],
+    );
     check_refused(r#"{"idempotencyKey":"","rows":[]}"#, &expect!["idempotencyKey: 0 bytes; 1 to 255 are allowed"]);
 }
 
@@ -152,17 +163,17 @@ fn arrow_columns_take_the_nearest_type() {
     let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema()).unwrap();
     writer.write(&batch).unwrap();
     let body = writer.into_inner().unwrap();
-    let decoded = take(&request(RowsFormat::ArrowStream, body.clone()), None).unwrap();
+    let decoded = take(&request(RowsFormat::Arrow, body.clone()), None).unwrap();
     expect![[r#"
-        _partition Date, _partition_key LowCardinality(String), day DateTime64(9, 'UTC'), small Nullable(Int64), big Nullable(Int64), float Nullable(Float64), view Nullable(String), money Nullable(String)
-        20758 |  | 2026-11-21T00:00:00Z | 1 | 1 | 0.5 | a | 1.50
-        20758 |  | 2026-11-23T00:00:00Z | 3 | 3 | NaN | c | 0.03
-        1: `big` has a value that is no integer (out_of_range)
+        _partition Date, _partition_key LowCardinality(String), day Nullable(Date32), small Nullable(Int64), big Nullable(UInt64), float Nullable(Float64), view Nullable(String), money Nullable(Decimal(10, 2))
+        20833 |  | 2026-11-21 | 1 | 1 | 0.5 | a | 1.50
+        20833 |  | 2026-11-22 | · | 18446744073709551615 | 1.0 | b | 0.02
+        20833 |  | 2026-11-23 | 3 | 3 | NaN | c | 0.03
     "#]].assert_eq(&shown(&decoded));
     for length in 0..body.len() {
-        let cut = request(RowsFormat::ArrowStream, body[..length].to_vec());
+        let cut = request(RowsFormat::Arrow, body[..length].to_vec());
         assert!(
-            take(&cut, None).map_or(true, |decoded| decoded.admitted.accepted == 2 || decoded.rows.num_rows() == 0)
+            take(&cut, None).map_or(true, |decoded| decoded.admitted.accepted == 3 || decoded.rows.num_rows() == 0)
         );
     }
 }
@@ -173,39 +184,42 @@ fn rows_without_bytes_are_bounded() {
     let batch = RecordBatch::try_from_iter([("n", nulls)]).unwrap();
     let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema()).unwrap();
     writer.write(&batch).unwrap();
-    let refused = take(&request(RowsFormat::ArrowStream, writer.into_inner().unwrap()), None).err();
+    let refused = take(&request(RowsFormat::Arrow, writer.into_inner().unwrap()), None).err();
     assert_eq!(refused, Some(RowsError::TooManyCells { rows: 1 << 40, columns: 1 }));
 }
 
 #[test]
 fn later_rows_add_columns_and_never_change_them() {
     let first = lines(r#"{"timestamp":"2026-11-21T05:00:00Z","n":1,"s":"x"}"#);
-    let later = |body: &str| take(&request(RowsFormat::Json, body.to_owned()), Some(&first.dataset));
+    let later = |body: &str| take(&request(RowsFormat::Json, body.to_owned()), Some(&first.needed.dataset));
     let added = later(
         r#"[{"timestamp":"2026-11-21T05:00:00Z","more":1.5,"s":5},{"timestamp":"2026-11-21T05:00:00Z","n":2.5}]"#,
     );
     let added = added.unwrap();
-    assert!(added.is_changed);
-    assert_eq!(added.dataset.version, 2);
+    assert!(added.needed.is_changed);
+    assert_eq!(added.needed.dataset.version, 2);
     expect![[r#"
         _partition Date, _partition_key LowCardinality(String), timestamp DateTime64(9, 'UTC'), n Nullable(Int64), s Nullable(String), more Nullable(Float64)
         20758 |  | 2026-11-21T05:00:00Z | · | 5 | 1.5
         1: `n`: 2.5 is not an integer (invalid_type)
     "#]].assert_eq(&shown(&added));
-    assert!(!later(r#"[{"timestamp":"2026-11-21T05:00:00Z","n":7}]"#).unwrap().is_changed);
+    assert!(!later(r#"[{"timestamp":"2026-11-21T05:00:00Z","n":7}]"#).unwrap().needed.is_changed);
     let conflict = later(
         r#"{"schema":{"fields":[{"name":"timestamp","type":"timestamp"},{"name":"n","type":"double"}]},"rows":[]}"#,
     );
-    let conflict = conflict.err().expect("a refusal");
+    let conflict = conflict.expect_err("a refusal");
     assert_eq!(conflict.kind(), tidegate_model::ErrorKind::Conflict);
-    expect!["the schema of dataset `d` does not allow this, nothing was written: `n` is integer and cannot become double; `s` is missing, columns are never removed"].assert_eq(&conflict.to_string());
+    expect![
+        "the schema of dataset `d` does not allow this, nothing was written: `s` is missing, columns are never removed"
+    ]
+    .assert_eq(&conflict.to_string());
 }
 
 #[test]
 fn slugs_lead_to_tables_of_their_own() {
     let table = |slug: &str| take(&DatasetRequest { slug: slug.to_owned(), ..request(RowsFormat::Ndjson, "{}") }, None);
     for (slug, expected) in [("a-b_c", "a_b_c"), ("7days", "d7days"), ("x", "x")] {
-        assert_eq!(table(slug).unwrap().dataset.spec.name.as_str(), expected);
+        assert_eq!(table(slug).unwrap().needed.dataset.spec.name.as_str(), expected);
     }
     for slug in ["", "-a", "_a", "A", "a b", "a/b", &"x".repeat(64), "logs", "metric-x", "a-local", "trace-ranges"] {
         assert!(table(slug).is_err(), "{slug}");
