@@ -110,6 +110,12 @@ impl Catalog {
         Ok(self.known.read_locked().values().cloned().collect())
     }
 
+    /// Lists those tables of datasets whose name in ClickHouse is wanted.
+    pub async fn datasets_named(&self, is_wanted: impl Fn(&TableName) -> bool) -> Result<Vec<Dataset>, CatalogError> {
+        let wanted = |dataset: &&Dataset| is_wanted(&dataset.spec.name);
+        Ok(self.known.read_locked().values().filter(wanted).cloned().collect())
+    }
+
     /// Returns every version of a table's schema, from the first on.
     pub async fn schema_versions(&self, slug: &str, label: &str) -> Result<Vec<SchemaVersion>, CatalogError> {
         let sql = format!("{COLUMNS} FROM dataset_versions WHERE slug = ? AND label = ? ORDER BY version");

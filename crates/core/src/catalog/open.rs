@@ -51,19 +51,20 @@ impl Catalog {
             .connect_with(options)
             .await
             .map_err(CatalogError::database("open the catalog"))?;
-        migrator().run(&pool).await.map_err(migrate_error)?;
+        migrator(MIGRATIONS.len()).run(&pool).await.map_err(migrate_error)?;
         let known = Known::read(&pool).await?;
         let records = Records::read(&pool).await?;
         Ok(Self { pool, known, records })
     }
 }
 
-fn migrator() -> Migrator {
-    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+/// Returns the first steps of the schema.
+pub(super) fn migrator(steps: usize) -> Migrator {
+    let migrations = MIGRATIONS.iter().take(steps).map(|(version, name, sql)| {
         let sql = sqlx::SqlStr::from_static(sql);
-        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+        Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
     });
-    Migrator::with_migrations(migrations.into())
+    Migrator::with_migrations(migrations.collect())
 }
 
 fn migrate_error(error: MigrateError) -> CatalogError {

@@ -8,7 +8,7 @@ use tidegate_model::{
     UnixNanos,
 };
 
-use super::{BatchRow, Catalog, CatalogError, Dataset, SchemaChange};
+use super::{BatchRow, Catalog, CatalogError, Dataset, Refused, RefusedBy, SchemaChange};
 
 #[tokio::test]
 async fn a_batch_is_open_until_it_is_stored() {
@@ -153,6 +153,60 @@ async fn a_file_from_a_newer_program_is_refused() {
     let error = Catalog::open(&path).await.expect_err("newer");
     assert!(matches!(error, CatalogError::Newer { found: 9001, known: 3 }), "{error:?}");
     assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn datasets_of_an_earlier_program_are_tables_called_records() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("catalog.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let pool = sqlx::SqlitePool::connect_with(options).await.expect("a file");
+    super::open::migrator(2).run(&pool).await.expect("the schema before");
+    for columns in [&["a"][..], &["a", "b"]] {
+        let version = u32::try_from(columns.len()).expect("few");
+        let dataset = dataset(version, columns);
+        sqlx::query("INSERT INTO datasets VALUES ('team-7', ?, ?, ?, 'a', ?)")
+            .bind(version)
+            .bind(dataset.spec.name.as_str())
+            .bind(serde_json::to_string(&dataset.spec.columns).expect("JSON"))
+            .bind(i64::from(version))
+            .execute(&pool)
+            .await
+            .expect("a row");
+    }
+    pool.close().await;
+    let catalog = open_at(&path).await;
+    assert_eq!(catalog.datasets().await.expect("list"), [dataset(2, &["a", "b"])]);
+    assert_eq!(catalog.schema_versions("team-7", Dataset::RECORDS).await.expect("versions").len(), 2);
+    let record = catalog.record("team-7").expect("a record");
+    assert_eq!((record.created_at, record.updated_at, record.name.as_str()), (UnixNanos(1), UnixNanos(2), "team-7"));
+}
+
+#[tokio::test]
+async fn the_quarantine_has_an_end_and_a_memory() {
+    for (catalog, _dir) in both_forms().await {
+        let by = |origin, at| RefusedBy {
+            slug: "d".into(),
+            label: "records".into(),
+            origin,
+            at: UnixNanos(at),
+            partition: String::new(),
+            actor: String::new(),
+        };
+        let row = |index, bytes| Refused { index, reason: "r".into(), detail: "d".into(), row: "x".repeat(bytes) };
+        assert_eq!(catalog.hold(&by(1, 0), &[row(0, 10), row(1, 65 << 10), row(2, 1)]).await.expect("held"), 2);
+        assert_eq!(catalog.hold(&by(1, 0), &[row(0, 10)]).await.expect("known"), 1);
+        assert_eq!(catalog.held_count("d").await.expect("count"), 2);
+        assert_eq!(catalog.discard("d", &[1, 9]).await.expect("discarded"), 1);
+        catalog.hold(&by(1, 0), &[row(0, 10)]).await.expect("remembered");
+        assert_eq!(catalog.held_count("d").await.expect("count"), 1);
+        catalog.hold(&by(1, 90_000_000_000_000), &[row(0, 10)]).await.expect("forgotten after a day");
+        assert_eq!(catalog.held_count("d").await.expect("count"), 2);
+        let many: Vec<_> = (0..1_100).map(|index| row(index, 60 << 10)).collect();
+        let kept = catalog.hold(&by(2, 0), &many).await.expect("held up to 64 MiB");
+        assert_eq!(kept, (64 << 20) / (60 << 10));
+        assert_eq!(catalog.held("d", None, 2, 3).await.expect("list").len(), 3);
+    }
 }
 
 async fn both_forms() -> [(Catalog, Option<TempDir>); 2] {

@@ -68,13 +68,8 @@ impl Query {
     /// Looks the datasets up whose tables the SQL may name.
     async fn datasets_named(&self, request: &ReadRequest) -> Result<Vec<Dataset>, QueryError> {
         let names = plan::names(&request.sql, &request.params);
-        let is_own = |table: &TableName| {
-            let is_built_in = tables::all().iter().any(|spec| spec.name == *table);
-            !is_built_in && names.iter().any(|name| name == table.as_str())
-        };
-        let mut datasets = self.catalog.datasets().await?;
-        datasets.retain(|dataset| is_own(&dataset.spec.name));
-        Ok(datasets)
+        let is_named = |table: &TableName| names.iter().any(|name| name == table.as_str());
+        Ok(self.catalog.datasets_named(is_named).await?)
     }
 
     /// Waits until the buffer has acknowledged the wanted rows, or says which are not there.

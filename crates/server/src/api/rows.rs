@@ -1,5 +1,5 @@
 use axum::Json;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
@@ -10,7 +10,7 @@ use tidegate_core::ingest::{Rejection, inflate};
 use tidegate_model::limits::REQUEST_BYTES_MAX;
 
 use crate::body;
-use crate::datasets::{Want, check};
+use crate::datasets::{Want, check, parameters};
 use crate::errors::Failure;
 use crate::otlp::{compression_named, idempotency_key, inflated};
 use crate::routes::Param;
@@ -29,10 +29,10 @@ pub(super) const HEAD: &[Param] = &[
 pub(super) async fn ingest(
     State(stages): State<Stages>,
     Path(slug): Path<String>,
-    Query(head): Query<Vec<(String, String)>>,
+    RawQuery(query): RawQuery,
     request: Request,
 ) -> Response {
-    match admit(&stages, slug, &head, request).await {
+    match admit(&stages, slug, query.as_deref(), request).await {
         Ok(taken) => {
             stages.metrics.rows("rows", &taken.admitted);
             let is_written = !taken.admitted.is_retry && taken.admitted.accepted > 0;
@@ -43,14 +43,14 @@ pub(super) async fn ingest(
     }
 }
 
-async fn admit(stages: &Stages, slug: String, head: &[(String, String)], request: Request) -> Result<Taken, Failure> {
+async fn admit(stages: &Stages, slug: String, query: Option<&str>, request: Request) -> Result<Taken, Failure> {
     let (parts, body) = request.into_parts();
     check(&stages.access, &parts.headers, Want::Write, stages.catalog.record(&slug).as_ref())?;
     let format = format_named(&parts.headers)?;
     let idempotency_key = idempotency_key(&parts.headers)?;
     let declared = parts.headers.get(header::CONTENT_ENCODING).map(|name| name.to_str().unwrap_or("?"));
     let compression = compression_named(declared.unwrap_or_default())?;
-    let head = head_of(format, head)?;
+    let head = head_of(format, &parameters(query, &[HEAD])?)?;
     let actor = actor(&parts.headers);
     let body = body::read(&parts.headers, body, REQUEST_BYTES_MAX, stages.body_idle).await?;
     let body = match compression {
@@ -77,15 +77,9 @@ fn head_of(format: RowsFormat, given: &[(String, String)]) -> Result<Option<Byte
     }
     let mut head = Map::new();
     for (name, text) in given {
-        let value = match name.as_str() {
-            "tableName" | "datasetName" | "storageTargetId" => json!(text),
-            "partition" | "schema" => serde_json::from_str(text)
-                .map_err(|error| Failure::invalid(format!("the parameter `{name}` is not JSON: {error}")))?,
-            other => {
-                return Err(Failure::invalid(format!("the parameter `{other}` is not known"))
-                    .with_hint("tableName, partition, schema, datasetName and storageTargetId are"));
-            }
-        };
+        let is_json = matches!(name.as_str(), "partition" | "schema");
+        let parsed = if is_json { serde_json::from_str(text) } else { Ok(json!(text)) };
+        let value = parsed.map_err(|error| Failure::invalid(format!("the parameter `{name}` is not JSON: {error}")))?;
         head.insert(name.clone(), value);
     }
     Ok(Some(Bytes::from(Value::Object(head).to_string())))

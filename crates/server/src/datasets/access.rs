@@ -57,17 +57,14 @@ pub(crate) fn check(
 }
 
 /// Checks the datasets whose tables a statement may name.
-pub(crate) fn check_sql(
+pub(crate) async fn check_sql(
     stages: &Stages,
     headers: &HeaderMap,
     (sql, params): (&str, &[(String, String)]),
-    datasets: &[tidegate_core::catalog::Dataset],
 ) -> Result<(), Failure> {
-    if datasets.is_empty() {
-        return Ok(());
-    }
     let names = plan::names(sql, params);
-    for dataset in datasets.iter().filter(|dataset| names.iter().any(|name| name == dataset.spec.name.as_str())) {
+    let datasets = stages.catalog.datasets_named(|table| names.iter().any(|name| name == table.as_str())).await;
+    for dataset in datasets.map_err(|error| super::failed(&error))? {
         check(&stages.access, headers, Want::Read, stages.catalog.record(&dataset.slug).as_ref())?;
     }
     Ok(())

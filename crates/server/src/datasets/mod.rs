@@ -132,7 +132,7 @@ fn failed(error: &tidegate_core::catalog::CatalogError) -> Failure {
 }
 
 /// The query string, each name known.
-fn parameters(query: Option<&str>, known: &[&[Param]]) -> Result<Vec<(String, String)>, Failure> {
+pub(crate) fn parameters(query: Option<&str>, known: &[&[Param]]) -> Result<Vec<(String, String)>, Failure> {
     let invalid = |error: crate::api::sql_parameters::InvalidParameters| Failure::invalid(error.to_string());
     let mut found = Vec::new();
     for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {

@@ -107,12 +107,14 @@ fn written(row: &Value) -> String {
 /// Answers `DELETE /datasets/{slug}/quarantine/{row}`.
 pub(super) async fn discard(
     State(stages): State<Stages>,
-    Path((slug, row)): Path<(String, i64)>,
+    Path((slug, row)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
     let outcome = async {
         check(&stages.access, &headers, Want::Write, stages.catalog.record(&slug).as_ref())?;
-        let discarded = stages.ingest.discard(&slug, &[row], &actor(&headers).unwrap_or_default()).await?;
+        let wrong = || Failure::invalid(format!("`{row}` is not the number of a row"));
+        let id = row.parse::<i64>().map_err(|_| wrong())?;
+        let discarded = stages.ingest.discard(&slug, &[id], &actor(&headers).unwrap_or_default()).await?;
         let missing = || Failure::new(ErrorKind::NotFound, format!("no row {row} of `{slug}` is in quarantine"));
         if discarded == 0 { Err(missing()) } else { Ok(()) }
     };

@@ -58,4 +58,5 @@ CREATE TABLE quarantine (
     replay BLOB,
     UNIQUE (slug, origin, row_index)
 );
-CREATE INDEX quarantine_held ON quarantine (slug, id) WHERE state <> 'gone';
+CREATE INDEX quarantine_held ON quarantine (slug, id, bytes) WHERE state <> 'gone';
+CREATE INDEX quarantine_gone ON quarantine (at) WHERE state = 'gone';

@@ -19,6 +19,9 @@ use crate::buffer::Chunk;
 use crate::catalog::{CatalogError, Dataset, DatasetRecord, DatasetStatus};
 use crate::ingest::{Ingest, IngestError};
 
+/// Gates that are remembered while nobody goes through them; a pointer each.
+const GATES_KEPT: usize = 1_024;
+
 /// One gate per table: requests go through together, a widening alone.
 #[derive(Debug, Clone, Default)]
 pub(in crate::ingest) struct Gates {
@@ -36,6 +39,10 @@ impl Gates {
     pub(super) async fn pass(&self, table: &TableName, alone: bool) -> Passage {
         let gate = {
             let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+            if tables.len() > GATES_KEPT {
+                // Those that nobody goes through are made again when they are needed.
+                tables.retain(|_, gate| Arc::strong_count(gate) > 1);
+            }
             Arc::clone(tables.entry(table.clone()).or_default())
         };
         if alone { Passage::Alone(gate.write_owned().await) } else { Passage::Together(gate.read_owned().await) }
@@ -63,21 +70,18 @@ impl Ingest {
     /// Looks for such an integer in ClickHouse, which must answer: what cannot be looked at is not changed.
     async fn large_stored(&self, dataset: &Dataset, columns: &[String]) -> Result<Option<(String, i64)>, IngestError> {
         let store = self.store.as_ref().ok_or(IngestError::NoStore)?;
+        match store.ensure_table(&dataset.spec).await {
+            // There is not even the database: ClickHouse is just starting.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(IngestError::NoStore),
+            outcome => outcome?,
+        }
         let bounds = columns.iter().enumerate().map(|(at, name)| {
             let name = name.replace('`', "");
             format!("toString(min(`{name}`)) AS low{at}, toString(max(`{name}`)) AS high{at}")
         });
         let bounds = bounds.collect::<Vec<_>>().join(", ");
         let sql = format!("SELECT {bounds} FROM `{}`.`{}`", store.database(), dataset.spec.name);
-        let rows = match store.rows(&sql, &[]).await {
-            Ok(rows) => rows,
-            // No batch has made it yet, or not yet this column.
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(_) => {
-                store.ensure_table(&dataset.spec).await?;
-                store.rows(&sql, &[]).await?
-            }
-        };
+        let rows = store.rows(&sql, &[]).await?;
         let bound = |name: String| rows.first()?.get(&name).and_then(Value::as_str)?.parse::<i64>().ok();
         let places = columns.iter().enumerate();
         let mut found = places.flat_map(|(at, name)| ["low", "high"].map(|end| (name, bound(format!("{end}{at}")))));

@@ -87,8 +87,12 @@ impl Ingest {
     /// Does the same, and keeps no refused row.
     pub(super) async fn take_rows(&self, request: &Arc<DatasetRequest>) -> Result<Outcome, IngestError> {
         let received = self.clock.now();
-        let asked = Arc::clone(request);
-        let (label, _) = self.on_a_core(move || decode::addressed(&asked)).await??;
+        let (label, _) = if request.format == RowsFormat::Json {
+            let asked = Arc::clone(request);
+            self.on_a_core(move || decode::addressed(&asked)).await??
+        } else {
+            decode::addressed(request)?
+        };
         let table = schema::table_of(&request.slug, &label)?;
         let (mut tries, mut alone) = (0, false);
         loop {
