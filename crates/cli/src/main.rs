@@ -49,7 +49,7 @@ enum Command {
     Check(Box<check::CheckArgs>),
     /// Print how many rows came, and where they are
     Ledger(verify::VerifyArgs),
-    /// Recount every stored batch in ClickHouse
+    /// Recount every stored batch in ClickHouse, and hash its rows again
     Verify(verify::VerifyArgs),
     /// Print every setting, explained, with its value and where that came from
     Config(config::ConfigArgs),

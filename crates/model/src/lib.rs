@@ -11,6 +11,7 @@
 //! | `tables.rs` | the built-in tables: logs, spans, metrics |
 //! | `saved.rs` | [`SavedTable`]: what a saved session of the catalogue keeps |
 //! | `partition.rs` | which partition a row belongs to |
+//! | `manifest.rs` | [`RowsSum`], [`ManifestState`]: what the rows of a batch are, taken together |
 //! | `retry.rs` | [`RetryKey`], [`StoredRetry`]: how a repeated request is known |
 //! | `error.rs` | [`ErrorKind`]: what the caller does next |
 //! | `world.rs` | [`Clock`], [`Disk`]: the doors to the world outside |
@@ -19,6 +20,7 @@
 mod error;
 mod ids;
 pub mod limits;
+mod manifest;
 mod partition;
 mod retry;
 mod saved;
@@ -30,6 +32,7 @@ mod world;
 
 pub use error::ErrorKind;
 pub use ids::{BatchId, BufferId, InvalidTableName, Seq, SeqRange, TableName};
+pub use manifest::{ManifestState, RowsSum};
 pub use partition::{PARTITION_ODD, PartitionDay, partition_day};
 pub use retry::{RetryKey, StoredRetry};
 pub use saved::{SAVED, SavedTable};

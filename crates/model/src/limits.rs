@@ -299,3 +299,10 @@ pub const CATALOG_SESSION_ROW_BYTES_MAX: usize = 128 << 20;
 
 /// One session as JSON, in bytes, as the reference has it; 100,000 metrics of ten keys are about 60 MB.
 pub const CATALOG_SESSION_BYTES_MAX: u64 = 1 << 30;
+
+/// Manifests whose rows are hashed again together: as many as one recount has batches, mostly one each.
+pub const VERIFY_MANIFESTS_AT_ONCE: u32 = 200;
+
+/// Rows that one statement hashes again, if they are of more than one manifest: at 1 to 3 µs a row far below the time
+/// of a statement.
+pub const VERIFY_ROWS_AT_ONCE: u64 = 4_000_000;

@@ -269,6 +269,13 @@ pub fn all() -> [&'static TableSpec; 12] {
     ]
 }
 
+/// Returns the column with the time of a built-in table's rows.
+#[must_use]
+pub fn time_column(spec: &TableSpec) -> Option<&str> {
+    let found = ["timestamp", "first_timestamp"].into_iter().find_map(|name| spec.column(name));
+    found.map(|column| column.name.as_str())
+}
+
 type Column = (&'static str, ColumnKind);
 
 /// The resource and the scope that a row comes from.

@@ -4,7 +4,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use tidegate_model::{BatchId, BufferId, Seq, SeqRange, TableName, UnixNanos};
 
-use super::{BatchRow, Catalog, CatalogError, table_name};
+use super::manifests::publish;
+use super::{BatchRow, Catalog, CatalogError, Stored, table_name};
 
 impl Catalog {
     /// Writes a cut, before its insert; a cut that is known already stays as it is.
@@ -27,14 +28,9 @@ impl Catalog {
         Ok(())
     }
 
-    /// Marks a batch as stored, moves the table's watermark to its end, and remembers the unique keys of its rows; all or nothing.
-    pub async fn store_batch(
-        &self,
-        id: &BatchId,
-        at: UnixNanos,
-        partitions: u32,
-        unique_keys: &[u64],
-    ) -> Result<(), CatalogError> {
+    /// Marks a batch as stored, moves the table's watermark to its end, remembers the unique keys of its rows and
+    /// publishes its manifests; all or nothing.
+    pub async fn store_batch(&self, id: &BatchId, at: UnixNanos, stored: &Stored<'_>) -> Result<(), CatalogError> {
         let failed = || CatalogError::database("mark a batch as stored");
         let mut transaction = self.pool.begin().await.map_err(failed())?;
         let row = sqlx::query(
@@ -42,7 +38,7 @@ impl Catalog {
              RETURNING table_name, last_seq",
         )
         .bind(at.0)
-        .bind(partitions)
+        .bind(stored.partitions)
         .bind(id.as_str())
         .fetch_one(&mut *transaction)
         .await
@@ -57,9 +53,10 @@ impl Catalog {
         .execute(&mut *transaction)
         .await
         .map_err(failed())?;
-        if !unique_keys.is_empty() {
-            add_unique_keys(&mut transaction, &table, unique_keys).await.map_err(failed())?;
+        if !stored.unique_keys.is_empty() {
+            add_unique_keys(&mut transaction, &table, stored.unique_keys).await.map_err(failed())?;
         }
+        publish(&mut transaction, id, stored.sums, at).await.map_err(failed())?;
         transaction.commit().await.map_err(failed())
     }
 
@@ -137,7 +134,7 @@ fn batch(row: &SqliteRow) -> Result<BatchRow, CatalogError> {
 }
 
 /// The id holds table and range too; both must agree, or the insert would go out under another batch's token.
-fn batch_id(text: &str, table: &TableName, range: SeqRange) -> Result<BatchId, CatalogError> {
+pub(super) fn batch_id(text: &str, table: &TableName, range: SeqRange) -> Result<BatchId, CatalogError> {
     text.split_once(':')
         .and_then(|(buffer, _)| u64::from_str_radix(buffer, 16).ok())
         .map(|buffer| BatchId::of(BufferId(buffer), table, range))

@@ -9,9 +9,10 @@ use tidegate_model::limits::CATALOG_WAIT_MS;
 use super::{Catalog, CatalogError};
 
 /// Every step of the schema, in order; a landed one is never edited (its checksum is kept in the file).
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "first", include_str!("migrations/0001_first.sql")),
     (2, "states", include_str!("migrations/0002_states.sql")),
+    (3, "manifests", include_str!("migrations/0003_manifests.sql")),
 ];
 
 impl Catalog {

@@ -21,6 +21,7 @@
 //! | `select.rs` | a user's read with its external tables, and how it is cancelled |
 //! | `answer.rs` | an answer's body, watched for exceptions, cuts and the time |
 //! | `insert.rs` | one Arrow stream into one table, once |
+//! | `checksum/` | the checksum of rows, here and in ClickHouse |
 //! | `copies.rs` | the rows that saved sessions of the catalogue bring |
 //! | `rows.rs` | [`Outlet`], [`ArrowRows`]: that stream, made while it is sent |
 //! | `schema.rs`, `ddl/` | the DDL of a table in both forms |
@@ -30,6 +31,7 @@
 
 mod answer;
 mod body;
+pub mod checksum;
 mod client;
 mod copies;
 mod engine;

@@ -1,8 +1,6 @@
 use std::collections::HashMap;
 
-use serde_json::Value;
-
-use super::{Difference, VerifyError};
+use super::{Difference, VerifyError, number};
 use crate::catalog::BatchRow;
 use crate::store::Store;
 
@@ -34,10 +32,6 @@ fn difference(batch: &BatchRow, counts: &HashMap<u64, (u64, u64)>) -> Option<Dif
     let rows = batch.range.rows();
     let exact = found == rows && distinct == rows;
     (!exact).then(|| Difference { batch: batch.id.to_string(), rows, found, distinct })
-}
-
-fn number(row: &Value, name: &'static str) -> Result<u64, VerifyError> {
-    row.get(name).and_then(Value::as_str).and_then(|text| text.parse().ok()).ok_or(VerifyError::Answer(name))
 }
 
 #[cfg(test)]

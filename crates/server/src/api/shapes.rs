@@ -48,6 +48,13 @@ fn tables() -> Shapes {
     let mut dataset = table.to_vec();
     dataset.extend([("slug", text()), ("version", count())]);
     let datasets = object(&[("tables", list_of(object(&table))), ("datasets", list_of(object(&dataset)))]);
+    let altered = object(&[
+        ("manifest", text()),
+        ("rows", count()),
+        ("found", count()),
+        ("checksum", text()),
+        ("found_checksum", text()),
+    ]);
     let report = object(&[
         ("ledger", found("Ledger")),
         ("batches", count()),
@@ -55,6 +62,8 @@ fn tables() -> Shapes {
         ("unkept", count()),
         ("uncovered", count()),
         ("differences", list_of(map_of(anything()))),
+        ("manifests", count()),
+        ("altered", list_of(altered)),
     ]);
     let refusal = object(&[("index", count()), ("reason", text()), ("detail", text())]);
     let taken = object(&[
