@@ -8,6 +8,7 @@ mod client;
 mod config;
 mod doctor;
 mod ingest;
+mod manifests;
 mod memory;
 mod query;
 mod serve;
@@ -51,6 +52,8 @@ enum Command {
     Ledger(verify::VerifyArgs),
     /// Recount every stored batch in ClickHouse, and hash its rows again
     Verify(verify::VerifyArgs),
+    /// List what each batch put into each partition of a dataset, with checksums
+    Manifests(manifests::ManifestsArgs),
     /// Print every setting, explained, with its value and where that came from
     Config(config::ConfigArgs),
     /// Check that this machine can run the server, and say how to mend what is amiss
@@ -86,6 +89,7 @@ async fn run() -> ExitCode {
         Command::Query(args) => query::run(args).await,
         Command::Ledger(args) => verify::ledger(args).await,
         Command::Verify(args) => verify::verify(args).await,
+        Command::Manifests(args) => manifests::run(args).await,
         Command::Config(args) => config::run(args, &environment),
         Command::Doctor(args) => doctor::run(args, &environment),
         Command::Version => {

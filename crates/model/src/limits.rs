@@ -306,3 +306,6 @@ pub const VERIFY_MANIFESTS_AT_ONCE: u32 = 200;
 /// Rows that one statement hashes again, if they are of more than one manifest: at 1 to 3 µs a row far below the time
 /// of a statement.
 pub const VERIFY_ROWS_AT_ONCE: u64 = 4_000_000;
+
+/// Manifests of one page of a list: half a day of batches of a busy dataset.
+pub const MANIFESTS_PAGE_MAX: u32 = 10_000;

@@ -21,6 +21,7 @@
 //! | `otlp/` | OTLP/gRPC and OTLP/HTTP |
 //! | `api/` | the main API |
 //! | `routes/` | the routes as a table, and the OpenAPI document that is made from it |
+//! | `timestore/` | datasets: manifests, queries, saved SQL |
 //! | `cardinality/` | what is in the telemetry and what it costs: `/api/v1`, `/v2` |
 
 mod api;
@@ -34,6 +35,7 @@ mod otlp;
 mod routes;
 mod self_metrics;
 mod stages;
+mod timestore;
 
 pub use api::sql_parameters::{SqlParameters, parse as parse_sql_parameters};
 pub use cardinality::CardinalityState;

@@ -9,6 +9,7 @@
 //! | `check.rs` | `tidegate check`: recordings, what is sent, a server; verdicts and exit codes |
 //! | `templates/` | log templates: merges, masks, events, overflow |
 //! | `full.rs` | a full log and a full disk are answered, and mend by themselves |
+//! | `manifests.rs` | crashes leave one manifest of each row; a changed row is named |
 //! | `recount.rs` | the recount, in SQL |
 //! | `fresh.rs` | reads that insist on a row; answers that break off; a backend that keeps nothing |
 //! | `start.rs` | what a start refuses or says; a stop that may not take its time |
@@ -32,6 +33,7 @@ mod crash;
 mod fleet;
 mod fresh;
 mod full;
+mod manifests;
 mod recount;
 mod names;
 mod snapshot;

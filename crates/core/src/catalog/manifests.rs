@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use tidegate_model::{BatchId, ColumnSpec, ManifestState, PartitionDay, RowsSum, Seq, SeqRange, TableName, UnixNanos};
@@ -116,6 +118,34 @@ impl Catalog {
         .await
         .map_err(CatalogError::database("read the published manifests"))?;
         rows.iter().map(manifest).collect()
+    }
+
+    /// Finds the published manifest with an id.
+    pub async fn manifest(&self, table: &TableName, id: &str) -> Result<Option<Manifest>, CatalogError> {
+        let row = sqlx::query(
+            "SELECT m.*, c.columns FROM manifests m JOIN manifest_columns c ON c.id = m.columns_id
+             WHERE m.table_name = ?1 AND m.state = 'published'
+             AND m.batch_id || ':' || m.partition_day || ':' || m.version = ?2",
+        )
+        .bind(table.as_str())
+        .bind(id)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(CatalogError::database("read a manifest"))?;
+        row.as_ref().map(manifest).transpose()
+    }
+
+    /// Returns the rows that batches have now whose manifests were superseded, by the batch's id.
+    pub async fn rows_of_changed_batches(&self, table: &TableName) -> Result<HashMap<String, u64>, CatalogError> {
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT batch_id, sum(row_count) FROM manifests WHERE table_name = ?1 AND state = 'published'
+             GROUP BY batch_id HAVING max(version) > 1",
+        )
+        .bind(table.as_str())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(CatalogError::database("read the superseded manifests"))?;
+        Ok(rows.into_iter().map(|(batch, rows)| (batch, rows.cast_unsigned())).collect())
     }
 
     /// Adds up the published manifests of a table: all, those of a shard, or those with a row in a span of time.

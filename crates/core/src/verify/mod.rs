@@ -145,6 +145,7 @@ async fn verify_table(tail: &TailStatus, catalog: &Catalog, store: &Store) -> Re
         manifests: 0,
         altered: Vec::new(),
     };
+    let changed = catalog.rows_of_changed_batches(&tail.table).await?;
     let mut before = None;
     loop {
         let page = catalog.batches(&tail.table, recount::BATCHES_PER_PAGE, before).await?;
@@ -159,7 +160,7 @@ async fn verify_table(tail: &TailStatus, catalog: &Catalog, store: &Store) -> Re
         report.unkept += unkept.iter().map(|batch| batch.range.rows()).sum::<u64>();
         report.batches += u64::try_from(stored.len()).unwrap_or(u64::MAX);
         report.rows += stored.iter().map(|batch| batch.range.rows()).sum::<u64>();
-        report.differences.extend(recount::differences(&stored, store).await?);
+        report.differences.extend(recount::differences(&stored, &changed, store).await?);
     }
     (report.manifests, report.altered) = rehash::altered(&tail.table, catalog, store).await?;
     report.uncovered = (tail.stored.0 - Seq::ZERO.0).saturating_sub(report.rows + report.unkept);

@@ -27,6 +27,7 @@ use crate::cardinality;
 use crate::errors::Failure;
 use crate::routes::{self, Gives, Kind, Param, Route, Sends, get, post};
 use crate::stages::Stages;
+use crate::timestore;
 
 pub(crate) use health::health;
 pub(crate) use shapes::shapes;
@@ -66,7 +67,7 @@ pub(crate) const WRITING: &[Param] = &[
 
 /// Routes the main API.
 pub(crate) fn router(stages: Stages) -> Router {
-    let table = routes().into_iter().chain(cardinality::routes()).collect();
+    let table = routes().into_iter().chain(timestore::routes()).chain(cardinality::routes()).collect();
     routes::router(table).fallback(unknown).method_not_allowed_fallback(wrong_method).with_state(stages)
 }
 

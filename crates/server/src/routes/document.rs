@@ -20,13 +20,14 @@ fn made() -> Value {
     let mut paths = Map::new();
     let main = json!({ "url": "http://localhost:8080", "description": "the main port" });
     let otlp = json!({ "url": "http://localhost:4318", "description": "OTLP/HTTP" });
-    for route in crate::api::routes().iter().chain(&crate::cardinality::routes()) {
+    for route in crate::api::routes().iter().chain(&crate::timestore::routes()).chain(&crate::cardinality::routes()) {
         add(&mut paths, route, &main);
     }
     for route in &crate::otlp::http::routes() {
         add(&mut paths, route, &otlp);
     }
     let mut shapes = crate::api::shapes();
+    shapes.extend(crate::timestore::shapes());
     shapes.extend(crate::cardinality::shapes());
     json!({
         "openapi": "3.1.0",

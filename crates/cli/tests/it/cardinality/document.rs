@@ -58,6 +58,16 @@ fn store() -> Vec<Call> {
         post("/sql/read", "/sql/read", json!({ "sql": "SELECT body FROM logs LIMIT 1" })),
         Call { status: 201, ..rows },
         post("/datasets/{slug}/ingest", "/datasets/X%20y/ingest", json!([{ "n": 1 }])).refused(400),
+        get("/datasets/{slug}/manifests", "/datasets/visits/manifests?limit=5&state=published"),
+        get("/datasets/{slug}/manifests", "/datasets/none/manifests").refused(404),
+        get("/datasets/{slug}/manifests", "/datasets/visits/manifests?shard=today").refused(400),
+        get("/admin/datasets/{id}/manifest", "/admin/datasets/logs/manifest?shard=2026-01-31"),
+        post(
+            "/admin/datasets/{id}/manifest/supersede",
+            "/admin/datasets/visits/manifest/supersede?manifest=x",
+            Value::Null,
+        )
+        .refused(404),
         plain("/ledger"),
         post("/verify", "/verify", Value::Null),
         plain("/datasets"),
