@@ -82,6 +82,13 @@ pub const STOP_FLUSH_MS: u64 = 10_000;
 /// How long `min_watermark` and `requireFresh` wait (milliseconds).
 pub const FRESH_WAIT_MS: u64 = 2_000;
 
+/// How old the oldest row may be that ClickHouse does not have before an alarm is raised (milliseconds): a batch waits
+/// 5 s and is inserted in one, so twice that and more means that something holds it up.
+pub const REPLICA_AGE_SLA_MS: u64 = 15_000;
+
+/// How often that age is looked at (milliseconds), for the log.
+pub const REPLICA_LOOK_MS: u64 = 1_000;
+
 /// A user's SQL text, in bytes.
 pub const SQL_BYTES_MAX: usize = 100_000;
 

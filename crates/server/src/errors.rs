@@ -4,6 +4,7 @@ use std::error::Error;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
 use tidegate_core::ingest::IngestError;
 use tidegate_core::query::QueryError;
 use tidegate_model::ErrorKind;
@@ -25,13 +26,15 @@ pub struct Failure {
     pub status: Option<StatusCode>,
     /// When to try again.
     pub retry_after_ms: Option<u64>,
+    /// What else a program may want to know.
+    pub details: Option<Value>,
 }
 
 impl Failure {
     /// Tells a failure that the doors themselves found.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let retry_after_ms = kind.is_retryable().then_some(RETRY_AFTER_MS);
-        Self { kind, message: message.into(), hint: None, status: None, retry_after_ms }
+        Self { kind, message: message.into(), hint: None, status: None, retry_after_ms, details: None }
     }
 
     /// Says that the request itself is wrong.
@@ -103,13 +106,19 @@ impl Failure {
 
     /// Answers a request of the main API: `{"error":{"kind","message","hint","request_id"}}`.
     pub(crate) fn answer(&self, request_id: &str) -> Response {
-        let error = serde_json::json!({
+        let mut error = json!({
             "kind": kind_name(self.kind),
             "message": self.message,
             "hint": self.hint.as_deref().unwrap_or(hint(self.kind)),
             "request_id": request_id,
         });
-        let mut response = (self.http_status(), axum::Json(serde_json::json!({ "error": error }))).into_response();
+        if let Some(after) = self.retry_after_ms {
+            error["retry_after_ms"] = json!(after);
+        }
+        if let Some(details) = &self.details {
+            error["details"] = details.clone();
+        }
+        let mut response = (self.http_status(), axum::Json(json!({ "error": error }))).into_response();
         if let Some(seconds) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
@@ -131,7 +140,17 @@ impl From<QueryError> for Failure {
     fn from(error: QueryError) -> Self {
         let failure = Self::of(error.kind(), &error);
         match error {
-            QueryError::NotYet { .. } => failure.with_hint("read again later, or with a lower `min_watermark`"),
+            // It may be on its way: an acknowledgement takes one sync of the log.
+            QueryError::NotYet { table, wanted, head, waited_ms } => Self {
+                retry_after_ms: Some(RETRY_AFTER_MS),
+                details: Some(json!({
+                    "table": table,
+                    "min_watermark": wanted,
+                    "latest_ingest_watermark": head,
+                    "waited_ms": waited_ms,
+                })),
+                ..failure.with_hint("read again later, or with a lower `min_watermark`")
+            },
             _ => failure,
         }
     }

@@ -16,6 +16,7 @@
 //! | `connection.rs` | one accepted connection |
 //! | `body.rs` | a request's body, read with a cap and a time-out |
 //! | `errors.rs` | [`Failure`]: error kinds as HTTP and gRPC |
+//! | `freshness.rs` | how far ClickHouse is behind, and the alarm |
 //! | `metrics.rs` | the closed list of metrics |
 //! | `self_metrics.rs` | the same metrics as an OTLP request |
 //! | `otlp/` | OTLP/gRPC and OTLP/HTTP |
@@ -29,6 +30,7 @@ mod body;
 mod cardinality;
 mod connection;
 mod errors;
+mod freshness;
 mod listen;
 mod metrics;
 mod otlp;
@@ -40,6 +42,7 @@ mod timestore;
 pub use api::sql_parameters::{SqlParameters, parse as parse_sql_parameters};
 pub use cardinality::CardinalityState;
 pub use errors::Failure;
+pub use freshness::{ReplicaWatch, watch_replica};
 pub use listen::{Listeners, ServerOptions, serve};
 pub use metrics::Metrics;
 pub use self_metrics::metrics_request;

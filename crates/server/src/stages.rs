@@ -11,6 +11,7 @@ use tidegate_model::Clock;
 use tokio::sync::watch;
 
 use crate::cardinality::CardinalityState;
+use crate::freshness::ReplicaWatch;
 use crate::metrics::Metrics;
 
 /// What the doors open to; clones share it.
@@ -38,6 +39,8 @@ pub struct Stages {
     pub addresses: Vec<(&'static str, String)>,
     /// What the cardinality API remembers.
     pub cardinality: Arc<CardinalityState>,
+    /// Watches how far ClickHouse is behind.
+    pub replica: Arc<ReplicaWatch>,
     /// Numbers the requests of this process.
     pub requests: Arc<AtomicU64>,
     /// How long a request's body may pause.

@@ -12,7 +12,7 @@ use tidegate_core::store::{Engine, EngineData, EngineOptions, Store, StoreOption
 use tidegate_core::world::SystemClock;
 use tidegate_model::limits::BODY_IDLE_MS;
 use tidegate_model::{Clock, UnixNanos};
-use tidegate_server::{CardinalityState, Metrics, SchemaState, Stages};
+use tidegate_server::{CardinalityState, Metrics, ReplicaWatch, SchemaState, Stages};
 use tokio::sync::watch;
 
 use super::DataFolder;
@@ -32,6 +32,7 @@ pub(super) struct Parts {
     sessions: PathBuf,
     /// Signals whose rows are counted and not kept.
     unkept: Vec<&'static str>,
+    replica_age_sla_ms: u64,
 }
 
 /// Opens the states, recovers what is in them, and starts the engine process without waiting for it.
@@ -66,6 +67,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         query,
         sessions: folder.sessions(),
         unkept: settings.retain.dropped(),
+        replica_age_sla_ms: settings.freshness.replica_age_sla_ms,
     })
 }
 
@@ -89,6 +91,7 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             addresses,
             cardinality: Arc::new(CardinalityState::new(Some(self.sessions.clone()), self.unkept.clone())),
+            replica: Arc::new(ReplicaWatch::new(self.replica_age_sla_ms)),
             requests: Arc::default(),
             body_idle: Duration::from_millis(BODY_IDLE_MS),
         }

@@ -50,6 +50,8 @@ section! {
         templates: Templates = Templates::default(),
         /// Limits of every read; a request may ask for less.
         query: Query = Query::default(),
+        /// How far ClickHouse may be behind.
+        freshness: Freshness = Freshness::default(),
         /// What the server stores about itself.
         telemetry: Telemetry = Telemetry::default(),
         /// What the server prints.
@@ -213,6 +215,16 @@ section! {
 }
 
 section! {
+    /// How far ClickHouse may be behind what was acknowledged. Answers are whole all the same: the rows that it lacks
+    /// come from the hot tail.
+    Freshness, FRESHNESS {
+        /// The age of the oldest row that ClickHouse does not have, past which an alarm is raised: a line in the log,
+        /// `timestore_replica_late` and `/health` (milliseconds; 0: never).
+        replica_age_sla_ms: u64 = limits::REPLICA_AGE_SLA_MS,
+    }
+}
+
+section! {
     /// What the server stores about itself.
     Telemetry, TELEMETRY {
         /// Store the server's own metrics and logs, as the service `tidegate`.
@@ -318,6 +330,7 @@ fn list(section: &str) -> &'static [(&'static str, &'static [&'static str])] {
         "retain" => RETAIN,
         "templates" => TEMPLATES,
         "query" => QUERY,
+        "freshness" => FRESHNESS,
         "telemetry" => TELEMETRY,
         "log" => LOG,
         _ => &[],

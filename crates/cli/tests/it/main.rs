@@ -12,6 +12,7 @@
 //! | `manifests.rs` | crashes leave one manifest of each row; a changed row is named |
 //! | `recount.rs` | the recount, in SQL |
 //! | `fresh.rs` | reads that insist on a row; answers that break off; a backend that keeps nothing |
+//! | `freshness.rs` | no answer claims a freshness that it does not have, whoever dies; the alarm |
 //! | `start.rs` | what a start refuses or says; a stop that may not take its time |
 //! | `names.rs` | columns whose names SQL must quote |
 //! | `fleet.rs` | producers that remember what was acknowledged |
@@ -32,6 +33,7 @@ mod check;
 mod crash;
 mod fleet;
 mod fresh;
+mod freshness;
 mod full;
 mod manifests;
 mod recount;

@@ -15,7 +15,7 @@ use super::seal::Sealed;
 use super::{BatchError, BatchReport, blocking};
 use crate::catalog::Stored;
 use crate::rollup::Rollup;
-use crate::store::{Gone, Outlet, StoreError};
+use crate::store::{Gone, Outlet, Promotion, StoreError};
 
 /// Takes one batch from its cut to its watermark; ends only when that is done.
 pub(super) async fn store(shared: Arc<Shared>, sealed: Sealed) {
@@ -70,6 +70,7 @@ impl Attempt<'_> {
 
         let started = Instant::now();
         let (cut, id, version) = (self.sealed.cut.clone(), row.id.clone(), target.schema_version);
+        let slug = target.slug.clone().unwrap_or_else(|| row.table.to_string());
         let Plan { mut parts, mut partitions, covered, unique_keys } =
             blocking(move || plan(&cut, &id, &target)).await?;
         if self.shared.options.unkept.contains(&row.table) {
@@ -92,10 +93,21 @@ impl Attempt<'_> {
             self.insert_beside(rollup).await?;
         }
         let sums: Vec<_> = self.sums.iter().map(|(partition, sum)| (*partition, *sum)).collect();
+        if !partitions.is_empty() {
+            self.promote(slug).await?;
+        }
         let partitions = u32::try_from(partitions.len()).unwrap_or(u32::MAX);
         let stored = Stored { partitions, unique_keys: &unique_keys, sums: &sums };
         states.catalog.store_batch(&row.id, states.clock.now(), &stored).await?;
         Ok(())
+    }
+
+    /// Tells ClickHouse's own clients how far the table is there: after the rows, so that it never says too much.
+    async fn promote(&self, slug: String) -> Result<(), BatchError> {
+        let (states, row) = (&self.shared.states, &self.sealed.row);
+        let latest = self.sums.values().filter_map(|sum| sum.times).map(|(_, last)| last).max();
+        let (table, watermark, at) = (row.table.clone(), row.range.last, states.clock.now());
+        Ok(states.store.promote(&Promotion { slug, table, watermark, latest, at }).await?)
     }
 
     /// Counts the batch's rows, and inserts what came of it.

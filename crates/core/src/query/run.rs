@@ -342,7 +342,8 @@ fn freshness<'t>(tails: impl Iterator<Item = &'t TableTail> + Clone) -> Freshnes
     Freshness {
         mode: if is_hot { FreshnessMode::ReplicaAndHotBuffer } else { FreshnessMode::ReplicaOnly },
         replica_age_ms: tails.clone().filter_map(|tail| tail.oldest_ms).max().unwrap_or(0),
-        watermarks: tails.map(|tail| (tail.table.clone(), tail.head)).collect(),
+        watermarks: tails.clone().map(|tail| (tail.table.clone(), tail.head)).collect(),
+        stored: tails.map(|tail| (tail.table.clone(), tail.stored)).collect(),
     }
 }
 

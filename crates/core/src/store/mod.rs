@@ -23,6 +23,7 @@
 //! | `insert.rs` | one Arrow stream into one table, once |
 //! | `checksum/` | the checksum of rows, here and in ClickHouse |
 //! | `copies.rs` | the rows that saved sessions of the catalogue bring |
+//! | `watermarks.rs` | the watermarks of tables, for ClickHouse's own clients |
 //! | `rows.rs` | [`Outlet`], [`ArrowRows`]: that stream, made while it is sent |
 //! | `schema.rs`, `ddl/` | the DDL of a table in both forms |
 //! | `migrations.rs` | numbered steps of the schema, dry run, columns that are lacking |
@@ -43,6 +44,7 @@ mod options;
 mod rows;
 mod schema;
 mod select;
+mod watermarks;
 
 pub use answer::Answer;
 pub use client::Store;
@@ -53,3 +55,4 @@ pub use options::{Compression, StoreOptions};
 pub use rows::{ArrowRows, Gone, Outlet};
 pub use schema::TRACE_RANGES;
 pub use select::{External, Select};
+pub use watermarks::Promotion;

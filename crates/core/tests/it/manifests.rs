@@ -221,6 +221,29 @@ async fn a_manifest_of_rows_that_were_changed_on_purpose_is_superseded() {
 }
 
 #[tokio::test]
+async fn the_watermark_in_clickhouse_follows_the_rows_and_never_goes_before_them() {
+    let world = World::new().await;
+    let proxy = Proxy::before(world.address()).await;
+    let (states, batcher) = world.open(&world.store_at(&proxy.url, None), by_hand()).await;
+    let spec = everything();
+    with_dataset(&states, &spec, 1).await;
+    append(&states.buffer, &spec, everything_rows(&spec)).await;
+    assert_eq!(batcher.flush(&[], LIMIT).await, []);
+    let told = "SELECT max(watermark) * 10 + toUnixTimestamp64Nano(max(watermark_timestamp)) % 10 FROM ingest_watermarks \
+                WHERE dataset_slug = 'it' AND table_name = 'dataset_it' AND clickhouse_revision > 0";
+    assert_eq!(world.number(told).await, 41, "row 4, and the time of row 2");
+    append(&states.buffer, &spec, everything_rows(&spec)).await;
+    proxy.set(Fault::CutRequest(100));
+    assert_eq!(batcher.flush(&[], Duration::from_millis(300)).await[0].rows, 4);
+    assert_eq!(world.number(told).await, 41, "nothing is promoted before its rows are there");
+    proxy.set(Fault::None);
+    assert_eq!(batcher.flush(&[], LIMIT).await, []);
+    assert_eq!(world.number(told).await, 81);
+    batcher.stop(LIMIT).await;
+    world.engine.stop().await;
+}
+
+#[tokio::test]
 async fn rows_that_are_only_counted_have_no_manifest() {
     let world = World::new().await;
     let states = world.states(&world.store).await;

@@ -8,7 +8,14 @@ use crate::routes::{
 
 /// Returns every shape of these routes.
 pub(crate) fn shapes() -> Shapes {
-    let error = object(&[("kind", text()), ("message", text()), ("hint", text()), ("request_id", text())]);
+    let error = object(&[
+        ("kind", text()),
+        ("message", text()),
+        ("hint", text()),
+        ("request_id", text()),
+        ("retry_after_ms?", count()),
+        ("details?", map_of(anything())),
+    ]);
     let mut all = Shapes::from([("Error", object(&[("error", error)]))]);
     all.extend(sql());
     all.extend(tables());
@@ -98,6 +105,14 @@ fn server() -> Shapes {
     let parts = [("writes", writes), ("engine", engine), ("schema", schema)];
     let mut health = parts.to_vec();
     let address = object(&[("name", text()), ("address", text())]);
+    let freshness = object(&[
+        ("replica_age_ms", count()),
+        ("hot_tail_rows", count()),
+        ("sla_ms", count()),
+        ("within_sla", flag()),
+        ("alarms", count()),
+    ]);
+    health.push(("freshness", freshness));
     health.extend([("status", text()), ("version", text()), ("uptime_seconds", count()), ("listen", list_of(address))]);
     let mut ready = parts.to_vec();
     ready.extend([("ready", flag()), ("not_ready", texts())]);

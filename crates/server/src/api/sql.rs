@@ -86,17 +86,20 @@ fn stream(stages: Stages, answer: ReadAnswer, id: &str) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
     freshness(headers, &answer.freshness);
     if let Ok(id) = HeaderValue::from_str(id) {
-        headers.insert("x-sql-request-id", id);
+        headers.insert("x-sql-request-id", id.clone());
+        headers.insert("x-sql-execution-id", id);
     }
     response
 }
 
+/// Says how fresh an answer is. What was acknowledged before the read began is in it, so both watermarks are one.
 fn freshness(headers: &mut HeaderMap, freshness: &Freshness) {
     headers.insert("x-timestore-freshness-mode", HeaderValue::from_static(freshness.mode.as_str()));
     headers.insert("x-timestore-replica-age-ms", HeaderValue::from(freshness.replica_age_ms));
     let watermarks: Vec<_> = freshness.watermarks.iter().map(|(table, seq)| format!("{table}={seq}")).collect();
     if let Ok(watermarks) = HeaderValue::from_str(&watermarks.join(",")) {
-        headers.insert("x-timestore-watermark", watermarks);
+        headers.insert("x-timestore-watermark", watermarks.clone());
+        headers.insert("x-timestore-latest-ingest-watermark", watermarks);
     }
 }
 
