@@ -316,3 +316,12 @@ pub const VERIFY_ROWS_AT_ONCE: u64 = 4_000_000;
 
 /// Manifests of one page of a list: half a day of batches of a busy dataset.
 pub const MANIFESTS_PAGE_MAX: u32 = 10_000;
+
+/// Rows of one page of a dataset's answer, when the request does not say how many.
+pub const DATASET_QUERY_ROWS: u64 = 10_000;
+
+/// The most rows of one page of a dataset's answer: what existing clients may ask for.
+pub const DATASET_QUERY_ROWS_MAX: u64 = 500_000;
+
+/// What is told of one bucket of time: more is a mistake, and each keeps a state in ClickHouse.
+pub const DATASET_AGGREGATIONS_MAX: usize = 100;

@@ -19,6 +19,7 @@
 //! | `plan.rs` | one text of SQL: tables, format |
 //! | `columns.rs` | which columns it can reach |
 //! | `union.rs` | the statement that reads stored and hot rows |
+//! | `dataset/` | reads of one dataset without SQL |
 //! | `counted.rs` | what hot rows are, for a read of the catalogue |
 //! | `hot.rs` | hot rows in the form in which they travel |
 //! | `watermark.rs` | `min_watermark` |
@@ -28,6 +29,7 @@
 
 mod columns;
 mod counted;
+mod dataset;
 mod error;
 mod format;
 mod gate;
@@ -50,9 +52,13 @@ use crate::catalog::Catalog;
 use crate::rollup::Rollup;
 use crate::store::Store;
 
+pub use dataset::{DatasetAnswer, DatasetQuery};
 pub use error::QueryError;
 pub use format::Format;
 pub use watermark::min_watermarks;
+
+/// The parameter of statements of ours that has the newest row which is read from ClickHouse, of their one table.
+const STORED_PARAM: &str = "tidegate_stored";
 
 /// Answers reads; clones share its states.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use super::hot::{HotRows, Rows, encode_all};
 use super::plan::{self, Plan};
 use super::union::{self, Split};
 use super::watermark::min_watermarks;
-use super::{Freshness, FreshnessMode, Query, ReadAnswer, ReadRequest};
+use super::{Freshness, FreshnessMode, Query, ReadAnswer, ReadRequest, STORED_PARAM};
 use crate::buffer::TableTail;
 use crate::catalog::Dataset;
 use crate::rollup::Rollup;
@@ -171,7 +171,7 @@ impl Run<'_> {
         let freshness = freshness(
             tails.iter().filter(|tail| !tables::all().iter().any(|spec| spec.name == tail.table && is_counted(spec))),
         );
-        let (select, offset) = if untouched {
+        let (mut select, offset) = if untouched {
             drop(turn);
             (self.select(self.plan.sql.clone(), Vec::new(), attempts), 0)
         } else {
@@ -184,6 +184,9 @@ impl Run<'_> {
             };
             self.union(&tails, counted, attempts).await?
         };
+        if let [tail] = &tails[..] {
+            select.params.push((STORED_PARAM.to_owned(), tail.stored.to_string()));
+        }
         let place = |error| self.failed(error, offset);
         let answer = self.query.store.select(select).await.map_err(place)?;
         let (first, rest) = self.first_piece(answer.body).await.map_err(place)?;

@@ -1,6 +1,7 @@
 //! The stages together, on the real engine process: stored once, whatever breaks on the way.
 
 mod batch;
+mod dataset_query;
 mod manifests;
 mod proxy;
 mod query;
