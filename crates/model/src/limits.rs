@@ -325,3 +325,24 @@ pub const DATASET_QUERY_ROWS_MAX: u64 = 500_000;
 
 /// What is told of one bucket of time: more is a mistake, and each keeps a state in ClickHouse.
 pub const DATASET_AGGREGATIONS_MAX: usize = 100;
+
+/// Rows that a statement of an operator answers with, when the request does not say how many.
+pub const ADMIN_SQL_ROWS: u64 = 10_000;
+
+/// The most of them: the answer is held in memory, and what is larger goes through `/sql/read`.
+pub const ADMIN_SQL_ROWS_MAX: u64 = 100_000;
+
+/// Bytes that a statement of an operator answers with.
+pub const ADMIN_SQL_BYTES_MAX: u64 = 64 << 20;
+
+/// Statements that may be saved: a list of more is read by nobody.
+pub const SAVED_SQL_MAX: u32 = 10_000;
+
+/// The id of a saved statement, in bytes.
+pub const SAVED_SQL_ID_BYTES_MAX: usize = 128;
+
+/// The label of a saved statement, in bytes: a line.
+pub const SAVED_SQL_LABEL_BYTES_MAX: usize = 1_024;
+
+/// What a client remembers of a saved statement's last run, in bytes.
+pub const SAVED_SQL_STATS_BYTES_MAX: usize = 16 << 10;

@@ -43,6 +43,8 @@ pub struct Stages {
     pub replica: Arc<ReplicaWatch>,
     /// Numbers the requests of this process.
     pub requests: Arc<AtomicU64>,
+    /// Whether operators' SQL is let through to ClickHouse.
+    pub admin_sql: bool,
     /// How long a request's body may pause.
     pub body_idle: Duration,
 }

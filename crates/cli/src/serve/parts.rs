@@ -33,6 +33,7 @@ pub(super) struct Parts {
     /// Signals whose rows are counted and not kept.
     unkept: Vec<&'static str>,
     replica_age_sla_ms: u64,
+    admin_sql: bool,
 }
 
 /// Opens the states, recovers what is in them, and starts the engine process without waiting for it.
@@ -68,6 +69,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         sessions: folder.sessions(),
         unkept: settings.retain.dropped(),
         replica_age_sla_ms: settings.freshness.replica_age_sla_ms,
+        admin_sql: settings.query.admin_sql,
     })
 }
 
@@ -93,6 +95,7 @@ impl Parts {
             cardinality: Arc::new(CardinalityState::new(Some(self.sessions.clone()), self.unkept.clone())),
             replica: Arc::new(ReplicaWatch::new(self.replica_age_sla_ms)),
             requests: Arc::default(),
+            admin_sql: self.admin_sql,
             body_idle: Duration::from_millis(BODY_IDLE_MS),
         }
     }

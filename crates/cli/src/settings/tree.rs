@@ -211,6 +211,9 @@ section! {
         result_bytes: u64 = limits::QUERY_RESULT_BYTES,
         /// How long `min_watermark` waits for rows that are not acknowledged yet (milliseconds).
         fresh_wait_ms: u64 = limits::FRESH_WAIT_MS,
+        /// Let `POST /sql/admin/clickhouse` run any statement in ClickHouse, with all rights. Whoever reaches the port can
+        /// then change and remove rows.
+        admin_sql: bool = false,
     }
 }
 

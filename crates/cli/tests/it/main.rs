@@ -15,6 +15,7 @@
 //! | `freshness.rs` | no answer claims a freshness that it does not have, whoever dies; the alarm |
 //! | `start.rs` | what a start refuses or says; a stop that may not take its time |
 //! | `names.rs` | columns whose names SQL must quote |
+//! | `timestore.rs` | datasets over REST: queries, saved SQL, the schema, SQL for operators |
 //! | `fleet.rs` | producers that remember what was acknowledged |
 //! | `account.rs` | compares what was acknowledged with what is answered |
 #![expect(clippy::print_stderr, reason = "a failing round must be told with its seed and its times")]
@@ -41,6 +42,7 @@ mod names;
 mod snapshot;
 mod start;
 mod templates;
+mod timestore;
 
 /// A debug build beside other builds may be slow; a test that waits this long has failed.
 const READY_WITHIN: Duration = Duration::from_secs(60);

@@ -35,7 +35,7 @@ async fn manifests(stack: &Stack) -> Result<Vec<Value>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_leave_one_manifest_of_each_row_and_a_changed_row_is_named() -> Result<()> {
-    let (_folder, mut stack) = started(SMALL_BATCHES).await?;
+    let (_folder, mut stack) = started(&[SMALL_BATCHES, &[("TIDEGATE_QUERY__ADMIN_SQL", "true")]].concat()).await?;
     let (now_ms, mut sent) = (now_unix_nanos() / 1_000_000, 0);
     let yesterday = partition_date(u16::try_from(now_ms / DAY_MS - 1)?);
     for round in 0..3 {
@@ -67,9 +67,22 @@ async fn kills_leave_one_manifest_of_each_row_and_a_changed_row_is_named() -> Re
 
     let (verified, _) = tidegate(&stack, &["verify"])?;
     ensure!(verified == 0, "an untouched store is exact");
+    let change = "ALTER TABLE tidegate.visits UPDATE n = 7 WHERE _seq = 5 SETTINGS mutations_sync = 2";
+    let request = reqwest::Client::new().post(format!("http://{}/sql/admin/clickhouse", stack.http));
+    let request = request.header("content-type", "application/json").body(json!({ "sql": change }).to_string());
+    ensure!(request.send().await?.status() == 200, "{change}");
+    let (verified, said) = tidegate(&stack, &["verify"])?;
+    ensure!(verified != 0 && said.contains("\"found_checksum\""), "{said}");
     let listed = tidegate(&stack, &["manifests", "visits", "--shard", &yesterday])?;
     ensure!(listed.0 == 0 && listed.1.contains("published manifests of 1 partitions"), "{}", listed.1);
 
+    let changed: Value =
+        serde_json::from_str(said.lines().find(|line| line.contains("found_checksum")).context("it")?)?;
+    let id = changed["manifest"].as_str().context("its name")?;
+    let accept = format!("http://{}/admin/datasets/visits/manifest/supersede?manifest={id}", stack.http);
+    ensure!(reqwest::Client::new().post(accept).send().await?.status() == 200);
+    let (verified, said) = tidegate(&stack, &["verify"])?;
+    ensure!(verified == 0, "{said}");
     Ok(())
 }
 

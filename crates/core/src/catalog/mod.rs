@@ -16,6 +16,7 @@
 //! | `open.rs` | opening the file, migrations |
 //! | `batches.rs` | batches, watermarks, unique keys |
 //! | `manifests.rs` | what each batch put into each partition |
+//! | `saved.rs` | saved SQL |
 //! | `states.rs` | what parts of the program know and can do without |
 //! | `retries.rs` | retry keys and the ledger's counts |
 //! | `datasets.rs` | datasets and the versions of their schemas |
@@ -30,6 +31,7 @@ mod datasets;
 mod manifests;
 mod open;
 mod retries;
+mod saved;
 mod states;
 
 #[cfg(test)]
@@ -72,6 +74,12 @@ pub enum CatalogError {
         /// The manifest.
         manifest: String,
     },
+    /// No further statement can be saved.
+    #[error("{most} statements are saved already; forget one that nobody needs")]
+    TooManySaved {
+        /// How many there may be.
+        most: u32,
+    },
     /// What is stored cannot be read.
     #[error("the catalog holds something unreadable: {what}")]
     Corrupt {
@@ -88,6 +96,7 @@ impl CatalogError {
             Self::Database { .. } => ErrorKind::Unavailable,
             Self::Newer { .. } => ErrorKind::Invalid,
             Self::StaleDataset { .. } | Self::StaleManifest { .. } => ErrorKind::Conflict,
+            Self::TooManySaved { .. } => ErrorKind::Overloaded,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
         }
     }
@@ -179,6 +188,25 @@ impl Manifest {
     pub const fn place(&self) -> ManifestPlace {
         (self.batch_range.first, self.partition, self.version)
     }
+}
+
+/// A statement that somebody saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedSql {
+    /// Its name.
+    pub id: String,
+    /// The SQL.
+    pub statement: String,
+    /// What people call it.
+    pub label: Option<String>,
+    /// What a client remembers of its last run, as JSON.
+    pub stats: Option<String>,
+    /// Who saved it first.
+    pub created_by: Option<String>,
+    /// When.
+    pub created_at: UnixNanos,
+    /// When it was changed last.
+    pub updated_at: UnixNanos,
 }
 
 /// A dataset: a team's own table.

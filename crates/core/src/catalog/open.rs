@@ -12,7 +12,7 @@ use super::{Catalog, CatalogError};
 const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "first", include_str!("migrations/0001_first.sql")),
     (2, "states", include_str!("migrations/0002_states.sql")),
-    (3, "manifests", include_str!("migrations/0003_manifests.sql")),
+    (3, "manifests and saved SQL", include_str!("migrations/0003_manifests_and_saved_sql.sql")),
 ];
 
 impl Catalog {

@@ -21,6 +21,7 @@
 //! | `select.rs` | a user's read with its external tables, and how it is cancelled |
 //! | `answer.rs` | an answer's body, watched for exceptions, cuts and the time |
 //! | `insert.rs` | one Arrow stream into one table, once |
+//! | `admin.rs` | statements of operators |
 //! | `checksum/` | the checksum of rows, here and in ClickHouse |
 //! | `copies.rs` | the rows that saved sessions of the catalogue bring |
 //! | `watermarks.rs` | the watermarks of tables, for ClickHouse's own clients |
@@ -30,6 +31,7 @@
 //! | `engine.rs` | the engine process: start, watch, restart, stop |
 //! | `engine_words.rs` | what the engine process says |
 
+mod admin;
 mod answer;
 mod body;
 pub mod checksum;
@@ -46,6 +48,7 @@ mod schema;
 mod select;
 mod watermarks;
 
+pub use admin::{AdminAnswer, AdminSql};
 pub use answer::Answer;
 pub use client::Store;
 pub use engine::{Engine, EngineData, EngineError, EngineOptions, EngineState, EngineStatus};

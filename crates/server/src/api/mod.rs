@@ -31,7 +31,7 @@ use crate::timestore;
 
 pub(crate) use health::health;
 pub(crate) use shapes::shapes;
-pub(crate) use sql::tables_are_there;
+pub(crate) use sql::{freshness, tables_are_there};
 
 /// The web page, with nothing from elsewhere.
 const PAGE: &str = include_str!("../../../../ui/index.html");

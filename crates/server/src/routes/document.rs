@@ -157,6 +157,7 @@ fn method(filter: MethodFilter) -> &'static str {
     match filter {
         MethodFilter::POST => "post",
         MethodFilter::DELETE => "delete",
+        MethodFilter::PUT => "put",
         _ => "get",
     }
 }

@@ -1,5 +1,5 @@
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get as getting, post as posting};
@@ -12,6 +12,7 @@ use tidegate_model::{
     ErrorKind, ManifestState, PartitionDay, Seq, TableName, UnixNanos, partition_date, partition_of_date, tables,
 };
 
+use super::arguments;
 use crate::errors::Failure;
 use crate::routes::{Gives, Kind, Param, Route, get, post};
 use crate::stages::Stages;
@@ -131,12 +132,6 @@ async fn superseded(stages: &Stages, slug: &str, uri: &Uri) -> Result<Manifest, 
     let next = next.map_err(|error| Failure::of(error.kind(), &error))?;
     tracing::warn!(manifest = id, rows = published.sum.rows, now = sum.rows, "a manifest was superseded on request");
     Ok(next)
-}
-
-/// Reads the query string.
-pub(super) fn arguments<T: serde::de::DeserializeOwned>(uri: &Uri) -> Result<T, Failure> {
-    let read = Query::<T>::try_from_uri(uri);
-    read.map(|Query(arguments)| arguments).map_err(|error| Failure::invalid(error.body_text()))
 }
 
 /// Finds a dataset's table, or a built-in one by its name.

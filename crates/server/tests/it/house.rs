@@ -126,6 +126,7 @@ async fn stages(folder: &TempDir, house: &HouseOptions, schema: watch::Receiver<
         cardinality: Arc::default(),
         replica: Arc::new(ReplicaWatch::new(limits::REPLICA_AGE_SLA_MS)),
         requests: Arc::default(),
+        admin_sql: false,
         body_idle: house.body_idle,
     }
 }

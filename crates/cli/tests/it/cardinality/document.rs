@@ -48,6 +48,9 @@ fn calls(exported: Vec<u8>) -> Vec<Call> {
 }
 
 fn store() -> Vec<Call> {
+    let (query, saved) = ("/datasets/{slug}/query", "/sql/saved/{id}");
+    let statement = || json!({ "statement": "SELECT 1", "label": "one", "stats": { "rowCount": 1 } });
+    let kept = |status| Call { method: "put", status, ..post(saved, "/sql/saved/top", statement()) };
     let rows = post("/datasets/{slug}/ingest", "/datasets/visits/ingest", json!([{ "page": "/a", "n": 1 }]));
     vec![
         plain("/"),
@@ -68,6 +71,18 @@ fn store() -> Vec<Call> {
             Value::Null,
         )
         .refused(404),
+        post(query, "/datasets/visits/query?timeout_ms=20000", json!({ "columns": ["page"], "limit": 1 })),
+        post(query, "/datasets/visits/query", json!({ "filters": { "columns": { "n": { "gte": 1 } } } })),
+        post(query, "/datasets/visits/query", json!({ "colums": [] })).refused(400),
+        post(query, "/datasets/none/query", json!({})).refused(404),
+        plain("/sql/schema"),
+        kept(201),
+        kept(200),
+        get(saved, "/sql/saved/top"),
+        plain("/sql/saved"),
+        Call { method: "delete", status: 204, ..get(saved, "/sql/saved/top") },
+        get(saved, "/sql/saved/top").refused(404),
+        post("/sql/admin/clickhouse", "/sql/admin/clickhouse", json!({ "sql": "SELECT 1" })).refused(403),
         plain("/ledger"),
         post("/verify", "/verify", Value::Null),
         plain("/datasets"),

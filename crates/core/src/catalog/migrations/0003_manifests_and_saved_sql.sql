@@ -30,3 +30,14 @@ CREATE TABLE manifest_columns (
     id INTEGER PRIMARY KEY,
     columns TEXT NOT NULL
 );
+
+-- Statements that users save; `stats` is theirs, as JSON.
+CREATE TABLE saved_sql (
+    id TEXT PRIMARY KEY,
+    statement TEXT NOT NULL,
+    label TEXT,
+    stats TEXT,
+    created_by TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) WITHOUT ROWID;
