@@ -1,3 +1,4 @@
+use sqlx::{FromRow, Row};
 use tidegate_model::UnixNanos;
 use tidegate_model::limits::SAVED_SQL_MAX;
 
@@ -38,25 +39,23 @@ impl Catalog {
              WHERE (SELECT count(*) FROM saved_sql) < ?8 OR EXISTS (SELECT 1 FROM saved_sql WHERE id = ?1)
              ON CONFLICT (id) DO UPDATE SET statement = excluded.statement, label = excluded.label,
                  stats = excluded.stats, updated_at = excluded.updated_at
-             RETURNING {COLUMNS}, created_at = ?6 AND updated_at = created_at"
+             RETURNING {COLUMNS}, created_at = ?6 AND updated_at = created_at AS is_new"
         );
-        let row: Option<(String, String, Option<String>, Option<String>, Option<String>, i64, i64, bool)> =
-            sqlx::query_as(sqlx::AssertSqlSafe(sql))
-                .bind(&wanted.id)
-                .bind(&wanted.statement)
-                .bind(&wanted.label)
-                .bind(&wanted.stats)
-                .bind(&wanted.created_by)
-                .bind(wanted.created_at.0)
-                .bind(wanted.updated_at.0)
-                .bind(SAVED_SQL_MAX)
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(failed())?;
-        let Some((id, statement, label, stats, by, created, updated, is_new)) = row else {
-            return Err(CatalogError::TooManySaved { most: SAVED_SQL_MAX });
-        };
-        Ok((saved((id, statement, label, stats, by, created, updated)), is_new))
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(&wanted.id)
+            .bind(&wanted.statement)
+            .bind(&wanted.label)
+            .bind(&wanted.stats)
+            .bind(&wanted.created_by)
+            .bind(wanted.created_at.0)
+            .bind(wanted.updated_at.0)
+            .bind(SAVED_SQL_MAX)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed())?;
+        let row = row.ok_or(CatalogError::TooManySaved { most: SAVED_SQL_MAX })?;
+        let kept = SavedRow::from_row(&row).map_err(failed())?;
+        Ok((saved(kept), row.get("is_new")))
     }
 
     /// Forgets a saved statement; says whether there was one.

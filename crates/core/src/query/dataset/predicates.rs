@@ -33,7 +33,7 @@ pub(super) fn conditions(filters: &Filters, spec: &TableSpec, bound: &mut Bound)
     }
     for (key, filter) in &filters.partition_key {
         let place = format!("filters.partitionKey.{key}");
-        let compared = told_type(&place, filter)?.unwrap_or_else(|| match filter {
+        let compared = told_type(&place, filter)?.unwrap_or(match filter {
             Value::Number(_) => Compared::Number,
             _ => Compared::Text,
         });

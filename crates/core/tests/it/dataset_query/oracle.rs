@@ -377,7 +377,8 @@ fn number(function: &str, aggregation: &Value, mut values: Vec<f64>) -> Value {
     };
     values.sort_by(f64::total_cmp);
     let place = part * (values.len() - 1) as f64;
-    let (low, share) = (place.floor() as usize, place.fract());
+    let low = (0..values.len()).rev().find(|at| *at as f64 <= place).expect("the first is at 0");
+    let share = place - low as f64;
     let high = (low + 1).min(values.len() - 1);
     json!(values[low] + share * (values[high] - values[low]))
 }
