@@ -148,7 +148,8 @@ impl Catalog {
         Ok(rows.into_iter().map(|(batch, rows)| (batch, rows.cast_unsigned())).collect())
     }
 
-    /// Adds up the published manifests of a table: all, those of a shard, or those with a row in a span of time.
+    /// Adds up the published manifests of a table: of all its partitions, of one, or of those that may have a row in a
+    /// span of time.
     pub async fn manifest_totals(
         &self,
         table: &TableName,
@@ -156,10 +157,10 @@ impl Catalog {
         times: Option<(UnixNanos, UnixNanos)>,
     ) -> Result<ManifestTotals, CatalogError> {
         let row = sqlx::query(
-            "SELECT count(*) AS manifests, count(DISTINCT partition_day) AS partitions,
+            "SELECT coalesce(sum(manifest_count), 0) AS manifests, count(*) AS partitions,
                     coalesce(sum(row_count), 0) AS row_count, coalesce(sum(byte_count), 0) AS byte_count,
                     max(last_time) AS last_time
-             FROM manifests WHERE table_name = ?1 AND state = 'published' AND (?2 IS NULL OR partition_day = ?2)
+             FROM shards WHERE table_name = ?1 AND (?2 IS NULL OR partition_day = ?2)
              AND (?3 IS NULL OR first_time IS NULL OR (first_time <= ?4 AND last_time >= ?3))",
         )
         .bind(table.as_str())
@@ -214,6 +215,13 @@ impl Catalog {
             ..published.clone()
         };
         insert(&mut transaction, &next, superseded.get("columns_id")).await.map_err(failed())?;
+        sqlx::query("UPDATE shards SET row_count = row_count + ? WHERE table_name = ? AND partition_day = ?")
+            .bind(sum.rows.cast_signed() - published.sum.rows.cast_signed())
+            .bind(published.table.as_str())
+            .bind(published.partition)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed())?;
         transaction.commit().await.map_err(failed())?;
         Ok(next)
     }
@@ -227,10 +235,10 @@ pub(super) async fn publish(
     at: UnixNanos,
 ) -> Result<(), sqlx::Error> {
     for (partition, sum) in sums {
-        sqlx::query(
+        let published = sqlx::query(
             "UPDATE manifests SET state = 'published', published_at = ?, first_seq = ?, last_seq = ?, row_count = ?,
                     byte_count = ?, first_time = ?, last_time = ?, checksum = ?
-             WHERE batch_id = ? AND partition_day = ? AND state = 'draft'",
+             WHERE batch_id = ? AND partition_day = ? AND state = 'draft' RETURNING table_name",
         )
         .bind(at.0)
         .bind(sum.range.map(|range| range.first.0.cast_signed()))
@@ -242,10 +250,40 @@ pub(super) async fn publish(
         .bind(sum.checksum.cast_signed())
         .bind(batch.as_str())
         .bind(partition)
-        .execute(&mut *connection)
+        .fetch_optional(&mut *connection)
         .await?;
+        // A batch that is stored again publishes nothing, and adds nothing.
+        if let Some(published) = published {
+            add_to_shard(connection, published.get("table_name"), *partition, sum).await?;
+        }
     }
     Ok(())
+}
+
+async fn add_to_shard(
+    connection: &mut SqliteConnection,
+    table: &str,
+    partition: PartitionDay,
+    sum: &RowsSum,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO shards (table_name, partition_day, manifest_count, row_count, byte_count, first_time, last_time)
+         VALUES (?, ?, 1, ?, ?, ?, ?)
+         ON CONFLICT (table_name, partition_day) DO UPDATE SET
+             manifest_count = manifest_count + 1, row_count = row_count + excluded.row_count,
+             byte_count = byte_count + excluded.byte_count,
+             first_time = min(coalesce(first_time, excluded.first_time), coalesce(excluded.first_time, first_time)),
+             last_time = max(coalesce(last_time, excluded.last_time), coalesce(excluded.last_time, last_time))",
+    )
+    .bind(table)
+    .bind(partition)
+    .bind(sum.rows.cast_signed())
+    .bind(sum.bytes.cast_signed())
+    .bind(sum.times.map(|times| times.0.0))
+    .bind(sum.times.map(|times| times.1.0))
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 async fn keep_columns(connection: &mut SqliteConnection, columns: &[ColumnSpec]) -> Result<i64, CatalogError> {

@@ -144,6 +144,8 @@ pub struct Freshness {
     pub replica_age_ms: u64,
     /// The newest row in the answer's snapshot, for each table that the query names.
     pub watermarks: Vec<(TableName, Seq)>,
+    /// The newest row that was acknowledged when the read began: the same, but for later pages of a list.
+    pub latest: Vec<(TableName, Seq)>,
     /// The newest of those rows that were read from ClickHouse; the ones above it came from the hot tail.
     pub stored: Vec<(TableName, Seq)>,
 }

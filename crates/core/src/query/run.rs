@@ -11,7 +11,7 @@ use super::counted::{self, Counted, is_counted};
 use super::error::QueryError;
 use super::format::Format;
 use super::hot::{HotRows, Rows, encode_all};
-use super::plan::{self, Plan};
+use super::plan::{self, Plan, Pushed};
 use super::union::{self, Split};
 use super::watermark::min_watermarks;
 use super::{Freshness, FreshnessMode, Query, ReadAnswer, ReadRequest, STORED_PARAM};
@@ -35,12 +35,24 @@ type Body = BoxStream<'static, Result<Bytes, StoreError>>;
 impl Query {
     /// Answers one read from one snapshot of stored and hot rows; its first bytes are there when this returns.
     pub async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, QueryError> {
+        self.read_pushed(request, None).await
+    }
+
+    /// Does the same for a statement of ours of one table.
+    pub(super) async fn read_pushed(
+        &self,
+        request: ReadRequest,
+        pushed: Option<Pushed>,
+    ) -> Result<ReadAnswer, QueryError> {
         let limit = request.timeout.map_or(self.options.timeout, |asked| asked.min(self.options.timeout));
         let deadline = Instant::now() + limit;
         let datasets = self.datasets_named(&request).await?;
         let specs: Vec<&TableSpec> =
             tables::all().into_iter().chain(datasets.iter().map(|dataset| &dataset.spec)).collect();
-        let plan = plan::plan(&request.sql, &request.params, self.store.database(), &specs)?;
+        let mut plan = plan::plan(&request.sql, &request.params, self.store.database(), &specs)?;
+        if let [used] = &mut plan.tables[..] {
+            used.pushed = pushed;
+        }
         let named: Vec<TableName> = plan.tables.iter().map(|used| used.spec.name.clone()).collect();
         if let Some(text) = &request.min_watermark {
             let wanted = min_watermarks(text, &named)?;
@@ -346,6 +358,7 @@ fn freshness<'t>(tails: impl Iterator<Item = &'t TableTail> + Clone) -> Freshnes
         mode: if is_hot { FreshnessMode::ReplicaAndHotBuffer } else { FreshnessMode::ReplicaOnly },
         replica_age_ms: tails.clone().filter_map(|tail| tail.oldest_ms).max().unwrap_or(0),
         watermarks: tails.clone().map(|tail| (tail.table.clone(), tail.head)).collect(),
+        latest: tails.clone().map(|tail| (tail.table.clone(), tail.head)).collect(),
         stored: tails.map(|tail| (tail.table.clone(), tail.stored)).collect(),
     }
 }

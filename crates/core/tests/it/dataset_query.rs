@@ -144,6 +144,7 @@ async fn pages_are_of_one_snapshot_however_many_rows_come_between() {
     let (mut found, mut body) = (Vec::new(), json!({ "limit": 6 }));
     loop {
         let answer = lake.ask(&body).await.expect("a page");
+        assert_eq!(answer["streaming"]["fresh"], json!(body["cursor"].is_null()), "only the first page is");
         found.extend(answer["rows"].as_array().expect("rows").clone());
         lake.add(None, oracle::rows(&mut rng, 5)).await;
         if found.len() == 18 {
@@ -153,6 +154,9 @@ async fn pages_are_of_one_snapshot_however_many_rows_come_between() {
         if body["cursor"].is_null() {
             break;
         }
+        let mut later = body.clone();
+        later["minWatermark"] = json!(41);
+        assert_eq!(lake.ask(&later).await.expect_err("a row that is in no page").kind(), ErrorKind::Invalid);
     }
     assert!(oracle::equal(&found, &wanted), "found {found:?}\nwanted {wanted:?}");
     lake.batcher.stop(LIMIT).await;

@@ -214,6 +214,8 @@ async fn a_manifest_of_rows_that_were_changed_on_purpose_is_superseded() {
     assert_eq!((found[0].version, found[0].state, found[0].sum.rows), (2, ManifestState::Published, 2));
     assert_eq!((found[1].state, found[1].superseded_at), (ManifestState::Superseded, Some(UnixNanos(7))));
     assert!(verified(&states, &tables::LOGS.name).await.is_exact());
+    let totals = states.catalog.manifest_totals(&tables::LOGS.name, Some(DAY), None).await.expect("totals");
+    assert_eq!((totals.manifests, totals.partitions, totals.rows), (1, 1, 2));
     // The slower of two is told.
     assert!(states.catalog.supersede_manifest(&first, &sum, UnixNanos(8)).await.is_err());
     batcher.stop(LIMIT).await;

@@ -95,14 +95,17 @@ fn stream(stages: Stages, answer: ReadAnswer, id: &str) -> Response {
     response
 }
 
-/// Says how fresh an answer is. What was acknowledged before the read began is in it, so both watermarks are one.
+/// Says how fresh an answer is.
 pub(crate) fn freshness(headers: &mut HeaderMap, freshness: &Freshness) {
     headers.insert("x-timestore-freshness-mode", HeaderValue::from_static(freshness.mode.as_str()));
     headers.insert("x-timestore-replica-age-ms", HeaderValue::from(freshness.replica_age_ms));
-    let watermarks: Vec<_> = freshness.watermarks.iter().map(|(table, seq)| format!("{table}={seq}")).collect();
-    if let Ok(watermarks) = HeaderValue::from_str(&watermarks.join(",")) {
-        headers.insert("x-timestore-watermark", watermarks.clone());
-        headers.insert("x-timestore-latest-ingest-watermark", watermarks);
+    let watermarks =
+        [("x-timestore-watermark", &freshness.watermarks), ("x-timestore-latest-ingest-watermark", &freshness.latest)];
+    for (name, watermarks) in watermarks {
+        let pairs: Vec<_> = watermarks.iter().map(|(table, seq)| format!("{table}={seq}")).collect();
+        if let Ok(pairs) = HeaderValue::from_str(&pairs.join(",")) {
+            headers.insert(name, pairs);
+        }
     }
 }
 

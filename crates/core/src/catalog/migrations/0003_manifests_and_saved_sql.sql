@@ -31,6 +31,18 @@ CREATE TABLE manifest_columns (
     columns TEXT NOT NULL
 );
 
+-- The published manifests of each partition, added up: a read asks for them, and there are many manifests.
+CREATE TABLE shards (
+    table_name TEXT NOT NULL,
+    partition_day INTEGER NOT NULL,
+    manifest_count INTEGER NOT NULL,
+    row_count INTEGER NOT NULL,
+    byte_count INTEGER NOT NULL,
+    first_time INTEGER,
+    last_time INTEGER,
+    PRIMARY KEY (table_name, partition_day)
+) WITHOUT ROWID;
+
 -- Statements that users save; `stats` is theirs, as JSON.
 CREATE TABLE saved_sql (
     id TEXT PRIMARY KEY,

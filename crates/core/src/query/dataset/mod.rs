@@ -1,7 +1,8 @@
 //! Reads of one dataset without SQL: rows or buckets of time, narrowed by predicates, a page at a time.
 //!
 //! The statement is generated: what clients sent is bound or is the name of a known column. It runs as any other read,
-//! so stored and hot rows are of one snapshot, and rows that were sent twice are there twice.
+//! so stored and hot rows are of one snapshot, and rows that were sent twice are there twice. Conditions, order and limit
+//! of rows are also put on the stored and on the hot ones alone, which ClickHouse then reads in their order.
 //!
 //! Rows are ordered by time and, where that is equal, by `_seq`; pages follow each other without a gap, and all of
 //! them are of the first one's rows: later ones are in no page.
@@ -35,7 +36,7 @@ use futures_util::stream::{self, BoxStream};
 use serde_json::{Value, json};
 use tidegate_model::{Seq, UnixNanos};
 
-use super::{Format, Freshness, Query, QueryError, ReadRequest};
+use super::{Format, Freshness, Query, QueryError, ReadRequest, min_watermarks};
 use crate::catalog::Dataset;
 use answer::Lines;
 pub use body::DatasetQuery;
@@ -72,9 +73,15 @@ impl Query {
             timeout,
             query_id,
         };
-        let answer = self.read(request).await?;
+        if let (Some(cursor), Some(text)) = (&statement.cursor, &request.min_watermark) {
+            check_page(cursor.watermark, text, dataset)?;
+        }
+        let mut answer = self.read_pushed(request, statement.pushed.clone()).await?;
         let of_table = |all: &[(_, Seq)]| all.first().map(|(_, seq)| *seq).unwrap_or_default();
         let (head, stored) = (of_table(&answer.freshness.watermarks), of_table(&answer.freshness.stored));
+        if let Some(cursor) = &statement.cursor {
+            answer.freshness.watermarks.iter_mut().for_each(|(_, seq)| *seq = cursor.watermark);
+        }
         let lines = Lines::new(&statement, (query.fingerprint, head, stored));
         let begun = beginning(&statement, dataset, (head, stored, latest), self.buffer.refusal().is_none());
         let rows = rows(lines, answer.body, totals.partitions);
@@ -103,6 +110,17 @@ impl Query {
     }
 }
 
+/// Refuses a page that insists on rows which came after its snapshot.
+fn check_page(snapshot: Seq, text: &str, dataset: &Dataset) -> Result<(), QueryError> {
+    let wanted = min_watermarks(text, std::slice::from_ref(&dataset.spec.name))?;
+    match wanted.into_iter().find(|(_, seq)| *seq > snapshot) {
+        None => Ok(()),
+        Some((_, seq)) => Err(QueryError::Parameter(format!(
+            "`minWatermark` asks for row {seq}, and these pages are of the rows up to {snapshot}: begin anew without `cursor`"
+        ))),
+    }
+}
+
 /// Writes what stands before the rows.
 fn beginning(
     statement: &Statement,
@@ -117,8 +135,9 @@ fn beginning(
         "rows": head.0 - stored.0,
         "watermark": stored,
         "latestTimestamp": latest.map(|time| time.to_string()),
-        // What was acknowledged before the read began is in its snapshot, whatever the client asks for.
-        "fresh": true,
+        // What was acknowledged before the read began is in its snapshot, whatever the client asks for; later pages are
+        // of the first one's.
+        "fresh": statement.cursor.is_none_or(|cursor| cursor.watermark >= head),
     });
     let mode = if statement.is_downsampled { "downsampled" } else { "raw" };
     let slug = json!(dataset.slug);

@@ -7,6 +7,7 @@ use super::cursor::Cursor;
 use super::predicates::conditions;
 use super::statement::{Bound, Form, bare, column, quoted, selected, user_columns};
 use crate::catalog::Dataset;
+use crate::query::plan::Pushed;
 use crate::query::{QueryError, STORED_PARAM};
 
 /// A column of the answer.
@@ -24,6 +25,8 @@ pub(super) struct Statement {
     /// Behind two numbers that are not shown: of a row its time and its `_seq`, of a bucket how many of its rows there
     /// are and how many are hot.
     pub(super) shown: Vec<Shown>,
+    /// What stored and hot rows are narrowed down by before they are put together; of buckets nothing can be.
+    pub(super) pushed: Option<Pushed>,
     pub(super) is_downsampled: bool,
     pub(super) limit: usize,
     pub(super) cursor: Option<Cursor>,
@@ -51,11 +54,16 @@ pub(super) fn statement(query: &DatasetQuery, dataset: &Dataset) -> Result<State
     };
     let Pieces { selected, shown, behind } = pieces;
     let list: Vec<_> = selected.iter().enumerate().map(|(at, text)| format!("{text} AS _c{at}")).collect();
+    let pushed = query
+        .downsample
+        .is_none()
+        .then(|| Pushed { conditions: narrowed.join(" AND "), behind: format!("{behind} LIMIT {}", limit + 1) });
     let filter = if narrowed.is_empty() { String::new() } else { format!(" WHERE {}", narrowed.join(" AND ")) };
     // One row more says whether another page follows.
     let sql = format!("SELECT {} FROM `{}`{filter}{behind} LIMIT {}", list.join(", "), spec.name, limit + 1);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    Ok(Statement { sql, params: bound.params, shown, is_downsampled: query.downsample.is_some(), limit, cursor })
+    let is_downsampled = query.downsample.is_some();
+    Ok(Statement { sql, params: bound.params, shown, pushed, is_downsampled, limit, cursor })
 }
 
 struct Pieces {
