@@ -180,6 +180,9 @@ pub const BATCH_RETRY_MS_MAX: u64 = 10_000;
 /// The pause after a refusal that only a person can mend (milliseconds).
 pub const BATCH_STUCK_RETRY_MS: u64 = 30_000;
 
+/// How often a table's watermark is promoted in ClickHouse while more of its rows wait (milliseconds): an insert each.
+pub const BATCH_PROMOTE_MS: u64 = 1_000;
+
 /// How often the mover looks whether a batch is due, while rows wait (milliseconds).
 pub const BATCH_LOOK_MS: u64 = 25;
 

@@ -65,7 +65,6 @@ impl Attempt<'_> {
     /// Does what is left to be done; every step may be repeated.
     async fn run(&mut self) -> Result<(), BatchError> {
         let (states, row) = (&self.shared.states, &self.sealed.row);
-        states.catalog.add_batch(row).await?;
         let target = self.shared.targets.ready(&row.table, &states.catalog, &states.store).await?;
 
         let started = Instant::now();
@@ -79,7 +78,7 @@ impl Attempt<'_> {
         }
         self.report(|report| report.encoding += started.elapsed());
 
-        states.catalog.draft_manifests(row, (&partitions, &covered), (version, states.clock.now())).await?;
+        states.catalog.draft_batch(row, (&partitions, &covered), (version, states.clock.now())).await?;
         for part in parts {
             if !self.inserted.contains(&part.token) {
                 let (token, partition) = (part.token.clone(), part.partition);
@@ -89,25 +88,37 @@ impl Attempt<'_> {
                 self.inserted.insert(token);
             }
         }
-        if let Some(rollup) = states.rollup.as_ref().filter(|_| Rollup::counts(&row.table)) {
-            self.insert_beside(rollup).await?;
-        }
+        let promotion = self.promotion(slug);
+        let shared = self.shared;
+        let promoting =
+            async { if partitions.is_empty() { Ok(()) } else { shared.promotions.promote(states, &promotion).await } };
+        let counting = async {
+            match states.rollup.as_ref().filter(|_| Rollup::counts(&row.table)) {
+                Some(rollup) => self.insert_beside(rollup).await,
+                None => Ok(()),
+            }
+        };
+        let (promoted, counted) = tokio::join!(promoting, counting);
+        promoted?;
+        counted?;
         let sums: Vec<_> = self.sums.iter().map(|(partition, sum)| (*partition, *sum)).collect();
-        if !partitions.is_empty() {
-            self.promote(slug).await?;
-        }
         let partitions = u32::try_from(partitions.len()).unwrap_or(u32::MAX);
         let stored = Stored { partitions, unique_keys: &unique_keys, sums: &sums };
         states.catalog.store_batch(&row.id, states.clock.now(), &stored).await?;
         Ok(())
     }
 
-    /// Tells ClickHouse's own clients how far the table is there: after the rows, so that it never says too much.
-    async fn promote(&self, slug: String) -> Result<(), BatchError> {
-        let (states, row) = (&self.shared.states, &self.sealed.row);
+    /// Says how far the table is in ClickHouse: told after the rows, so that it never says too much.
+    fn promotion(&self, slug: String) -> Promotion {
+        let row = &self.sealed.row;
         let latest = self.sums.values().filter_map(|sum| sum.times).map(|(_, last)| last).max();
-        let (table, watermark, at) = (row.table.clone(), row.range.last, states.clock.now());
-        Ok(states.store.promote(&Promotion { slug, table, watermark, latest, at }).await?)
+        Promotion {
+            slug,
+            table: row.table.clone(),
+            watermark: row.range.last,
+            latest,
+            at: self.shared.states.clock.now(),
+        }
     }
 
     /// Counts the batch's rows, and inserts what came of it.
