@@ -9,6 +9,7 @@ mod config;
 mod datasets;
 mod doctor;
 mod ingest;
+mod manifests;
 mod memory;
 mod query;
 mod serve;
@@ -52,8 +53,10 @@ enum Command {
     Check(Box<check::CheckArgs>),
     /// Print how many rows came, and where they are
     Ledger(verify::VerifyArgs),
-    /// Recount every stored batch in ClickHouse
+    /// Recount every stored batch in ClickHouse, and hash its rows again
     Verify(verify::VerifyArgs),
+    /// List what each batch put into each partition of a dataset, with checksums
+    Manifests(manifests::ManifestsArgs),
     /// Print every setting, explained, with its value and where that came from
     Config(config::ConfigArgs),
     /// Check that this machine can run the server, and say how to mend what is amiss
@@ -90,6 +93,7 @@ async fn run() -> ExitCode {
         Command::Query(args) => query::run(args).await,
         Command::Ledger(args) => verify::ledger(args).await,
         Command::Verify(args) => verify::verify(args).await,
+        Command::Manifests(args) => manifests::run(args).await,
         Command::Config(args) => config::run(args, &environment),
         Command::Doctor(args) => doctor::run(args, &environment),
         Command::Version => {

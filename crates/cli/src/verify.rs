@@ -46,6 +46,10 @@ struct Report {
     unkept: u64,
     uncovered: u64,
     differences: Vec<serde_json::Value>,
+    #[serde(default)]
+    manifests: u64,
+    #[serde(default)]
+    altered: Vec<serde_json::Value>,
 }
 
 /// Prints the ledger of every table.
@@ -62,27 +66,29 @@ pub(crate) async fn ledger(args: VerifyArgs) -> Result<()> {
     Ok(())
 }
 
-/// Lets the server recount every stored batch in ClickHouse; fails when one differs.
+/// Lets the server recount every stored batch in ClickHouse and hash its rows again; fails when one differs.
 pub(crate) async fn verify(args: VerifyArgs) -> Result<()> {
     let client = Client::new(&args.url)?;
     let answer = client.send(client.request(Method::POST, "/verify")).await?;
     let verification: Verification = serde_json::from_str(&answer.text().await?).context("read the verification")?;
-    let mut table = table(&["table", "batches", "rows recounted", "hot", "outcome"]);
+    let mut table = table(&["table", "batches", "rows recounted", "manifests hashed", "hot", "outcome"]);
     for report in &verification.tables {
-        let outcome = match (report.differences.len(), report.uncovered) {
-            (0, 0) if report.unkept > 0 => format!("exact; {} rows were counted and not kept", report.unkept),
-            (0, 0) => "exact".to_owned(),
-            (batches, rows) => format!("{batches} batches differ, {rows} rows of no batch"),
+        let outcome = match (report.differences.len(), report.altered.len(), report.uncovered) {
+            (0, 0, 0) if report.unkept > 0 => format!("exact; {} rows were counted and not kept", report.unkept),
+            (0, 0, 0) => "exact".to_owned(),
+            (batches, manifests, rows) => {
+                format!("{batches} batches and {manifests} manifests differ, {rows} rows of no batch")
+            }
         };
-        let counts = [report.batches, report.rows, report.ledger.hot].map(|count| count.to_string());
+        let counts = [report.batches, report.rows, report.manifests, report.ledger.hot].map(|count| count.to_string());
         table.add_row(std::iter::once(report.ledger.table.clone()).chain(counts).chain([outcome]));
     }
     println!("{table}");
     if verification.exact {
         return Ok(());
     }
-    for difference in verification.tables.iter().flat_map(|report| &report.differences) {
-        println!("{difference}");
+    for report in &verification.tables {
+        report.differences.iter().chain(&report.altered).for_each(|difference| println!("{difference}"));
     }
     bail!("ClickHouse does not hold what the catalog says; keep the data folder as it is, and see docs/operations.md")
 }

@@ -12,6 +12,7 @@
 //! | `tables.rs` | the built-in tables: logs, spans, metrics |
 //! | `saved.rs` | [`SavedTable`]: what a saved session of the catalogue keeps |
 //! | `partition.rs` | which partition a row belongs to |
+//! | `manifest.rs` | [`RowsSum`], [`ManifestState`]: what the rows of a batch are, taken together |
 //! | `retry.rs` | [`RetryKey`], [`StoredRetry`]: how a repeated request is known |
 //! | `error.rs` | [`ErrorKind`]: what the caller does next |
 //! | `world.rs` | [`Clock`], [`Disk`]: the doors to the world outside |
@@ -21,6 +22,7 @@ mod error;
 mod field;
 mod ids;
 pub mod limits;
+mod manifest;
 mod partition;
 mod retry;
 mod saved;
@@ -33,10 +35,11 @@ mod world;
 pub use error::ErrorKind;
 pub use field::{FieldType, Scalar, UnknownType};
 pub use ids::{BatchId, BufferId, InvalidTableName, Seq, SeqRange, TableName};
-pub use partition::{PARTITION_ODD, PartitionDay, partition_day};
+pub use manifest::{ManifestState, RowsSum};
+pub use partition::{PARTITION_ODD, PartitionDay, partition_date, partition_day, partition_of_date};
 pub use retry::{RetryKey, StoredRetry};
 pub use saved::{SAVED, SavedTable};
 pub use signal::Signal;
 pub use table::{ColumnDefault, ColumnKind, ColumnSpec, Merge, RollUp, TableSpec};
-pub use time::UnixNanos;
+pub use time::{UnixNanos, civil, day_of_civil};
 pub use world::{Clock, Disk, DiskFile};

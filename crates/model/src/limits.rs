@@ -82,6 +82,13 @@ pub const STOP_FLUSH_MS: u64 = 10_000;
 /// How long `min_watermark` and `requireFresh` wait (milliseconds).
 pub const FRESH_WAIT_MS: u64 = 2_000;
 
+/// How old the oldest row may be that ClickHouse does not have before an alarm is raised (milliseconds): a batch waits
+/// 5 s and is inserted in one, so twice that and more means that something holds it up.
+pub const REPLICA_AGE_SLA_MS: u64 = 15_000;
+
+/// How often that age is looked at (milliseconds), for the log.
+pub const REPLICA_LOOK_MS: u64 = 1_000;
+
 /// A user's SQL text, in bytes.
 pub const SQL_BYTES_MAX: usize = 100_000;
 
@@ -172,6 +179,9 @@ pub const BATCH_RETRY_MS_MAX: u64 = 10_000;
 
 /// The pause after a refusal that only a person can mend (milliseconds).
 pub const BATCH_STUCK_RETRY_MS: u64 = 30_000;
+
+/// How often a table's watermark is promoted in ClickHouse while more of its rows wait (milliseconds): an insert each.
+pub const BATCH_PROMOTE_MS: u64 = 1_000;
 
 /// How often the mover looks whether a batch is due, while rows wait (milliseconds).
 pub const BATCH_LOOK_MS: u64 = 25;
@@ -344,3 +354,43 @@ pub const CATALOG_SESSION_ROW_BYTES_MAX: usize = 128 << 20;
 
 /// One session as JSON, in bytes, as the reference has it; 100,000 metrics of ten keys are about 60 MB.
 pub const CATALOG_SESSION_BYTES_MAX: u64 = 1 << 30;
+
+/// Manifests whose rows are hashed again together: as many as one recount has batches, mostly one each.
+pub const VERIFY_MANIFESTS_AT_ONCE: u32 = 200;
+
+/// Rows that one statement hashes again, if they are of more than one manifest: at 1 to 3 µs a row far below the time
+/// of a statement.
+pub const VERIFY_ROWS_AT_ONCE: u64 = 4_000_000;
+
+/// Manifests of one page of a list: half a day of batches of a busy dataset.
+pub const MANIFESTS_PAGE_MAX: u32 = 10_000;
+
+/// Rows of one page of a dataset's answer, when the request does not say how many.
+pub const DATASET_QUERY_ROWS: u64 = 10_000;
+
+/// The most rows of one page of a dataset's answer: what existing clients may ask for.
+pub const DATASET_QUERY_ROWS_MAX: u64 = 500_000;
+
+/// What is told of one bucket of time: more is a mistake, and each keeps a state in ClickHouse.
+pub const DATASET_AGGREGATIONS_MAX: usize = 100;
+
+/// Rows that a statement of an operator answers with, when the request does not say how many.
+pub const ADMIN_SQL_ROWS: u64 = 10_000;
+
+/// The most of them: the answer is held in memory, and what is larger goes through `/sql/read`.
+pub const ADMIN_SQL_ROWS_MAX: u64 = 100_000;
+
+/// Bytes that a statement of an operator answers with.
+pub const ADMIN_SQL_BYTES_MAX: u64 = 64 << 20;
+
+/// Statements that may be saved: a list of more is read by nobody.
+pub const SAVED_SQL_MAX: u32 = 10_000;
+
+/// The id of a saved statement, in bytes.
+pub const SAVED_SQL_ID_BYTES_MAX: usize = 128;
+
+/// The label of a saved statement, in bytes: a line.
+pub const SAVED_SQL_LABEL_BYTES_MAX: usize = 1_024;
+
+/// What a client remembers of a saved statement's last run, in bytes.
+pub const SAVED_SQL_STATS_BYTES_MAX: usize = 16 << 10;

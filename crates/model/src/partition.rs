@@ -1,4 +1,5 @@
 use crate::UnixNanos;
+use crate::time::{civil, day_of_civil};
 
 /// A partition: the value of a row's `_partition` column, in days since 1970-01-01 UTC.
 ///
@@ -46,6 +47,23 @@ fn first_day_of_month(day: i64) -> i64 {
     day - day_of_month
 }
 
+/// Writes a partition as the date of the day with which it begins, `2026-01-31`.
+#[must_use]
+pub fn partition_date(partition: PartitionDay) -> String {
+    let (year, month, day) = civil(i64::from(partition));
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// Reads a partition from the date of its first day; `None`: it is no date, or none of a partition.
+#[must_use]
+pub fn partition_of_date(date: &str) -> Option<PartitionDay> {
+    let mut parts = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
+    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+    let is_near = (1970..=2199).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    let partition = is_near.then(|| PartitionDay::try_from(day_of_civil(year, month, day)).ok())??;
+    (partition_date(partition) == date).then_some(partition)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +74,16 @@ mod tests {
 
     fn check(timestamp: i64, partition: PartitionDay) {
         assert_eq!(partition_day(UnixNanos(timestamp), NOW), partition);
+    }
+
+    #[test]
+    fn a_partition_is_written_and_read_as_a_date() {
+        for (partition, date) in [(0, "1970-01-01"), (20_777, "2026-11-20"), (PartitionDay::MAX, "2149-06-06")] {
+            assert_eq!((partition_date(partition).as_str(), partition_of_date(date)), (date, Some(partition)));
+        }
+        for wrong in ["", "2026", "2026-02-30", "2026-1-1", "1969-12-31", "2149-06-07", "x-y-z", "2026-01-01T00"] {
+            assert_eq!(partition_of_date(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -250,6 +250,28 @@ pub static LOG_TEMPLATE_MERGES: LazyLock<TableSpec> = LazyLock::new(|| {
     roll_up("log_template_merges", own, &ROLL_UP)
 });
 
+/// How far each table's rows are in ClickHouse: a table of ClickHouse alone, into which no row is sent.
+pub static INGEST_WATERMARKS: LazyLock<TableSpec> = LazyLock::new(|| {
+    static ROLL_UP: RollUp = RollUp {
+        keys: &["dataset_slug", "table_name"],
+        rules: &[
+            ("watermark", Merge::Max),
+            ("watermark_timestamp", Merge::Max),
+            ("clickhouse_revision", Merge::Max),
+            ("promoted_at", Merge::Max),
+        ],
+    };
+    let own = [
+        ("dataset_slug", Word), // of a built-in table its name
+        ("table_name", Word),
+        ("watermark", U64),                 // every row with a `_seq` up to it is here
+        ("watermark_timestamp", Timestamp), // the latest time of a row up to it
+        ("clickhouse_revision", U32),
+        ("promoted_at", Timestamp),
+    ];
+    roll_up("ingest_watermarks", own, &ROLL_UP)
+});
+
 /// Returns every built-in table.
 #[must_use]
 pub fn all() -> [&'static TableSpec; 12] {
@@ -267,6 +289,13 @@ pub fn all() -> [&'static TableSpec; 12] {
         &LOG_TEMPLATES,
         &LOG_TEMPLATE_MERGES,
     ]
+}
+
+/// Returns the column with the time of a built-in table's rows.
+#[must_use]
+pub fn time_column(spec: &TableSpec) -> Option<&str> {
+    let found = ["timestamp", "first_timestamp"].into_iter().find_map(|name| spec.column(name));
+    found.map(|column| column.name.as_str())
 }
 
 type Column = (&'static str, ColumnKind);

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Nanoseconds since 1970-01-01 UTC; the range is ClickHouse's `DateTime64(9)`: up to 2262.
@@ -11,5 +13,70 @@ impl UnixNanos {
     #[must_use]
     pub const fn day(self) -> i64 {
         self.0.div_euclid(Self::PER_DAY)
+    }
+}
+
+impl fmt::Display for UnixNanos {
+    /// Writes `2026-01-31T09:00:00.5Z`: the fraction as short as it is exact.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, nanos) = (self.0.div_euclid(1_000_000_000), self.0.rem_euclid(1_000_000_000));
+        let (year, month, day) = civil(self.day());
+        let second = seconds.rem_euclid(86_400);
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+        if nanos > 0 {
+            let digits = format!("{nanos:09}");
+            write!(f, ".{}", digits.trim_end_matches('0'))?;
+        }
+        f.write_str("Z")
+    }
+}
+
+/// Returns year, month and day of a day counted from 1970-01-01, in the calendar of today carried back.
+///
+/// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms": years begin in March, so that leap days end them.
+#[must_use]
+pub const fn civil(day: i64) -> (i64, i64, i64) {
+    let shifted = day + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
+    (year, month, day_of_year - (153 * march_month + 2) / 5 + 1)
+}
+
+/// Returns the day, counted from 1970-01-01, of a date.
+#[must_use]
+pub const fn day_of_civil(year: i64, month: i64, day: i64) -> i64 {
+    let march_year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (march_year.div_euclid(400), march_year.rem_euclid(400));
+    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_as_iso_8601_has_it() {
+        let check = |nanos: i64, text: &str| assert_eq!(UnixNanos(nanos).to_string(), text);
+        check(0, "1970-01-01T00:00:00Z");
+        check(-1, "1969-12-31T23:59:59.999999999Z");
+        check(951_782_400_000_000_000, "2000-02-29T00:00:00Z");
+        check(1_769_850_000_500_000_000, "2026-01-31T09:00:00.5Z");
+        check(i64::MAX, "2262-04-11T23:47:16.854775807Z");
+        check(i64::MIN, "1677-09-21T00:12:43.145224192Z");
+    }
+
+    #[test]
+    fn days_and_dates_are_each_others_inverse() {
+        for day in (-110_000..110_000).step_by(7) {
+            let (year, month, date) = civil(day);
+            assert_eq!(day_of_civil(year, month, date), day);
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 use tidegate_core::ingest::IngestError;
 use tidegate_core::ingest::rows::RowsError;
 use tidegate_core::query::QueryError;
@@ -28,7 +28,7 @@ pub struct Failure {
     /// When to try again.
     pub retry_after_ms: Option<u64>,
     /// Further members of the answer.
-    pub more: Vec<(&'static str, serde_json::Value)>,
+    pub more: Vec<(&'static str, Value)>,
 }
 
 impl Failure {
@@ -107,16 +107,19 @@ impl Failure {
 
     /// Answers a request of the main API: `{"error":{"kind","message","hint","request_id"}}`.
     pub(crate) fn answer(&self, request_id: &str) -> Response {
-        let mut error = serde_json::json!({
+        let mut error = json!({
             "kind": kind_name(self.kind),
             "message": self.message,
             "hint": self.hint.as_deref().unwrap_or(hint(self.kind)),
             "request_id": request_id,
         });
+        if let Some(after) = self.retry_after_ms {
+            error["retry_after_ms"] = json!(after);
+        }
         for (name, value) in &self.more {
             error[*name] = value.clone();
         }
-        let mut response = (self.http_status(), axum::Json(serde_json::json!({ "error": error }))).into_response();
+        let mut response = (self.http_status(), axum::Json(json!({ "error": error }))).into_response();
         if let Some(seconds) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
@@ -143,7 +146,20 @@ impl From<QueryError> for Failure {
     fn from(error: QueryError) -> Self {
         let failure = Self::of(error.kind(), &error);
         match error {
-            QueryError::NotYet { .. } => failure.with_hint("read again later, or with a lower `min_watermark`"),
+            // It may be on its way: an acknowledgement takes one sync of the log.
+            QueryError::NotYet { table, wanted, head, waited_ms } => Self {
+                retry_after_ms: Some(RETRY_AFTER_MS),
+                more: vec![(
+                    "details",
+                    json!({
+                        "table": table,
+                        "min_watermark": wanted,
+                        "latest_ingest_watermark": head,
+                        "waited_ms": waited_ms,
+                    }),
+                )],
+                ..failure.with_hint("read again later, or with a lower `min_watermark`")
+            },
             _ => failure,
         }
     }

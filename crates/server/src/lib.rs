@@ -16,12 +16,14 @@
 //! | `connection.rs` | one accepted connection |
 //! | `body.rs` | a request's body, read with a cap and a time-out |
 //! | `errors.rs` | [`Failure`]: error kinds as HTTP and gRPC |
+//! | `freshness.rs` | how far ClickHouse is behind, and the alarm |
 //! | `metrics.rs` | the closed list of metrics |
 //! | `self_metrics.rs` | the same metrics as an OTLP request |
 //! | `otlp/` | OTLP/gRPC and OTLP/HTTP |
 //! | `api/` | the main API |
 //! | `datasets/` | datasets: made, changed, archived; their schemas, audit log and refused rows |
 //! | `routes/` | the routes as a table, and the OpenAPI document that is made from it |
+//! | `timestore/` | datasets: manifests, queries, saved SQL |
 //! | `cardinality/` | what is in the telemetry and what it costs: `/api/v1`, `/v2` |
 
 mod api;
@@ -30,17 +32,20 @@ mod cardinality;
 mod connection;
 mod datasets;
 mod errors;
+mod freshness;
 mod listen;
 mod metrics;
 mod otlp;
 mod routes;
 mod self_metrics;
 mod stages;
+mod timestore;
 
 pub use api::sql_parameters::{SqlParameters, parse as parse_sql_parameters};
 pub use cardinality::CardinalityState;
 pub use datasets::Access;
 pub use errors::Failure;
+pub use freshness::{ReplicaWatch, watch_replica};
 pub use listen::{Listeners, ServerOptions, serve};
 pub use metrics::Metrics;
 pub use self_metrics::metrics_request;

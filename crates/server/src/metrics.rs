@@ -44,6 +44,8 @@ pub struct Metrics {
     hot_tail_bytes: IntGauge,
     wal_bytes: IntGauge,
     replica_age_ms: IntGauge,
+    replica_late: IntGauge,
+    replica_alarms: IntGauge,
     engine_up: IntGauge,
     engine_restarts: IntGauge,
     retry_keys_evicted: IntGauge,
@@ -103,7 +105,10 @@ impl Metrics {
             hot_tail_rows: list.gauge("timestore_hot_tail_rows", "Rows that are durable and not yet in ClickHouse"),
             hot_tail_bytes: list.gauge("tidegate_hot_tail_bytes", "Bytes of hot rows in memory"),
             wal_bytes: list.gauge("tidegate_wal_bytes", "Bytes of the write-ahead log on disk"),
-            replica_age_ms: list.gauge("timestore_replica_age_ms", "Age of the oldest row that no batch has taken yet"),
+            replica_age_ms: list
+                .gauge("timestore_replica_age_ms", "Age of the oldest row that ClickHouse does not have"),
+            replica_late: list.gauge("timestore_replica_late", "1 while that age is past what is agreed"),
+            replica_alarms: list.gauge("timestore_replica_alarms", "How often it went past it since the start"),
             engine_up: list.gauge("tidegate_engine_up", "1 while the engine answers"),
             engine_restarts: list.gauge("tidegate_engine_restarts", "How often the engine was started again"),
             retry_keys_evicted: list
@@ -181,11 +186,8 @@ impl Metrics {
 
     /// Takes the state of the stages and returns everything.
     pub(crate) fn gather(&self, stages: &Stages) -> Vec<MetricFamily> {
-        let (mut hot, mut oldest_ms) = (0, 0);
         for tail in stages.buffer.status() {
             let ledger = Ledger::from(&tail);
-            hot += ledger.hot;
-            oldest_ms = oldest_ms.max(tail.oldest_unsealed_ms.unwrap_or(0));
             let states = [
                 ("received", ledger.received),
                 ("stored", ledger.stored),
@@ -197,8 +199,11 @@ impl Metrics {
                 self.ledger_rows.with_label_values(&[tail.table.as_str(), state]).set(signed(rows));
             }
         }
-        self.hot_tail_rows.set(signed(hot));
-        self.replica_age_ms.set(signed(oldest_ms));
+        let replica = stages.replica.look(&stages.buffer);
+        self.hot_tail_rows.set(signed(replica.hot_rows));
+        self.replica_age_ms.set(signed(replica.age_ms));
+        self.replica_late.set(i64::from(replica.is_late));
+        self.replica_alarms.set(signed(replica.alarms));
         self.hot_tail_bytes.set(signed(stages.buffer.hot_bytes()));
         self.wal_bytes.set(signed(stages.buffer.wal_bytes()));
         self.retry_keys_evicted.set(signed(stages.buffer.retries_evicted()));

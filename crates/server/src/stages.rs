@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::cardinality::CardinalityState;
 use crate::datasets::Access;
+use crate::freshness::ReplicaWatch;
 use crate::metrics::Metrics;
 
 /// What the doors open to; clones share it.
@@ -39,10 +40,14 @@ pub struct Stages {
     pub addresses: Vec<(&'static str, String)>,
     /// What the cardinality API remembers.
     pub cardinality: Arc<CardinalityState>,
+    /// Watches how far ClickHouse is behind.
+    pub replica: Arc<ReplicaWatch>,
     /// Numbers the requests of this process.
     pub requests: Arc<AtomicU64>,
     /// Which scopes requests need.
     pub access: Access,
+    /// Whether operators' SQL is let through to ClickHouse.
+    pub admin_sql: bool,
     /// How long a request's body may pause.
     pub body_idle: Duration,
 }

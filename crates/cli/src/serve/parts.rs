@@ -13,7 +13,7 @@ use tidegate_core::store::{Engine, EngineData, EngineOptions, Store, StoreOption
 use tidegate_core::world::SystemClock;
 use tidegate_model::limits::BODY_IDLE_MS;
 use tidegate_model::{Clock, UnixNanos};
-use tidegate_server::{Access, CardinalityState, Metrics, SchemaState, Stages};
+use tidegate_server::{Access, CardinalityState, Metrics, ReplicaWatch, SchemaState, Stages};
 use tokio::sync::watch;
 
 use super::DataFolder;
@@ -35,6 +35,8 @@ pub(super) struct Parts {
     unkept: Vec<&'static str>,
     /// Which scopes requests need.
     access: Access,
+    replica_age_sla_ms: u64,
+    admin_sql: bool,
 }
 
 /// Opens the states, recovers what is in them, and starts the engine process without waiting for it.
@@ -80,6 +82,8 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         sessions: folder.sessions(),
         unkept: settings.retain.dropped(),
         access: access(&settings.access),
+        replica_age_sla_ms: settings.freshness.replica_age_sla_ms,
+        admin_sql: settings.query.admin_sql,
     })
 }
 
@@ -103,8 +107,10 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             addresses,
             cardinality: Arc::new(CardinalityState::new(Some(self.sessions.clone()), self.unkept.clone())),
+            replica: Arc::new(ReplicaWatch::new(self.replica_age_sla_ms)),
             requests: Arc::default(),
             access: self.access.clone(),
+            admin_sql: self.admin_sql,
             body_idle: Duration::from_millis(BODY_IDLE_MS),
         }
     }

@@ -52,6 +52,8 @@ section! {
         query: Query = Query::default(),
         /// Which scopes requests for datasets need.
         access: Access = Access::default(),
+        /// How far ClickHouse may be behind.
+        freshness: Freshness = Freshness::default(),
         /// What the server stores about itself.
         telemetry: Telemetry = Telemetry::default(),
         /// What the server prints.
@@ -211,6 +213,19 @@ section! {
         result_bytes: u64 = limits::QUERY_RESULT_BYTES,
         /// How long `min_watermark` waits for rows that are not acknowledged yet (milliseconds).
         fresh_wait_ms: u64 = limits::FRESH_WAIT_MS,
+        /// Let `POST /sql/admin/clickhouse` run any statement in ClickHouse, with all rights. Whoever reaches the port can
+        /// then change and remove rows.
+        admin_sql: bool = false,
+    }
+}
+
+section! {
+    /// How far ClickHouse may be behind what was acknowledged. Answers are whole all the same: the rows that it lacks
+    /// come from the hot tail.
+    Freshness, FRESHNESS {
+        /// The age of the oldest row that ClickHouse does not have, past which an alarm is raised: a line in the log,
+        /// `timestore_replica_late` and `/health` (milliseconds; 0: never).
+        replica_age_sla_ms: u64 = limits::REPLICA_AGE_SLA_MS,
     }
 }
 
@@ -334,6 +349,7 @@ fn list(section: &str) -> &'static [(&'static str, &'static [&'static str])] {
         "templates" => TEMPLATES,
         "query" => QUERY,
         "access" => ACCESS,
+        "freshness" => FRESHNESS,
         "telemetry" => TELEMETRY,
         "log" => LOG,
         _ => &[],

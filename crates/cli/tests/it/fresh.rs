@@ -22,6 +22,9 @@ async fn a_read_that_insists_on_a_row_is_refused_or_waits_and_is_answered() -> R
     let told = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
     ensure!(told("message").contains("asks for row 5 of `logs`, the newest acknowledged one is 3"), "{error}");
     ensure!(told("kind") == "conflict" && told("hint").contains("read again later"), "{error}");
+    let details = &error["details"];
+    ensure!(details["latest_ingest_watermark"] == 3 && details["min_watermark"] == 5, "{error}");
+    ensure!(error["retry_after_ms"] == 1_000 && details["waited_ms"].as_u64() >= Some(300), "{error}");
 
     for (name, wanted) in [("min_watermark", 5), ("requireFresh=true&minWatermark", 7)] {
         let query = format!("{count}&{name}=logs={wanted}");

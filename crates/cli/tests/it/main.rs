@@ -10,10 +10,13 @@
 //! | `check.rs` | `tidegate check`: recordings, what is sent, a server; verdicts and exit codes |
 //! | `templates/` | log templates: merges, masks, events, overflow |
 //! | `full.rs` | a full log and a full disk are answered, and mend by themselves |
+//! | `manifests.rs` | crashes leave one manifest of each row; a changed row is named |
 //! | `recount.rs` | the recount, in SQL |
 //! | `fresh.rs` | reads that insist on a row; answers that break off; a backend that keeps nothing |
+//! | `freshness.rs` | no answer claims a freshness that it does not have, whoever dies; the alarm |
 //! | `start.rs` | what a start refuses or says; a stop that may not take its time |
 //! | `names.rs` | columns whose names SQL must quote |
+//! | `timestore.rs` | datasets over REST: queries, saved SQL, the schema, SQL for operators |
 //! | `fleet.rs` | producers that remember what was acknowledged |
 //! | `account.rs` | compares what was acknowledged with what is answered |
 #![expect(clippy::print_stderr, reason = "a failing round must be told with its seed and its times")]
@@ -33,12 +36,15 @@ mod crash;
 mod datasets;
 mod fleet;
 mod fresh;
+mod freshness;
 mod full;
+mod manifests;
 mod recount;
 mod names;
 mod snapshot;
 mod start;
 mod templates;
+mod timestore;
 
 /// A debug build beside other builds may be slow; a test that waits this long has failed.
 const READY_WITHIN: Duration = Duration::from_secs(60);

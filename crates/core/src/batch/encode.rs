@@ -12,10 +12,12 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use bytes::Bytes;
 use tidegate_model::limits::SENT_COPIED_BYTES_MAX;
-use tidegate_model::{BatchId, ColumnKind, PartitionDay, Seq, SeqRange, TableSpec};
+use tidegate_model::{BatchId, ColumnKind, ColumnSpec, PartitionDay, RowsSum, Seq, SeqRange, TableSpec};
 
 use super::BatchError;
+use super::targets::Target;
 use crate::buffer::{Chunk, Cut, merge, sent, unify};
+use crate::store::checksum::{self, Summing};
 use crate::store::{Gone, Outlet};
 
 /// The rows of one insert: one partition, one set of columns.
@@ -25,11 +27,14 @@ pub(super) struct Part {
     pub(super) token: String,
     /// The table with the columns that these rows have.
     pub(super) spec: TableSpec,
-    partition: PartitionDay,
+    pub(super) partition: PartitionDay,
     /// Those of the cut with a row here.
     chunks: Vec<Chunk>,
     /// The rows as they are sent.
     schema: SchemaRef,
+    /// The columns that all rows of the batch have and that its checksums cover.
+    covered: Arc<[ColumnSpec]>,
+    time_column: Option<String>,
 }
 
 /// A batch, ready to be inserted.
@@ -37,14 +42,17 @@ pub(super) struct Part {
 pub(super) struct Plan {
     /// In the order of their tokens' making, which depends on the rows alone.
     pub(super) parts: Vec<Part>,
-    /// How many partitions its rows are in.
-    pub(super) partitions: u32,
+    /// The partitions that its rows are in.
+    pub(super) partitions: Vec<PartitionDay>,
+    /// The columns that its checksums cover.
+    pub(super) covered: Arc<[ColumnSpec]>,
     /// The values of the unique column, if the table has one.
     pub(super) unique_keys: Vec<u64>,
 }
 
 /// Splits a cut by partition and by set of columns; its rows are encoded later, while they are sent.
-pub(super) fn plan(cut: &Cut, id: &BatchId, spec: &TableSpec) -> Result<Plan, BatchError> {
+pub(super) fn plan(cut: &Cut, id: &BatchId, target: &Target) -> Result<Plan, BatchError> {
+    let spec = &target.spec;
     let mut chunks: BTreeMap<(PartitionDay, usize), Vec<Chunk>> = BTreeMap::new();
     let mut forms = Forms::default();
     let mut unique_keys = Vec::new();
@@ -60,14 +68,15 @@ pub(super) fn plan(cut: &Cut, id: &BatchId, spec: &TableSpec) -> Result<Plan, Ba
     }
     let mut partitions: Vec<_> = chunks.keys().map(|(partition, _)| *partition).collect();
     partitions.dedup();
-    let partitions = u32::try_from(partitions.len()).unwrap_or(u32::MAX);
+    let covered = forms.covered(spec);
     let parts = chunks.into_iter().map(|((partition, group), chunks)| {
         // Almost every batch has one set of columns; a dataset that just got another has two.
         let token = if group == 0 { format!("{id}:{partition}") } else { format!("{id}:{partition}:{group}") };
         let schema = Arc::clone(&forms.sent[group]);
-        Part { token, spec: narrowed(spec, &schema), partition, chunks, schema }
+        let (covered, time_column) = (Arc::clone(&covered), target.time_column.clone());
+        Part { token, spec: narrowed(spec, &schema), partition, chunks, schema, covered, time_column }
     });
-    Ok(Plan { parts: parts.collect(), partitions, unique_keys })
+    Ok(Plan { parts: parts.collect(), partitions, covered, unique_keys })
 }
 
 /// Rows of small requests are put together up to this many: each record batch of its own takes the engine about
@@ -75,26 +84,32 @@ pub(super) fn plan(cut: &Cut, id: &BatchId, spec: &TableSpec) -> Result<Plan, Ba
 const GATHERED_ROWS: usize = 8_192;
 
 impl Part {
-    /// Encodes the rows as one Arrow stream, small chunks put together; blocks while the other end is busy.
-    pub(super) fn encode(&self, outlet: Outlet) -> Result<Result<Duration, Gone>, BatchError> {
+    /// Encodes the rows as one Arrow stream, small chunks put together, and sums them; blocks while the other end is busy.
+    pub(super) fn encode(&self, outlet: Outlet) -> Result<Result<(Duration, RowsSum), Gone>, BatchError> {
         let options = IpcWriteOptions::try_new(8, false, MetadataVersion::V5)?;
         let encoder = StreamEncoder::try_new_with_options(&self.schema, options)?;
         let way_out = WayOut { outlet, small: Vec::new() };
         let merging = self.spec.roll_up.is_some().then_some(&self.spec);
         let mut stream = Stream { encoder, way_out, gathered: Vec::new(), gathered_rows: 0, merging };
+        let mut sum = RowsSum::default();
         for chunk in &self.chunks {
-            if let Err(gone) = stream.push(self.rows_of(chunk)?)? {
+            let rows = chunk.rows()?;
+            sum.merge(&checksum::sum(&rows, chunk.range, &self.summing())?);
+            if let Err(gone) = stream.push(self.rows_of(chunk, &rows)?)? {
                 return Ok(Err(gone));
             }
         }
-        Ok(stream.finish()?)
+        Ok(stream.finish()?.map(|waited| (waited, sum)))
+    }
+
+    fn summing(&self) -> Summing<'_> {
+        Summing { columns: &self.covered, time_column: self.time_column.as_deref(), partition: self.partition }
     }
 
     /// Returns the chunk's rows in this partition, numbered, as they are sent.
-    fn rows_of(&self, chunk: &Chunk) -> Result<RecordBatch, BatchError> {
-        let rows = chunk.rows()?;
-        let partitions = partitions_of(&rows, &self.spec)?.clone();
-        let rows = numbered(&rows, chunk.range, &self.schema)?;
+    fn rows_of(&self, chunk: &Chunk, rows: &RecordBatch) -> Result<RecordBatch, BatchError> {
+        let partitions = partitions_of(rows, &self.spec)?.clone();
+        let rows = numbered(rows, chunk.range, &self.schema)?;
         // Those of one partition, as almost always, go through untouched.
         if partitions.values().iter().all(|day| *day == self.partition) {
             return Ok(rows);
@@ -104,7 +119,7 @@ impl Part {
 }
 
 /// Encodes rows that are as they are sent.
-pub(super) fn encode_rows(rows: &RecordBatch, outlet: Outlet) -> Result<Result<Duration, Gone>, BatchError> {
+pub(super) fn encode_rows(rows: &RecordBatch, outlet: Outlet) -> Result<Result<(Duration, RowsSum), Gone>, BatchError> {
     let options = IpcWriteOptions::try_new(8, false, MetadataVersion::V5)?;
     let mut encoder = StreamEncoder::try_new_with_options(&rows.schema(), options)?;
     let mut way_out = WayOut { outlet, small: Vec::new() };
@@ -112,7 +127,7 @@ pub(super) fn encode_rows(rows: &RecordBatch, outlet: Outlet) -> Result<Result<D
         return Ok(Err(gone));
     }
     let end = encoder.finish()?;
-    Ok(way_out.finish(end))
+    Ok(way_out.finish(end).map(|waited| (waited, RowsSum::default())))
 }
 
 /// Gives all rows the same number.
@@ -219,6 +234,15 @@ impl Forms {
         });
         self.known.push((Arc::clone(rows), group));
         Ok(group)
+    }
+
+    /// Returns the columns that are in every set and part of checksums; rows that merge have no checksum.
+    fn covered(&self, spec: &TableSpec) -> Arc<[ColumnSpec]> {
+        let is_everywhere = |name: &str| self.sent.iter().all(|sent| sent.column_with_name(name).is_some());
+        let covered = spec.columns.iter().filter(|column| {
+            spec.roll_up.is_none() && checksum::is_covered(&column.kind) && is_everywhere(&column.name)
+        });
+        covered.cloned().collect()
     }
 }
 

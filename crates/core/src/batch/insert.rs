@@ -1,11 +1,11 @@
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rand::Rng;
 use tidegate_model::limits::{BATCH_RETRY_MS_MAX, BATCH_RETRY_MS_MIN, BATCH_STUCK_RETRY_MS};
-use tidegate_model::{ErrorKind, TableSpec};
+use tidegate_model::{ErrorKind, PartitionDay, RowsSum, TableSpec};
 use tokio::time::Instant;
 
 use super::catalogue::{Beside, BesideInsert, count, settle};
@@ -13,12 +13,14 @@ use super::encode::{Part, Plan, encode_rows, plan};
 use super::mover::Shared;
 use super::seal::Sealed;
 use super::{BatchError, BatchReport, blocking};
+use crate::catalog::Stored;
 use crate::rollup::Rollup;
-use crate::store::{Gone, Outlet, StoreError};
+use crate::store::{Gone, Outlet, Promotion, StoreError};
 
 /// Takes one batch from its cut to its watermark; ends only when that is done.
 pub(super) async fn store(shared: Arc<Shared>, sealed: Sealed) {
-    let mut attempt = Attempt { shared: &shared, sealed: &sealed, inserted: HashSet::new(), beside: None };
+    let mut attempt =
+        Attempt { shared: &shared, sealed: &sealed, inserted: HashSet::new(), sums: BTreeMap::new(), beside: None };
     let mut pause = Duration::from_millis(BATCH_RETRY_MS_MIN);
     while let Err(error) = in_a_slot(&shared, &mut attempt).await {
         let wait = if may_pass(&error) { pause } else { Duration::from_millis(BATCH_STUCK_RETRY_MS) };
@@ -58,6 +60,8 @@ struct Attempt<'a> {
     sealed: &'a Sealed,
     /// Tokens that ClickHouse has taken; a repeat would add nothing, but cost the time.
     inserted: HashSet<String>,
+    /// What these inserts put into each partition.
+    sums: BTreeMap<PartitionDay, RowsSum>,
     /// What was counted of the batch, once that is done.
     beside: Option<Beside>,
 }
@@ -66,31 +70,60 @@ impl Attempt<'_> {
     /// Does what is left to be done; every step may be repeated.
     async fn run(&mut self) -> Result<(), BatchError> {
         let (states, row) = (&self.shared.states, &self.sealed.row);
-        states.catalog.add_batch(row).await?;
-        let spec = self.shared.targets.ready(&row.table, &states.catalog, &states.store).await?;
+        let target = self.shared.targets.ready(&row.table, &states.catalog, &states.store).await?;
 
         let started = Instant::now();
-        let (cut, id) = (self.sealed.cut.clone(), row.id.clone());
-        let Plan { mut parts, mut partitions, unique_keys } = blocking(move || plan(&cut, &id, &spec)).await?;
+        let (cut, id, version) = (self.sealed.cut.clone(), row.id.clone(), target.schema_version);
+        let slug = target.slug.clone().unwrap_or_else(|| row.table.to_string());
+        let Plan { mut parts, mut partitions, covered, unique_keys } =
+            blocking(move || plan(&cut, &id, &target)).await?;
         if self.shared.options.unkept.contains(&row.table) {
             // A batch in no partition is one whose rows were counted and not kept.
-            (parts, partitions) = (Vec::new(), 0);
+            (parts, partitions) = (Vec::new(), Vec::new());
         }
         self.report(|report| report.encoding += started.elapsed());
 
+        states.catalog.draft_batch(row, (&partitions, &covered), (version, states.clock.now())).await?;
         for part in parts {
             if !self.inserted.contains(&part.token) {
-                let token = part.token.clone();
-                self.insert(part).await?;
+                let (token, partition) = (part.token.clone(), part.partition);
+                let sum = self.insert(part).await?;
                 self.report(|report| report.inserts += 1);
+                self.sums.entry(partition).or_default().merge(&sum);
                 self.inserted.insert(token);
             }
         }
-        if let Some(rollup) = states.rollup.as_ref().filter(|_| Rollup::counts(&row.table)) {
-            self.insert_beside(rollup).await?;
-        }
-        states.catalog.store_batch(&row.id, states.clock.now(), partitions, &unique_keys).await?;
+        let promotion = self.promotion(slug);
+        let shared = self.shared;
+        let promoting =
+            async { if partitions.is_empty() { Ok(()) } else { shared.promotions.promote(states, &promotion).await } };
+        let counting = async {
+            match states.rollup.as_ref().filter(|_| Rollup::counts(&row.table)) {
+                Some(rollup) => self.insert_beside(rollup).await,
+                None => Ok(()),
+            }
+        };
+        let (promoted, counted) = tokio::join!(promoting, counting);
+        promoted?;
+        counted?;
+        let sums: Vec<_> = self.sums.iter().map(|(partition, sum)| (*partition, *sum)).collect();
+        let partitions = u32::try_from(partitions.len()).unwrap_or(u32::MAX);
+        let stored = Stored { partitions, unique_keys: &unique_keys, sums: &sums };
+        states.catalog.store_batch(&row.id, states.clock.now(), &stored).await?;
         Ok(())
+    }
+
+    /// Says how far the table is in ClickHouse: told after the rows, so that it never says too much.
+    fn promotion(&self, slug: String) -> Promotion {
+        let row = &self.sealed.row;
+        let latest = self.sums.values().filter_map(|sum| sum.times).map(|(_, last)| last).max();
+        Promotion {
+            slug,
+            table: row.table.clone(),
+            watermark: row.range.last,
+            latest,
+            at: self.shared.states.clock.now(),
+        }
     }
 
     /// Counts the batch's rows, and inserts what came of it.
@@ -125,7 +158,7 @@ impl Attempt<'_> {
     }
 
     /// Encodes a part's rows while they are sent.
-    async fn insert(&self, part: Part) -> Result<(), BatchError> {
+    async fn insert(&self, part: Part) -> Result<RowsSum, BatchError> {
         let (token, spec) = (part.token.clone(), part.spec.clone());
         self.send((&token, &spec), move |outlet| part.encode(outlet)).await
     }
@@ -134,13 +167,13 @@ impl Attempt<'_> {
     async fn send(
         &self,
         (token, spec): (&str, &TableSpec),
-        encode: impl FnOnce(Outlet) -> Result<Result<Duration, Gone>, BatchError> + Send + 'static,
-    ) -> Result<(), BatchError> {
+        encode: impl FnOnce(Outlet) -> Result<Result<(Duration, RowsSum), Gone>, BatchError> + Send + 'static,
+    ) -> Result<RowsSum, BatchError> {
         let (outlet, rows) = Outlet::open();
         let encoding = blocking(move || {
             let began = Instant::now();
-            let waited = encode(outlet)?;
-            Ok::<_, BatchError>(waited.map(|waited| began.elapsed().saturating_sub(waited)))
+            let encoded = encode(outlet)?;
+            Ok::<_, BatchError>(encoded.map(|(waited, sum)| (began.elapsed().saturating_sub(waited), sum)))
         });
         let started = Instant::now();
         let (encoded, outcome) = tokio::join!(encoding, self.shared.states.store.insert(spec, token, rows));
@@ -148,9 +181,10 @@ impl Attempt<'_> {
         // A stream that broke off is why the insert failed, not the other way round.
         let encoded = encoded?;
         outcome?;
-        let spent = encoded.map_err(|Gone| StoreError::CutOff("an insert was answered before its end".to_owned()))?;
+        let (spent, sum) =
+            encoded.map_err(|Gone| StoreError::CutOff("an insert was answered before its end".to_owned()))?;
         self.report(|report| report.encoding += spent);
-        Ok(())
+        Ok(sum)
     }
 
     fn report(&self, change: impl FnOnce(&mut BatchReport)) {

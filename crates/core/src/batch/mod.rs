@@ -22,6 +22,7 @@
 //! | `insert.rs` | one batch, from its cut to its watermark, tried until it is done |
 //! | `catalogue.rs` | what the rows of a batch are, counted beside them |
 //! | `encode.rs` | a cut as Arrow streams, one per partition, made while they are sent |
+//! | `promote.rs` | how far each table is, told to ClickHouse's own clients |
 //! | `targets.rs` | the tables that inserts go to: made, and given the columns they lack |
 //! | `trim.rs` | what the buffer forgets, the catalog keeps |
 //! | `report.rs` | what is told about the batches of each table |
@@ -37,6 +38,7 @@ mod catalogue;
 mod encode;
 mod insert;
 mod mover;
+mod promote;
 mod report;
 mod seal;
 mod targets;

@@ -10,6 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::insert::store;
+use super::promote::Promotions;
 use super::report::Reports;
 use super::seal::{Sealed, is_due, reseal, seal};
 use super::targets::Targets;
@@ -48,6 +49,7 @@ pub(super) struct Shared {
     pub(super) states: States,
     pub(super) options: BatchOptions,
     pub(super) targets: Targets,
+    pub(super) promotions: Promotions,
     pub(super) reports: Reports,
     /// One for each batch that may be encoded and inserted at once.
     pub(super) slots: Semaphore,
@@ -74,6 +76,7 @@ impl Batcher {
             pausing: AtomicUsize::new(0),
             options,
             targets: Targets::default(),
+            promotions: Promotions::default(),
             reports: Reports::default(),
             wanted: Mutex::default(),
             wake: Notify::new(),

@@ -2,7 +2,7 @@ use tidegate_model::{BatchId, UnixNanos};
 
 use super::{BatchError, BatchOptions};
 use crate::buffer::{Buffer, Cut, TailStatus};
-use crate::catalog::{BatchRow, Catalog};
+use crate::catalog::{BatchRow, Catalog, Stored};
 
 /// A cut with its place in the catalog.
 #[derive(Debug, Clone)]
@@ -45,7 +45,10 @@ pub(super) async fn reseal(buffer: &Buffer, catalog: &Catalog, now: UnixNanos) -
         }
         match buffer.reseal(&row.table, row.range)? {
             Some(cut) => sealed.push(Sealed { cut, row }),
-            None => catalog.store_batch(&row.id, now, row.partitions.max(1), &[]).await?,
+            None => {
+                let stored = Stored { partitions: row.partitions.max(1), ..Stored::default() };
+                catalog.store_batch(&row.id, now, &stored).await?;
+            }
         }
     }
     Ok(sealed)

@@ -7,6 +7,17 @@ use super::BatchError;
 use crate::catalog::Catalog;
 use crate::store::Store;
 
+/// Where the rows of a table go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) spec: TableSpec,
+    /// The version of the dataset's schema; `None` for built-in tables.
+    pub(super) schema_version: Option<u32>,
+    /// The dataset, if it is one's.
+    pub(super) slug: Option<String>,
+    pub(super) time_column: Option<String>,
+}
+
 /// The tables that inserts go to, as far as they were made ready since the start.
 #[derive(Debug, Default)]
 pub(super) struct Targets {
@@ -26,18 +37,18 @@ impl Targets {
         table: &TableName,
         catalog: &Catalog,
         store: &Store,
-    ) -> Result<TableSpec, BatchError> {
-        let spec = describe(table, catalog).await?;
+    ) -> Result<Target, BatchError> {
+        let target = describe(table, catalog).await?;
         let mut ready = self.ready.lock().await;
         if !ready.is_migrated {
             store.migrate().await?;
             ready.is_migrated = true;
         }
-        if ready.tables.get(table) != Some(&spec) {
-            store.ensure_table(&spec).await?;
-            ready.tables.insert(table.clone(), spec.clone());
+        if ready.tables.get(table) != Some(&target.spec) {
+            store.ensure_table(&target.spec).await?;
+            ready.tables.insert(table.clone(), target.spec.clone());
         }
-        Ok(spec)
+        Ok(target)
     }
 
     /// Looks again at everything when ClickHouse does not know a table: an engine in memory starts empty.
@@ -49,10 +60,18 @@ impl Targets {
 }
 
 /// Finds a table among the built-in ones, then among the datasets.
-async fn describe(table: &TableName, catalog: &Catalog) -> Result<TableSpec, BatchError> {
+async fn describe(table: &TableName, catalog: &Catalog) -> Result<Target, BatchError> {
     if let Some(built_in) = tables::all().into_iter().find(|spec| spec.name == *table) {
-        return Ok(built_in.clone());
+        let time_column = tables::time_column(built_in).map(str::to_owned);
+        return Ok(Target { spec: built_in.clone(), schema_version: None, slug: None, time_column });
     }
-    let dataset = catalog.dataset_of(table).await?;
-    dataset.map(|dataset| dataset.spec).ok_or_else(|| BatchError::UnknownTable { table: table.clone() })
+    let Some(dataset) = catalog.dataset_of(table).await? else {
+        return Err(BatchError::UnknownTable { table: table.clone() });
+    };
+    Ok(Target {
+        schema_version: Some(dataset.version),
+        slug: Some(dataset.slug),
+        time_column: dataset.time_column,
+        spec: dataset.spec,
+    })
 }

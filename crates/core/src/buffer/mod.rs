@@ -161,6 +161,7 @@ impl Buffer {
                 stored: tail.stored,
                 sealed: tail.sealed,
                 head: tail.head,
+                oldest_ms: tail.oldest().map(|received| age_ms(now, received)),
                 unsealed_bytes: tail.unsealed_bytes,
                 oldest_unsealed_ms: tail.oldest_unsealed().map(|received| age_ms(now, received)),
                 rejected: tail.rejected,

@@ -144,6 +144,8 @@ pub struct TailStatus {
     pub sealed: Seq,
     /// The highest number given.
     pub head: Seq,
+    /// Age of the oldest row above `stored`.
+    pub oldest_ms: Option<u64>,
     /// Bytes of rows above `sealed`.
     pub unsealed_bytes: u64,
     /// Age of the oldest row above `sealed`.
@@ -222,6 +224,11 @@ impl Tail {
         self.shows = false;
         self.seal_up_to(self.sealed.max(stored));
         self.chunks.drop_up_to(stored)
+    }
+
+    /// Returns the age reference of the oldest row that is not stored.
+    pub(super) fn oldest(&self) -> Option<Duration> {
+        self.chunks.above(self.stored).next().map(|chunk| chunk.received)
     }
 
     /// Returns the age reference of the oldest row that no cut has.

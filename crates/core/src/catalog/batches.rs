@@ -1,40 +1,21 @@
 use std::collections::HashMap;
 
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteExecutor, SqliteRow};
 use sqlx::{Row, SqliteConnection};
 use tidegate_model::{BatchId, BufferId, Seq, SeqRange, TableName, UnixNanos};
 
-use super::{BatchRow, Catalog, CatalogError, table_name};
+use super::manifests::publish;
+use super::{BatchRow, Catalog, CatalogError, Stored, table_name};
 
 impl Catalog {
     /// Writes a cut, before its insert; a cut that is known already stays as it is.
     pub async fn add_batch(&self, batch: &BatchRow) -> Result<(), CatalogError> {
-        sqlx::query(
-            "INSERT INTO batches (id, table_name, first_seq, last_seq, sealed_at, stored_at, bytes, partitions)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-        )
-        .bind(batch.id.as_str())
-        .bind(batch.table.as_str())
-        .bind(batch.range.first.0.cast_signed())
-        .bind(batch.range.last.0.cast_signed())
-        .bind(batch.sealed_at.0)
-        .bind(batch.stored_at.map(|at| at.0))
-        .bind(batch.bytes.cast_signed())
-        .bind(batch.partitions)
-        .execute(&self.pool)
-        .await
-        .map_err(CatalogError::database("write a batch's cut"))?;
-        Ok(())
+        add(&self.pool, batch).await.map_err(CatalogError::database("write a batch's cut"))
     }
 
-    /// Marks a batch as stored, moves the table's watermark to its end, and remembers the unique keys of its rows; all or nothing.
-    pub async fn store_batch(
-        &self,
-        id: &BatchId,
-        at: UnixNanos,
-        partitions: u32,
-        unique_keys: &[u64],
-    ) -> Result<(), CatalogError> {
+    /// Marks a batch as stored, moves the table's watermark to its end, remembers the unique keys of its rows and
+    /// publishes its manifests; all or nothing.
+    pub async fn store_batch(&self, id: &BatchId, at: UnixNanos, stored: &Stored<'_>) -> Result<(), CatalogError> {
         let failed = || CatalogError::database("mark a batch as stored");
         let mut transaction = self.pool.begin().await.map_err(failed())?;
         let row = sqlx::query(
@@ -42,7 +23,7 @@ impl Catalog {
              RETURNING table_name, last_seq",
         )
         .bind(at.0)
-        .bind(partitions)
+        .bind(stored.partitions)
         .bind(id.as_str())
         .fetch_one(&mut *transaction)
         .await
@@ -57,9 +38,10 @@ impl Catalog {
         .execute(&mut *transaction)
         .await
         .map_err(failed())?;
-        if !unique_keys.is_empty() {
-            add_unique_keys(&mut transaction, &table, unique_keys).await.map_err(failed())?;
+        if !stored.unique_keys.is_empty() {
+            add_unique_keys(&mut transaction, &table, stored.unique_keys).await.map_err(failed())?;
         }
+        publish(&mut transaction, id, stored.sums, at).await.map_err(failed())?;
         transaction.commit().await.map_err(failed())
     }
 
@@ -110,6 +92,25 @@ impl Catalog {
     }
 }
 
+/// Writes a cut, unless it is known.
+pub(super) async fn add<'e>(executor: impl SqliteExecutor<'e>, batch: &BatchRow) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO batches (id, table_name, first_seq, last_seq, sealed_at, stored_at, bytes, partitions)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(batch.id.as_str())
+    .bind(batch.table.as_str())
+    .bind(batch.range.first.0.cast_signed())
+    .bind(batch.range.last.0.cast_signed())
+    .bind(batch.sealed_at.0)
+    .bind(batch.stored_at.map(|at| at.0))
+    .bind(batch.bytes.cast_signed())
+    .bind(batch.partitions)
+    .execute(executor)
+    .await
+    .map(drop)
+}
+
 /// Adds all keys with one statement: a table of them arrives as a JSON array of integers.
 async fn add_unique_keys(connection: &mut SqliteConnection, table: &str, keys: &[u64]) -> Result<(), sqlx::Error> {
     let signed: Vec<String> = keys.iter().map(|key| key.cast_signed().to_string()).collect();
@@ -137,7 +138,7 @@ fn batch(row: &SqliteRow) -> Result<BatchRow, CatalogError> {
 }
 
 /// The id holds table and range too; both must agree, or the insert would go out under another batch's token.
-fn batch_id(text: &str, table: &TableName, range: SeqRange) -> Result<BatchId, CatalogError> {
+pub(super) fn batch_id(text: &str, table: &TableName, range: SeqRange) -> Result<BatchId, CatalogError> {
     text.split_once(':')
         .and_then(|(buffer, _)| u64::from_str_radix(buffer, 16).ok())
         .map(|buffer| BatchId::of(BufferId(buffer), table, range))

@@ -3,6 +3,7 @@
 //! Invariants:
 //! - A batch is here before its insert begins, so a crash can always repeat the same cut under the same token.
 //! - A batch becomes stored, its table's watermark moves and its unique keys are remembered in one transaction.
+//! - The drafts of a batch's manifests are published in that transaction too: one of each partition, whatever crashed.
 //! - A watermark never goes back.
 //! - A commit is synced before it is answered (SQLite's WAL mode with `synchronous = FULL`): the buffer trims
 //!   what the catalog says is stored.
@@ -14,6 +15,8 @@
 //! |---|---|
 //! | `open.rs` | opening the file, migrations |
 //! | `batches.rs` | batches, watermarks, unique keys |
+//! | `manifests.rs` | what each batch put into each partition |
+//! | `saved.rs` | saved SQL |
 //! | `states.rs` | what parts of the program know and can do without |
 //! | `retries.rs` | retry keys and the ledger's counts |
 //! | `datasets.rs` | tables of datasets and the versions of their schemas |
@@ -23,7 +26,9 @@
 //! | `canonical.rs` | [`CanonicalSchema`]: a schema in the form in which it is compared |
 
 use sqlx::SqlitePool;
-use tidegate_model::{BatchId, ErrorKind, SeqRange, TableName, UnixNanos};
+use tidegate_model::{
+    BatchId, ColumnSpec, ErrorKind, ManifestState, PartitionDay, RowsSum, SeqRange, TableName, UnixNanos,
+};
 
 pub use audit::{AuditEntry, AuditFilter, Audited};
 pub use canonical::{CanonicalField, CanonicalSchema};
@@ -35,14 +40,18 @@ mod audit;
 mod batches;
 mod canonical;
 mod datasets;
+mod manifests;
 mod open;
 mod quarantine;
 mod records;
 mod retries;
+mod saved;
 mod states;
 
 #[cfg(test)]
 mod tests;
+
+pub use manifests::{ManifestFilter, ManifestPlace, ManifestTotals};
 
 /// Why the catalog failed.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +82,18 @@ pub enum CatalogError {
         /// The version that was to be added.
         version: u32,
     },
+    /// Another writer was faster, or the manifest is not published.
+    #[error("the manifest `{manifest}` is not the published one any more; read it again and retry")]
+    StaleManifest {
+        /// The manifest.
+        manifest: String,
+    },
+    /// No further statement can be saved.
+    #[error("{most} statements are saved already; forget one that nobody needs")]
+    TooManySaved {
+        /// How many there may be.
+        most: u32,
+    },
     /// What is stored cannot be read.
     #[error("the catalog holds something unreadable: {what}")]
     Corrupt {
@@ -88,7 +109,8 @@ impl CatalogError {
         match self {
             Self::Database { .. } => ErrorKind::Unavailable,
             Self::Newer { .. } => ErrorKind::Invalid,
-            Self::StaleDataset { .. } => ErrorKind::Conflict,
+            Self::StaleDataset { .. } | Self::StaleManifest { .. } => ErrorKind::Conflict,
+            Self::TooManySaved { .. } => ErrorKind::Overloaded,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
         }
     }
@@ -115,6 +137,90 @@ pub struct BatchRow {
     pub bytes: u64,
     /// Partitions that it was split into.
     pub partitions: u32,
+}
+
+/// What is noted of a batch when the last of it is stored.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stored<'a> {
+    /// Partitions that it was split into.
+    pub partitions: u32,
+    /// The values of its table's unique column.
+    pub unique_keys: &'a [u64],
+    /// What each partition got, for the manifests.
+    pub sums: &'a [(PartitionDay, RowsSum)],
+}
+
+/// What one batch put into one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// The batch.
+    pub batch: BatchId,
+    /// The batch's rows, of all partitions.
+    pub batch_range: SeqRange,
+    /// The partition, which begins with a UTC day: the shard.
+    pub partition: PartitionDay,
+    /// From 1; another for each time that its rows were changed on purpose.
+    pub version: u32,
+    /// The table.
+    pub table: TableName,
+    /// Where it is in its life.
+    pub state: ManifestState,
+    /// What its rows are; nothing yet in a draft.
+    pub sum: RowsSum,
+    /// The columns that the checksum covers, beside `_seq`; none where rows merge: then there is no checksum.
+    pub columns: Vec<ColumnSpec>,
+    /// The version of the dataset's schema; `None` for built-in tables.
+    pub schema_version: Option<u32>,
+    /// Where ClickHouse keeps the rows.
+    pub tier: String,
+    /// When it was drafted.
+    pub drafted_at: UnixNanos,
+    /// When its rows were stored.
+    pub published_at: Option<UnixNanos>,
+    /// When a later version came.
+    pub superseded_at: Option<UnixNanos>,
+}
+
+impl Manifest {
+    /// The tier of rows that were just stored.
+    pub const TIER_HOT: &'static str = "hot";
+
+    /// Returns its id, which no other manifest has.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}:{}:{}", self.batch, self.partition, self.version)
+    }
+
+    /// Returns the checksum of its rows, if there is one.
+    #[must_use]
+    pub fn checksum(&self) -> Option<u64> {
+        (!self.columns.is_empty() && self.state != ManifestState::Draft).then_some(self.sum.checksum)
+    }
+
+    /// Returns its place in a list.
+    #[must_use]
+    pub const fn place(&self) -> ManifestPlace {
+        (self.batch_range.first, self.partition, self.version)
+    }
+}
+
+/// A statement that somebody saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedSql {
+    /// Its name.
+    pub id: String,
+    /// The SQL.
+    pub statement: String,
+    /// What people call it.
+    pub label: Option<String>,
+    /// What a client remembers of its last run, as JSON.
+    pub stats: Option<String>,
+    /// Who saved it first.
+    pub created_by: Option<String>,
+    /// When.
+    pub created_at: UnixNanos,
+    /// When it was changed last.
+    pub updated_at: UnixNanos,
 }
 
 /// The catalog on SQLite; clones share it.

@@ -11,10 +11,11 @@ use super::records::Records;
 use super::{Catalog, CatalogError};
 
 /// Every step of the schema, in order; a landed one is never edited (its checksum is kept in the file).
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "first", include_str!("migrations/0001_first.sql")),
     (2, "states", include_str!("migrations/0002_states.sql")),
     (3, "datasets", include_str!("migrations/0003_datasets.sql")),
+    (4, "manifests and saved SQL", include_str!("migrations/0004_manifests_and_saved_sql.sql")),
 ];
 
 impl Catalog {

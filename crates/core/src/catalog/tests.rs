@@ -8,7 +8,7 @@ use tidegate_model::{
     UnixNanos,
 };
 
-use super::{BatchRow, Catalog, CatalogError, Dataset, Refused, RefusedBy, SchemaChange};
+use super::{BatchRow, Catalog, CatalogError, Dataset, Refused, RefusedBy, SchemaChange, Stored};
 
 #[tokio::test]
 async fn a_batch_is_open_until_it_is_stored() {
@@ -21,7 +21,7 @@ async fn a_batch_is_open_until_it_is_stored() {
         }
         assert_eq!(catalog.open_batches().await.expect("open"), [first.clone(), second.clone(), other.clone()]);
 
-        catalog.store_batch(&first.id, UnixNanos(99), 2, &[]).await.expect("stored");
+        catalog.store_batch(&first.id, UnixNanos(99), &stored_with(2, &[])).await.expect("stored");
         assert_eq!(catalog.open_batches().await.expect("open"), [second.clone(), other]);
         let stored = BatchRow { stored_at: Some(UnixNanos(99)), partitions: 2, ..first };
         assert_eq!(catalog.batches(&name("logs"), 10, None).await.expect("list"), [second, stored.clone()]);
@@ -36,7 +36,7 @@ async fn a_watermark_never_goes_back() {
         catalog.add_batch(&first).await.expect("cut");
         catalog.add_batch(&second).await.expect("cut");
         for (id, expect) in [(&second.id, 15), (&first.id, 15)] {
-            catalog.store_batch(id, UnixNanos(1), 1, &[]).await.expect("stored");
+            catalog.store_batch(id, UnixNanos(1), &stored_with(1, &[])).await.expect("stored");
             assert_eq!(catalog.watermarks().await.expect("watermarks")[&name("logs")], Seq(expect));
         }
     }
@@ -48,7 +48,7 @@ async fn storing_the_same_batch_again_changes_nothing() {
         let batch = batch("metric_series", 1, 3);
         catalog.add_batch(&batch).await.expect("cut");
         for _ in 0..2 {
-            catalog.store_batch(&batch.id, UnixNanos(5), 1, &[u64::MAX, 7, 7]).await.expect("stored");
+            catalog.store_batch(&batch.id, UnixNanos(5), &stored_with(1, &[u64::MAX, 7, 7])).await.expect("stored");
             catalog.add_batch(&batch).await.expect("a known cut");
         }
         let mut keys = catalog.unique_keys(&batch.table).await.expect("keys");
@@ -62,7 +62,7 @@ async fn storing_the_same_batch_again_changes_nothing() {
 async fn a_batch_that_was_never_cut_cannot_be_stored() {
     for (catalog, _dir) in both_forms().await {
         let unknown = batch("logs", 1, 10);
-        let error = catalog.store_batch(&unknown.id, UnixNanos(5), 1, &[1]).await.expect_err("unknown");
+        let error = catalog.store_batch(&unknown.id, UnixNanos(5), &stored_with(1, &[1])).await.expect_err("unknown");
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(catalog.watermarks().await.expect("watermarks").is_empty());
         assert_eq!(catalog.unique_keys(&unknown.table).await.expect("keys"), [] as [u64; 0]);
@@ -126,7 +126,7 @@ async fn a_reopened_file_has_everything() {
     {
         let catalog = open_at(&path).await;
         catalog.add_batch(&stored).await.expect("cut");
-        catalog.store_batch(&stored.id, UnixNanos(3), 1, &[42]).await.expect("stored");
+        catalog.store_batch(&stored.id, UnixNanos(3), &stored_with(1, &[42])).await.expect("stored");
         catalog.add_batch(&open).await.expect("cut");
         catalog.keep_retries(&[retry(9, 9)], UnixNanos(0)).await.expect("kept");
         catalog.put_dataset(&dataset(1, &["a"]), &SchemaChange::default(), UnixNanos(1)).await.expect("put");
@@ -235,6 +235,10 @@ fn batch(table: &str, first: u64, rows: u64) -> BatchRow {
         bytes: 1_000,
         partitions: 1,
     }
+}
+
+fn stored_with(partitions: u32, unique_keys: &[u64]) -> Stored<'_> {
+    Stored { partitions, unique_keys, sums: &[] }
 }
 
 fn retry(key: u128, at: i64) -> StoredRetry {

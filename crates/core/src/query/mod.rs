@@ -19,6 +19,7 @@
 //! | `plan.rs` | one text of SQL: tables, format |
 //! | `columns.rs` | which columns it can reach |
 //! | `union.rs` | the statement that reads stored and hot rows |
+//! | `dataset/` | reads of one dataset without SQL |
 //! | `counted.rs` | what hot rows are, for a read of the catalogue |
 //! | `totals.rs` | the catalogue in memory, counted up to the newest row |
 //! | `hot.rs` | hot rows in the form in which they travel |
@@ -29,6 +30,7 @@
 
 mod columns;
 mod counted;
+mod dataset;
 mod error;
 mod format;
 mod gate;
@@ -52,9 +54,13 @@ use crate::catalog::Catalog;
 use crate::rollup::Rollup;
 use crate::store::Store;
 
+pub use dataset::{DatasetAnswer, DatasetQuery};
 pub use error::QueryError;
 pub use format::Format;
 pub use watermark::min_watermarks;
+
+/// The parameter of statements of ours that has the newest row which is read from ClickHouse, of their one table.
+const STORED_PARAM: &str = "tidegate_stored";
 
 /// Answers reads; clones share its states.
 #[derive(Debug, Clone)]
@@ -140,6 +146,10 @@ pub struct Freshness {
     pub replica_age_ms: u64,
     /// The newest row in the answer's snapshot, for each table that the query names.
     pub watermarks: Vec<(TableName, Seq)>,
+    /// The newest row that was acknowledged when the read began: the same, but for later pages of a list.
+    pub latest: Vec<(TableName, Seq)>,
+    /// The newest of those rows that were read from ClickHouse; the ones above it came from the hot tail.
+    pub stored: Vec<(TableName, Seq)>,
 }
 
 /// Where an answer's rows came from.

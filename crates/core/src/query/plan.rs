@@ -36,6 +36,18 @@ pub struct TableUse<'t> {
     pub columns: Vec<usize>,
     /// Whether the user's own WITH takes the table's name, so that `database.table` needs another.
     pub renamed: bool,
+    /// Conditions, order and limit of a statement of ours that hold for stored and for hot rows alike.
+    pub pushed: Option<Pushed>,
+}
+
+/// What of a statement of ours is done on stored and on hot rows already, before they are put together: so ClickHouse
+/// reads stored rows in their order, and only as many as are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// `a AND b`; empty: none.
+    pub conditions: String,
+    /// ` ORDER BY … LIMIT …`.
+    pub behind: String,
 }
 
 impl TableUse<'_> {
@@ -223,7 +235,7 @@ fn uses<'t>(tokens: &[Token<'_>], tables: &[&'t TableSpec]) -> Vec<TableUse<'t>>
                 && tokens.get(at + 2).is_some_and(|next| next.is_mark('('))
         });
         let columns = columns::reached(tokens, spec, &at);
-        uses.push(TableUse { spec, times: at.len(), columns, renamed });
+        uses.push(TableUse { spec, times: at.len(), columns, renamed, pushed: None });
     }
     uses
 }

@@ -11,10 +11,10 @@ use super::counted::{self, Counted, is_counted};
 use super::error::QueryError;
 use super::format::Format;
 use super::hot::{HotRows, Rows, encode_all};
-use super::plan::{self, Plan};
+use super::plan::{self, Plan, Pushed};
 use super::union::{self, Split};
 use super::watermark::min_watermarks;
-use super::{Freshness, FreshnessMode, Query, ReadAnswer, ReadRequest};
+use super::{Freshness, FreshnessMode, Query, ReadAnswer, ReadRequest, STORED_PARAM};
 use crate::buffer::TableTail;
 use crate::catalog::Dataset;
 use crate::rollup::Rollup;
@@ -35,12 +35,24 @@ type Body = BoxStream<'static, Result<Bytes, StoreError>>;
 impl Query {
     /// Answers one read from one snapshot of stored and hot rows; its first bytes are there when this returns.
     pub async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, QueryError> {
+        self.read_pushed(request, None).await
+    }
+
+    /// Does the same for a statement of ours of one table.
+    pub(super) async fn read_pushed(
+        &self,
+        request: ReadRequest,
+        pushed: Option<Pushed>,
+    ) -> Result<ReadAnswer, QueryError> {
         let limit = request.timeout.map_or(self.options.timeout, |asked| asked.min(self.options.timeout));
         let deadline = Instant::now() + limit;
         let datasets = self.datasets_named(&request).await?;
         let specs: Vec<&TableSpec> =
             tables::all().into_iter().chain(datasets.iter().map(|dataset| &dataset.spec)).collect();
-        let plan = plan::plan(&request.sql, &request.params, self.store.database(), &specs)?;
+        let mut plan = plan::plan(&request.sql, &request.params, self.store.database(), &specs)?;
+        if let [used] = &mut plan.tables[..] {
+            used.pushed = pushed;
+        }
         let named: Vec<TableName> = plan.tables.iter().map(|used| used.spec.name.clone()).collect();
         if let Some(text) = &request.min_watermark {
             let wanted = min_watermarks(text, &named)?;
@@ -173,7 +185,7 @@ impl Run<'_> {
         let freshness = freshness(
             tails.iter().filter(|tail| !tables::all().iter().any(|spec| spec.name == tail.table && is_counted(spec))),
         );
-        let (select, offset) = if untouched {
+        let (mut select, offset) = if untouched {
             drop(turn);
             (self.select(self.plan.sql.clone(), Vec::new(), attempts), 0)
         } else {
@@ -186,6 +198,9 @@ impl Run<'_> {
             };
             self.union(&tails, counted, attempts).await?
         };
+        if let [tail] = &tails[..] {
+            select.params.push((STORED_PARAM.to_owned(), tail.stored.to_string()));
+        }
         let place = |error| self.failed(error, offset);
         let answer = self.query.store.select(select).await.map_err(place)?;
         let (first, rest) = self.first_piece(answer.body).await.map_err(place)?;
@@ -344,7 +359,9 @@ fn freshness<'t>(tails: impl Iterator<Item = &'t TableTail> + Clone) -> Freshnes
     Freshness {
         mode: if is_hot { FreshnessMode::ReplicaAndHotBuffer } else { FreshnessMode::ReplicaOnly },
         replica_age_ms: tails.clone().filter_map(|tail| tail.oldest_ms).max().unwrap_or(0),
-        watermarks: tails.map(|tail| (tail.table.clone(), tail.head)).collect(),
+        watermarks: tails.clone().map(|tail| (tail.table.clone(), tail.head)).collect(),
+        latest: tails.clone().map(|tail| (tail.table.clone(), tail.head)).collect(),
+        stored: tails.map(|tail| (tail.table.clone(), tail.stored)).collect(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use tidegate_model::{Seq, TableName, TableSpec};
 
-use super::plan::{Plan, TableUse};
+use super::plan::{Plan, Pushed, TableUse};
 
 /// The statement for the engine.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,6 +71,9 @@ fn rows(used: &TableUse<'_>, database: &str, split: Split) -> String {
     for column in used.columns.iter().map(|&at| &used.spec.columns[at]) {
         let _ = write!(columns, "`{}`, ", column.name);
     }
+    if let Some(pushed) = &used.pushed {
+        return pushed_rows(used, pushed, (database, &columns), split);
+    }
     let mut stored = format!("SELECT {columns}`{seq}` FROM `{database}`.`{name}`");
     if used.spec.roll_up.is_none() {
         // Rows of a roll-up are merged with those of later batches, so no number tells them apart: such a table is
@@ -78,4 +81,19 @@ fn rows(used: &TableUse<'_>, database: &str, split: Split) -> String {
         let _ = write!(stored, " WHERE `{seq}` <= {}", split.stored);
     }
     if split.is_hot { format!("{stored} UNION ALL SELECT {columns}`{seq}` FROM `{}`", hot_name(name)) } else { stored }
+}
+
+fn pushed_rows(used: &TableUse<'_>, pushed: &Pushed, (database, columns): (&str, &str), split: Split) -> String {
+    let (name, seq) = (&used.spec.name, TableSpec::SEQ);
+    let and = |condition: &str| if condition.is_empty() { String::new() } else { format!(" AND {condition}") };
+    let select = |from: &str, condition: &str| {
+        format!("SELECT * FROM (SELECT {columns}`{seq}` FROM {from} WHERE {condition}{})", pushed.behind)
+    };
+    let own = format!("`{seq}` <= {}{}", split.stored, and(&pushed.conditions));
+    let stored = select(&format!("`{database}`.`{name}`"), &own);
+    if !split.is_hot {
+        return stored;
+    }
+    let hot = select(&format!("`{}`", hot_name(name)), &format!("1{}", and(&pushed.conditions)));
+    format!("{stored} UNION ALL {hot}")
 }

@@ -184,7 +184,8 @@ impl Store {
         }
     }
 
-    async fn once(&self, step: &'static str, sql: &str, params: &[Param<'_>]) -> Result<Bytes, StoreError> {
+    /// Sends a statement, once.
+    pub(super) async fn once(&self, step: &'static str, sql: &str, params: &[Param<'_>]) -> Result<Bytes, StoreError> {
         let limit = Duration::from_millis(STORE_STATEMENT_MS);
         let mut body = Pieces::default();
         body.push(sql.to_owned());

@@ -21,7 +21,10 @@
 //! | `select.rs` | a user's read with its external tables, and how it is cancelled |
 //! | `answer.rs` | an answer's body, watched for exceptions, cuts and the time |
 //! | `insert.rs` | one Arrow stream into one table, once |
+//! | `admin.rs` | statements of operators |
+//! | `checksum/` | the checksum of rows, here and in ClickHouse |
 //! | `copies.rs` | the rows that saved sessions of the catalogue bring |
+//! | `watermarks.rs` | the watermarks of tables, for ClickHouse's own clients |
 //! | `rows.rs` | [`Outlet`], [`ArrowRows`]: that stream, made while it is sent |
 //! | `schema.rs`, `ddl/` | the DDL of a table in both forms |
 //! | `migrations.rs` | numbered steps of the schema, dry run, columns that are lacking |
@@ -29,8 +32,10 @@
 //! | `engine.rs` | the engine process: start, watch, restart, stop |
 //! | `engine_words.rs` | what the engine process says |
 
+mod admin;
 mod answer;
 mod body;
+pub mod checksum;
 mod client;
 mod copies;
 mod drift;
@@ -43,7 +48,9 @@ mod options;
 mod rows;
 mod schema;
 mod select;
+mod watermarks;
 
+pub use admin::{AdminAnswer, AdminSql};
 pub use answer::Answer;
 pub use client::Store;
 pub use drift::Drift;
@@ -54,3 +61,4 @@ pub use options::{Compression, StoreOptions};
 pub use rows::{ArrowRows, Gone, Outlet};
 pub use schema::TRACE_RANGES;
 pub use select::{External, Select};
+pub use watermarks::Promotion;

@@ -163,6 +163,7 @@ fn shape(spec: &TableSpec) -> Shape {
             // Rows that merge must meet.
             name if name.starts_with("catalog_") => "cityHash64(signal, _partition)",
             name if name.starts_with("log_template") => "template_id",
+            "ingest_watermarks" => "cityHash64(table_name)",
             _ => TableSpec::SEQ,
         },
     }

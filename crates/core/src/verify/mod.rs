@@ -1,22 +1,27 @@
 //! Proves the ledger against ClickHouse: every batch that the catalog calls stored is there, each number once.
 //!
-//! Reads the catalog's batches, the buffer's counts and the table itself; changes nothing. A batch is
-//! recounted by `count()` and `uniqExact(_seq)` over its own range of numbers, so memory in ClickHouse is
-//! bounded by a page of batches, whatever the table's size.
+//! Reads the catalog's batches and manifests, the buffer's counts and the table itself; changes nothing. A batch is
+//! recounted by `count()` and `uniqExact(_seq)` over its own range of numbers, and the rows of each published manifest
+//! are hashed again, so memory in ClickHouse is bounded by a page of batches, whatever the table's size.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `mod.rs` | [`verify`], the report |
 //! | `recount.rs` | the SQL, and the comparison of one page of batches |
+//! | `rehash.rs` | the rows of manifests, hashed again |
 
 mod recount;
+mod rehash;
 
 use serde::Serialize;
+use serde_json::Value;
 use tidegate_model::{ErrorKind, Seq, TableName, tables};
 
 use crate::buffer::{Buffer, TailStatus};
 use crate::catalog::{BatchRow, Catalog, CatalogError};
 use crate::store::{Store, StoreError};
+
+pub use rehash::{Altered, sum_stored};
 
 /// Why a verification could not be finished; a difference is not an error, it is in the report.
 #[derive(Debug, thiserror::Error)]
@@ -103,17 +108,21 @@ pub struct TableReport {
     pub uncovered: u64,
     /// Batches that are not there once and whole.
     pub differences: Vec<Difference>,
+    /// Published manifests whose rows were hashed again.
+    pub manifests: u64,
+    /// Manifests whose rows are not those that were sent.
+    pub altered: Vec<Altered>,
 }
 
 impl TableReport {
     /// Says whether everything is there exactly once.
     #[must_use]
     pub fn is_exact(&self) -> bool {
-        self.differences.is_empty() && self.uncovered == 0
+        self.differences.is_empty() && self.altered.is_empty() && self.uncovered == 0
     }
 }
 
-/// Recounts every stored batch of every table but roll-ups; ingest and batches may go on meanwhile.
+/// Recounts every stored batch of every table but roll-ups, and hashes its rows again; ingest and batches may go on meanwhile.
 pub async fn verify(buffer: &Buffer, catalog: &Catalog, store: &Store) -> Result<Vec<TableReport>, VerifyError> {
     let mut reports = Vec::new();
     // Rows of a roll-up lose their numbers when they merge: `docs/decisions/0006` says how they are compared.
@@ -126,7 +135,17 @@ pub async fn verify(buffer: &Buffer, catalog: &Catalog, store: &Store) -> Result
 
 async fn verify_table(tail: &TailStatus, catalog: &Catalog, store: &Store) -> Result<TableReport, VerifyError> {
     let ledger = Ledger::from(tail);
-    let mut report = TableReport { ledger, batches: 0, rows: 0, unkept: 0, uncovered: 0, differences: Vec::new() };
+    let mut report = TableReport {
+        ledger,
+        batches: 0,
+        rows: 0,
+        unkept: 0,
+        uncovered: 0,
+        differences: Vec::new(),
+        manifests: 0,
+        altered: Vec::new(),
+    };
+    let changed = catalog.rows_of_changed_batches(&tail.table).await?;
     let mut before = None;
     loop {
         let page = catalog.batches(&tail.table, recount::BATCHES_PER_PAGE, before).await?;
@@ -141,8 +160,14 @@ async fn verify_table(tail: &TailStatus, catalog: &Catalog, store: &Store) -> Re
         report.unkept += unkept.iter().map(|batch| batch.range.rows()).sum::<u64>();
         report.batches += u64::try_from(stored.len()).unwrap_or(u64::MAX);
         report.rows += stored.iter().map(|batch| batch.range.rows()).sum::<u64>();
-        report.differences.extend(recount::differences(&stored, store).await?);
+        report.differences.extend(recount::differences(&stored, &changed, store).await?);
     }
+    (report.manifests, report.altered) = rehash::altered(&tail.table, catalog, store).await?;
     report.uncovered = (tail.stored.0 - Seq::ZERO.0).saturating_sub(report.rows + report.unkept);
     Ok(report)
+}
+
+/// Reads a number that was asked for as text.
+fn number(row: &Value, name: &'static str) -> Result<u64, VerifyError> {
+    row.get(name).and_then(Value::as_str).and_then(|text| text.parse().ok()).ok_or(VerifyError::Answer(name))
 }

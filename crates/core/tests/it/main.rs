@@ -2,6 +2,8 @@
 
 mod batch;
 mod datasets;
+mod dataset_query;
+mod manifests;
 mod proxy;
 mod query;
 mod rows;

@@ -19,6 +19,7 @@ pub(crate) async fn health(State(stages): State<Stages>) -> Json<Value> {
         "writes": writes(&stages),
         "engine": engine(&stages),
         "schema": schema(&stages),
+        "freshness": stages.replica.look(&stages.buffer).told(),
     }))
 }
 

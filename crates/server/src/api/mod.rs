@@ -28,11 +28,12 @@ use crate::datasets;
 use crate::errors::Failure;
 use crate::routes::{self, Gives, Kind, Param, Route, Sends, get, post};
 use crate::stages::Stages;
+use crate::timestore;
 
 pub(crate) use health::health;
 pub(crate) use rows::{actor, evolution};
 pub(crate) use shapes::shapes;
-pub(crate) use sql::tables_are_there;
+pub(crate) use sql::{freshness, tables_are_there};
 
 /// The web page, with nothing from elsewhere.
 const PAGE: &str = include_str!("../../../../ui/index.html");
@@ -75,7 +76,8 @@ pub(crate) const WRITING: &[Param] = &[
 
 /// Routes the main API.
 pub(crate) fn router(stages: Stages) -> Router {
-    let table = routes().into_iter().chain(datasets::routes()).chain(cardinality::routes()).collect();
+    let own = routes().into_iter().chain(datasets::routes()).chain(timestore::routes());
+    let table = own.chain(cardinality::routes()).collect();
     routes::router(table).fallback(unknown).method_not_allowed_fallback(wrong_method).with_state(stages)
 }
 

@@ -17,6 +17,8 @@ pub(crate) fn shapes() -> Shapes {
         ("name?", text()),
         ("reasons?", texts()),
         ("migrationPlan?", list_of(step)),
+        ("retry_after_ms?", count()),
+        ("details?", map_of(anything())),
     ]);
     let mut all = Shapes::from([("Error", object(&[("error", error)]))]);
     all.extend(sql());
@@ -57,6 +59,13 @@ fn tables() -> Shapes {
     let mut dataset = table.to_vec();
     dataset.extend([("slug", text()), ("tableName", text()), ("version", count())]);
     let datasets = object(&[("tables", list_of(object(&table))), ("datasets", list_of(object(&dataset)))]);
+    let altered = object(&[
+        ("manifest", text()),
+        ("rows", count()),
+        ("found", count()),
+        ("checksum", text()),
+        ("found_checksum", text()),
+    ]);
     let report = object(&[
         ("ledger", found("Ledger")),
         ("batches", count()),
@@ -64,6 +73,8 @@ fn tables() -> Shapes {
         ("unkept", count()),
         ("uncovered", count()),
         ("differences", list_of(map_of(anything()))),
+        ("manifests", count()),
+        ("altered", list_of(altered)),
     ]);
     let refusal = object(&[("index", count()), ("reason", text()), ("detail", text())]);
     let taken_by = object(&[
@@ -119,6 +130,14 @@ fn server() -> Shapes {
     let parts = [("writes", writes), ("engine", engine), ("schema", schema)];
     let mut health = parts.to_vec();
     let address = object(&[("name", text()), ("address", text())]);
+    let freshness = object(&[
+        ("replica_age_ms", count()),
+        ("hot_tail_rows", count()),
+        ("sla_ms", count()),
+        ("within_sla", flag()),
+        ("alarms", count()),
+    ]);
+    health.push(("freshness", freshness));
     health.extend([("status", text()), ("version", text()), ("uptime_seconds", count()), ("listen", list_of(address))]);
     let mut ready = parts.to_vec();
     ready.extend([("ready", flag()), ("not_ready", texts())]);

@@ -56,7 +56,10 @@ async fn asked(stages: &Stages, request: Request, id: &str) -> Result<ReadReques
     let is_json = header_text(&parts.headers, header::CONTENT_TYPE).contains("json");
     let body = body::read(&parts.headers, body, SQL_BODY_BYTES_MAX, stages.body_idle).await?;
     let query = parts.uri.query().unwrap_or_default();
-    let parameters = parse(query, is_json, &body).map_err(|error| Failure::invalid(error.to_string()))?;
+    let parameters = parse(query, is_json, &body).map_err(|error| {
+        let failure = Failure::invalid(error.to_string());
+        if error.is_too_long() { failure.with_status(StatusCode::PAYLOAD_TOO_LARGE) } else { failure }
+    })?;
     let format = match &parameters.format {
         Some(word) => Format::named(word).ok_or_else(|| {
             Failure::invalid(format!("the format `{word}` is not known: there are {}", Format::known()))
@@ -89,17 +92,23 @@ fn stream(stages: Stages, answer: ReadAnswer, id: &str) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
     freshness(headers, &answer.freshness);
     if let Ok(id) = HeaderValue::from_str(id) {
-        headers.insert("x-sql-request-id", id);
+        headers.insert("x-sql-request-id", id.clone());
+        headers.insert("x-sql-execution-id", id);
     }
     response
 }
 
-fn freshness(headers: &mut HeaderMap, freshness: &Freshness) {
+/// Says how fresh an answer is.
+pub(crate) fn freshness(headers: &mut HeaderMap, freshness: &Freshness) {
     headers.insert("x-timestore-freshness-mode", HeaderValue::from_static(freshness.mode.as_str()));
     headers.insert("x-timestore-replica-age-ms", HeaderValue::from(freshness.replica_age_ms));
-    let watermarks: Vec<_> = freshness.watermarks.iter().map(|(table, seq)| format!("{table}={seq}")).collect();
-    if let Ok(watermarks) = HeaderValue::from_str(&watermarks.join(",")) {
-        headers.insert("x-timestore-watermark", watermarks);
+    let watermarks =
+        [("x-timestore-watermark", &freshness.watermarks), ("x-timestore-latest-ingest-watermark", &freshness.latest)];
+    for (name, watermarks) in watermarks {
+        let pairs: Vec<_> = watermarks.iter().map(|(table, seq)| format!("{table}={seq}")).collect();
+        if let Ok(pairs) = HeaderValue::from_str(&pairs.join(",")) {
+            headers.insert(name, pairs);
+        }
     }
 }
 

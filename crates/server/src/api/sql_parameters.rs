@@ -24,11 +24,22 @@ pub struct SqlParameters {
 
 /// Why the parameters cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidParameters(String);
+pub struct InvalidParameters {
+    message: String,
+    is_too_long: bool,
+}
+
+impl InvalidParameters {
+    /// Says whether a shorter statement would do.
+    #[must_use]
+    pub const fn is_too_long(&self) -> bool {
+        self.is_too_long
+    }
+}
 
 impl fmt::Display for InvalidParameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 
@@ -113,7 +124,8 @@ fn check(parameters: SqlParameters) -> Result<SqlParameters, InvalidParameters> 
         return Err(invalid("there is no SQL: give it as `query=…` or as the body of a POST"));
     }
     if parameters.sql.len() > QUERY_SQL_BYTES_MAX {
-        return Err(invalid(format!("the SQL is longer than {QUERY_SQL_BYTES_MAX} bytes")));
+        let message = format!("the SQL is longer than {QUERY_SQL_BYTES_MAX} bytes");
+        return Err(InvalidParameters { message, is_too_long: true });
     }
     if parameters.params.len() > SQL_PARAMETERS_MAX {
         return Err(invalid(format!("there are more than {SQL_PARAMETERS_MAX} parameters")));
@@ -168,7 +180,7 @@ fn boolean(name: &str, value: &str) -> Result<bool, InvalidParameters> {
 }
 
 fn invalid(text: impl Into<String>) -> InvalidParameters {
-    InvalidParameters(text.into())
+    InvalidParameters { message: text.into(), is_too_long: false }
 }
 
 #[cfg(test)]

@@ -20,7 +20,9 @@ fn made() -> Value {
     let mut paths = Map::new();
     let main = json!({ "url": "http://localhost:8080", "description": "the main port" });
     let otlp = json!({ "url": "http://localhost:4318", "description": "OTLP/HTTP" });
-    for route in crate::api::routes().iter().chain(&crate::datasets::routes()).chain(&crate::cardinality::routes()) {
+    let own = [crate::api::routes(), crate::datasets::routes(), crate::timestore::routes()];
+    let all: Vec<_> = own.into_iter().flatten().chain(crate::cardinality::routes()).collect();
+    for route in &all {
         add(&mut paths, route, &main);
     }
     for route in &crate::otlp::http::routes() {
@@ -28,6 +30,7 @@ fn made() -> Value {
     }
     let mut shapes = crate::api::shapes();
     shapes.extend(crate::datasets::shapes());
+    shapes.extend(crate::timestore::shapes());
     shapes.extend(crate::cardinality::shapes());
     json!({
         "openapi": "3.1.0",
@@ -159,6 +162,7 @@ fn method(filter: MethodFilter) -> &'static str {
         MethodFilter::POST => "post",
         MethodFilter::DELETE => "delete",
         MethodFilter::PATCH => "patch",
+        MethodFilter::PUT => "put",
         _ => "get",
     }
 }

@@ -75,6 +75,11 @@ pub(crate) fn patch(path: &'static str, about: &'static str) -> Route {
     begun(MethodFilter::PATCH, path, about)
 }
 
+/// Begins a route that is put to.
+pub(crate) fn put(path: &'static str, about: &'static str) -> Route {
+    begun(MethodFilter::PUT, path, about)
+}
+
 /// Begins a route that removes.
 pub(crate) fn delete(path: &'static str, about: &'static str) -> Route {
     begun(MethodFilter::DELETE, path, about)

@@ -48,6 +48,9 @@ fn calls(exported: Vec<u8>) -> Vec<Call> {
 }
 
 fn store() -> Vec<Call> {
+    let (query, saved) = ("/datasets/{slug}/query", "/sql/saved/{id}");
+    let statement = || json!({ "statement": "SELECT 1", "label": "one", "stats": { "rowCount": 1 } });
+    let kept = |status| Call { method: "put", status, ..post(saved, "/sql/saved/top", statement()) };
     let rows = post("/datasets/{slug}/ingest", "/datasets/visits/ingest", json!([{ "page": "/a", "n": 1 }]));
     vec![
         plain("/"),
@@ -58,6 +61,28 @@ fn store() -> Vec<Call> {
         post("/sql/read", "/sql/read", json!({ "sql": "SELECT body FROM logs LIMIT 1" })),
         Call { status: 201, ..rows },
         post("/datasets/{slug}/ingest", "/datasets/X%20y/ingest", json!([{ "n": 1 }])).refused(400),
+        get("/datasets/{slug}/manifests", "/datasets/visits/manifests?limit=5&state=published"),
+        get("/datasets/{slug}/manifests", "/datasets/none/manifests").refused(404),
+        get("/datasets/{slug}/manifests", "/datasets/visits/manifests?shard=today").refused(400),
+        get("/admin/datasets/{id}/manifest", "/admin/datasets/logs/manifest?shard=2026-01-31"),
+        post(
+            "/admin/datasets/{id}/manifest/supersede",
+            "/admin/datasets/visits/manifest/supersede?manifest=x",
+            Value::Null,
+        )
+        .refused(404),
+        post(query, "/datasets/visits/query?timeout_ms=20000", json!({ "columns": ["page"], "limit": 1 })),
+        post(query, "/datasets/visits/query", json!({ "filters": { "columns": { "n": { "gte": 1 } } } })),
+        post(query, "/datasets/visits/query", json!({ "colums": [] })).refused(400),
+        post(query, "/datasets/none/query", json!({})).refused(404),
+        plain("/sql/schema"),
+        kept(201),
+        kept(200),
+        get(saved, "/sql/saved/top"),
+        plain("/sql/saved"),
+        Call { method: "delete", status: 204, ..get(saved, "/sql/saved/top") },
+        get(saved, "/sql/saved/top").refused(404),
+        post("/sql/admin/clickhouse", "/sql/admin/clickhouse", json!({ "sql": "SELECT 1" })).refused(403),
         plain("/ledger"),
         post("/verify", "/verify", Value::Null),
         plain("/datasets"),

@@ -13,7 +13,7 @@ use crate::catalog::Dataset;
 const TIME_NAMES: [&str; 4] = ["timestamp", "@timestamp", "time", "ts"];
 
 /// Names of the store's own tables, beside those of the model.
-const STORE_TABLES: [&str; 2] = ["trace_ranges", "trace_ranges_from_spans"];
+const STORE_TABLES: [&str; 4] = ["trace_ranges", "trace_ranges_from_spans", "ingest_watermarks", "tidegate_schema"];
 
 /// A column that the rows of a request have.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,116 @@
+//! The checksum of rows: one definition, computed here before an insert and by ClickHouse over what it stores.
+//!
+//! A row's bytes are its covered columns in ClickHouse's `RowBinary`, in the order of the manifest, `_seq` last. Its
+//! hash is XXH3-64 of these bytes, and the checksum of rows is the sum of their hashes modulo 2^64: a value that
+//! changed, a row that is lost and a row that is there twice each change it; the order of rows, parts and merges does
+//! not. Doubles are taken bit by bit, so a NaN equals itself and the two zeros differ; maps have their entries in the
+//! order in which they were sent, as ClickHouse stores them.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `cells.rs` | a column's values as `RowBinary` |
+
+mod cells;
+
+use std::fmt::Write as _;
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{TimestampNanosecondType, UInt16Type};
+use arrow_schema::ArrowError;
+use tidegate_model::{ColumnKind, ColumnSpec, PartitionDay, RowsSum, Seq, SeqRange, TableSpec, UnixNanos};
+use twox_hash::XxHash3_64;
+
+use super::client::identifier;
+use cells::Cells;
+
+/// What is summed, and of which rows.
+#[derive(Debug, Clone)]
+pub struct Summing<'a> {
+    /// The columns, each of a type that [`is_covered`] accepts; none: the rows are only counted.
+    pub columns: &'a [ColumnSpec],
+    /// The column with the rows' time.
+    pub time_column: Option<&'a str>,
+    /// Only rows of this partition.
+    pub partition: PartitionDay,
+}
+
+/// Says whether a column of this type is part of checksums: ClickHouse gives its values back as they were sent.
+#[must_use]
+pub fn is_covered(kind: &ColumnKind) -> bool {
+    use ColumnKind::{
+        Attributes, Bool, Day, F64, I32, I64, Labels, List, Nullable, Text, Timestamp, U8, U32, U64, Word,
+    };
+    match kind {
+        Nullable(inner) | List(inner) => is_covered(inner),
+        plain => {
+            matches!(plain, Text | Word | Attributes | Labels | Timestamp | Day | Bool)
+                || matches!(plain, U8 | U32 | U64 | I32 | I64 | F64)
+        }
+    }
+}
+
+/// Returns the expression by which ClickHouse computes the checksum of stored rows. A column that has another type by
+/// now is turned back into the one that was summed.
+#[must_use]
+pub fn expression(columns: &[ColumnSpec], now: &TableSpec) -> String {
+    let mut list = String::new();
+    for column in columns {
+        let name = identifier(&column.name);
+        let is_same = now.column(&column.name).is_none_or(|own| own.kind == column.kind);
+        let text = if is_same { name } else { format!("CAST({name}, '{}')", column.kind.clickhouse()) };
+        // A String takes all text.
+        let _ = write!(list, "{text}, ");
+    }
+    format!("sum(xxh3(formatRow('RowBinary', {list}`{}`)))", TableSpec::SEQ)
+}
+
+/// Sums rows with these numbers; `rows` are as the buffer has them.
+pub fn sum(rows: &RecordBatch, range: SeqRange, summing: &Summing<'_>) -> Result<RowsSum, ArrowError> {
+    let lacking = |name: &str| ArrowError::SchemaError(format!("the rows have no column `{name}` of its type"));
+    let partitions = rows.column_by_name(TableSpec::PARTITION).and_then(|days| days.as_primitive_opt::<UInt16Type>());
+    let partitions = partitions.ok_or_else(|| lacking(TableSpec::PARTITION))?;
+    let cells = summing.columns.iter().map(|column| {
+        let values = rows.column_by_name(&column.name).ok_or_else(|| lacking(&column.name))?;
+        Cells::of(values, column.kind.is_nullable())
+    });
+    let cells = cells.collect::<Result<Vec<_>, _>>()?;
+    let times = summing.time_column.and_then(|name| rows.column_by_name(name));
+    let times = times.and_then(|values| values.as_primitive_opt::<TimestampNanosecondType>());
+    let (mut sum, mut bytes) = (RowsSum::default(), Vec::new());
+    for (row, seq) in (range.first.0..=range.last.0).enumerate().take(rows.num_rows()) {
+        if partitions.value(row) != summing.partition {
+            continue;
+        }
+        bytes.clear();
+        cells.iter().for_each(|cells| cells.write(row, &mut bytes));
+        bytes.extend_from_slice(&seq.to_le_bytes());
+        let time = times.filter(|times| arrow_array::Array::is_valid(times, row)).map(|times| times.value(row));
+        sum.add(Seq(seq), XxHash3_64::oneshot(&bytes), bytes.len() as u64, time.map(UnixNanos));
+    }
+    Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_model::tables;
+
+    use super::*;
+
+    #[test]
+    fn every_column_of_the_built_in_tables_is_covered() {
+        for spec in tables::all() {
+            assert!(spec.columns.iter().all(|column| is_covered(&column.kind)), "{}", spec.name);
+        }
+    }
+
+    #[test]
+    fn a_column_that_was_widened_is_summed_as_it_was_sent() {
+        let name = "visits".parse().expect("a name");
+        let now =
+            TableSpec::new(name, [ColumnSpec::new("n", ColumnKind::F64), ColumnSpec::new("a`", ColumnKind::Text)]);
+        let sent = [ColumnSpec::new("n", ColumnKind::I64), ColumnSpec::new("a`", ColumnKind::Text)];
+        let expected = "sum(xxh3(formatRow('RowBinary', CAST(`n`, 'Int64'), `a\\``, `_seq`)))";
+        assert_eq!(expression(&sent, &now), expected);
+    }
+}
