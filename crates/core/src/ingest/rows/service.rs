@@ -103,11 +103,14 @@ impl Ingest {
             let stored = self.catalog.dataset(&request.slug, &label).await?;
             let (work, known) = (Arc::clone(request), stored.clone());
             let planned = self.on_a_core(move || plan(&work, known.as_ref(), received)).await??;
-            if let (Some(stored), false) = (&stored, planned.needed.widened.is_empty()) {
-                if !alone {
-                    alone = true;
-                    continue;
-                }
+            let is_first = planned.needed.is_changed && stored.is_none();
+            let widens = !planned.needed.widened.is_empty();
+            // A table is made, and a column widened, while nobody else is at it.
+            if (is_first || widens) && !alone {
+                alone = true;
+                continue;
+            }
+            if let (Some(stored), true) = (&stored, widens) {
                 self.check_exact(stored, &planned.needed.widened).await?;
             }
             if planned.needed.is_changed {

@@ -104,3 +104,26 @@ async fn two_slugs_never_share_a_table_and_refused_rows_make_none() {
     place.ingest.dataset_rows(request(RowsFormat::Ndjson, "x")).await.unwrap();
     assert_eq!(place.catalog.dataset("d", Dataset::RECORDS).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn slugs_of_one_table_that_come_at_once_never_share_it() {
+    let place = place().await;
+    let requests = (0..8).map(|n| {
+        let slug = if n % 2 == 0 { "a-b" } else { "a_b" };
+        place.ingest.dataset_rows(keyed(slug, &n.to_string(), "{\"a\":1}"))
+    });
+    let outcomes = futures_util::future::join_all(requests).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 4);
+    assert_eq!(place.catalog.datasets().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_column_is_not_widened_where_stored_rows_cannot_be_looked_at() {
+    let place = place().await;
+    place.ingest.dataset_rows(request(RowsFormat::Ndjson, "{\"n\":1}")).await.unwrap();
+    let body = r#"{"schema":{"fields":[{"name":"n","type":"double"}]},"rows":[{"n":0.5}]}"#;
+    let refused = place.ingest.dataset_rows(request(RowsFormat::Json, body)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert_eq!(place.catalog.dataset("d", Dataset::RECORDS).await.unwrap().unwrap().version, 1);
+    assert_eq!(place.buffer.status()[0].head.0, 1);
+}
