@@ -70,6 +70,8 @@ impl Attempt<'_> {
     /// Does what is left to be done; every step may be repeated.
     async fn run(&mut self) -> Result<(), BatchError> {
         let (states, row) = (&self.shared.states, &self.sealed.row);
+        // First of all: whatever keeps the batch from being inserted, its cut is known to whoever comes next.
+        states.catalog.add_batch(row).await?;
         let target = self.shared.targets.ready(&row.table, &states.catalog, &states.store).await?;
 
         let started = Instant::now();
@@ -83,7 +85,7 @@ impl Attempt<'_> {
         }
         self.report(|report| report.encoding += started.elapsed());
 
-        states.catalog.draft_batch(row, (&partitions, &covered), (version, states.clock.now())).await?;
+        states.catalog.draft_manifests(row, (&partitions, &covered), (version, states.clock.now())).await?;
         for part in parts {
             if !self.inserted.contains(&part.token) {
                 let (token, partition) = (part.token.clone(), part.partition);

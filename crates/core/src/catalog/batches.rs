@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use sqlx::sqlite::{SqliteExecutor, SqliteRow};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use tidegate_model::{BatchId, BufferId, Seq, SeqRange, TableName, UnixNanos};
 
@@ -10,7 +10,22 @@ use super::{BatchRow, Catalog, CatalogError, Stored, table_name};
 impl Catalog {
     /// Writes a cut, before its insert; a cut that is known already stays as it is.
     pub async fn add_batch(&self, batch: &BatchRow) -> Result<(), CatalogError> {
-        add(&self.pool, batch).await.map_err(CatalogError::database("write a batch's cut"))
+        sqlx::query(
+            "INSERT INTO batches (id, table_name, first_seq, last_seq, sealed_at, stored_at, bytes, partitions)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(batch.id.as_str())
+        .bind(batch.table.as_str())
+        .bind(batch.range.first.0.cast_signed())
+        .bind(batch.range.last.0.cast_signed())
+        .bind(batch.sealed_at.0)
+        .bind(batch.stored_at.map(|at| at.0))
+        .bind(batch.bytes.cast_signed())
+        .bind(batch.partitions)
+        .execute(&self.pool)
+        .await
+        .map_err(CatalogError::database("write a batch's cut"))?;
+        Ok(())
     }
 
     /// Marks a batch as stored, moves the table's watermark to its end, remembers the unique keys of its rows and
@@ -90,25 +105,6 @@ impl Catalog {
             .map_err(CatalogError::database("read the unique keys"))?;
         Ok(keys.into_iter().map(|(key,)| key.cast_unsigned()).collect())
     }
-}
-
-/// Writes a cut, unless it is known.
-pub(super) async fn add<'e>(executor: impl SqliteExecutor<'e>, batch: &BatchRow) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO batches (id, table_name, first_seq, last_seq, sealed_at, stored_at, bytes, partitions)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-    )
-    .bind(batch.id.as_str())
-    .bind(batch.table.as_str())
-    .bind(batch.range.first.0.cast_signed())
-    .bind(batch.range.last.0.cast_signed())
-    .bind(batch.sealed_at.0)
-    .bind(batch.stored_at.map(|at| at.0))
-    .bind(batch.bytes.cast_signed())
-    .bind(batch.partitions)
-    .execute(executor)
-    .await
-    .map(drop)
 }
 
 /// Adds all keys with one statement: a table of them arrives as a JSON array of integers.

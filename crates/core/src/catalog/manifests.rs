@@ -5,7 +5,6 @@ use sqlx::{Row, SqliteConnection};
 use tidegate_model::{BatchId, ColumnSpec, ManifestState, PartitionDay, RowsSum, Seq, SeqRange, TableName, UnixNanos};
 use twox_hash::XxHash3_64;
 
-use super::batches::add;
 use super::{BatchRow, Catalog, CatalogError, Manifest, table_name};
 
 /// What a list of manifests is narrowed down to.
@@ -42,16 +41,15 @@ pub struct ManifestTotals {
 }
 
 impl Catalog {
-    /// Writes a cut and what it will put into each partition, before its inserts; what is known already stays as it is.
-    pub async fn draft_batch(
+    /// Writes what a batch will put into each partition, before its inserts; what is known already stays as it is.
+    pub async fn draft_manifests(
         &self,
         batch: &BatchRow,
         (partitions, columns): (&[PartitionDay], &[ColumnSpec]),
         (schema_version, at): (Option<u32>, UnixNanos),
     ) -> Result<(), CatalogError> {
-        let failed = || CatalogError::database("write a batch's cut and the drafts of its manifests");
+        let failed = || CatalogError::database("write the drafts of manifests");
         let mut transaction = self.pool.begin().await.map_err(failed())?;
-        add(&mut *transaction, batch).await.map_err(failed())?;
         let columns_id = keep_columns(&mut transaction, columns).await?;
         for partition in partitions {
             let draft = Manifest {

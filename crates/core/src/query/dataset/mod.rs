@@ -62,7 +62,11 @@ impl Query {
         let times = query.time_range.map(|range| (range.start.0, range.end.0));
         let totals = self.catalog.manifest_totals(&dataset.spec.name, None, times).await?;
         // Before the snapshot: it may be behind the answer, never before it.
-        let latest = self.latest(dataset, totals.last_time).await?;
+        let stored = match times {
+            None => totals.last_time,
+            Some(_) => self.catalog.manifest_totals(&dataset.spec.name, None, None).await?.last_time,
+        };
+        let latest = self.latest(dataset, stored).await?;
         let request = ReadRequest {
             sql: statement.sql.clone(),
             params: statement.params.clone(),
