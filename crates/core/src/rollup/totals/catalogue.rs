@@ -107,10 +107,12 @@ impl Catalogue {
         self.items.iter().map(|((signal, name), item)| (*signal, *name, item))
     }
 
-    /// Returns the text of a value wherever its key was, with that place.
-    pub fn value(&self, key: &str, hash: u64) -> impl Iterator<Item = (&str, &str)> {
-        let texts = self.word(key).and_then(|key| self.values.get(&(key, hash)));
-        texts.into_iter().flatten().map(|(scope, text)| (self.text(*scope), text.as_ref()))
+    /// Returns the text of a value: where its key was at one place, or anywhere.
+    #[must_use]
+    pub fn value(&self, key: Word, hash: u64, scope: Option<Word>) -> Option<&str> {
+        let texts = self.values.get(&(key, hash))?;
+        let own = texts.iter().find(|(place, _)| Some(*place) == scope).or(texts.first());
+        own.map(|(_, text)| text.as_ref())
     }
 
     /// Adds rows of one of the catalogue's tables.

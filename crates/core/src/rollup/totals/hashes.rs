@@ -1,12 +1,25 @@
 use hashbrown::HashSet;
 use tidegate_model::limits::CATALOG_HASHES_PER_ROW;
 
+/// Hashes that lie beside what they belong to.
+const INLINE: usize = 4;
+
 /// Hashes that are looked through one by one: for so few that is faster than a table, and a fifth of its size.
 const FEW: usize = 32;
+
+/// So many are united faster by putting them in order.
+const SORTED_MAX: u64 = 1_024;
 
 /// A set of hashes.
 #[derive(Debug)]
 pub enum Hashes {
+    /// As many of these as `count` says, each once: most sets have so few, and are read without another look into memory.
+    Inline {
+        /// How many there are.
+        count: u8,
+        /// They and zeros.
+        hashes: [u64; INLINE],
+    },
     /// Each once, in no order.
     Few(Vec<u64>),
     /// Too many for a list.
@@ -17,7 +30,7 @@ pub enum Hashes {
 
 impl Default for Hashes {
     fn default() -> Self {
-        Self::Few(Vec::new())
+        Self::Inline { count: 0, hashes: [0; INLINE] }
     }
 }
 
@@ -26,6 +39,7 @@ impl Hashes {
     #[must_use]
     pub fn count(&self) -> Option<u64> {
         match self {
+            Self::Inline { count, .. } => Some(u64::from(*count)),
             Self::Few(few) => Some(few.len() as u64),
             Self::Many(many) => Some(many.len() as u64),
             Self::Spilled => None,
@@ -35,6 +49,7 @@ impl Hashes {
     /// Returns the hashes, in no order; none where they were spilled.
     pub fn iter(&self) -> impl Iterator<Item = u64> {
         let (few, many) = match self {
+            Self::Inline { count, hashes } => (&hashes[..usize::from(*count)], None),
             Self::Few(few) => (few.as_slice(), None),
             Self::Many(many) => (&[][..], Some(many.iter())),
             Self::Spilled => (&[][..], None),
@@ -45,31 +60,45 @@ impl Hashes {
     /// Adds hashes; `bytes` is what all take together.
     pub(super) fn add(&mut self, hashes: &[u64], bytes: &mut usize) {
         let before = self.bytes();
-        if let Self::Few(few) = self
-            && few.is_empty()
-        {
-            few.reserve_exact(hashes.len().min(FEW));
-        }
         for hash in hashes {
-            match self {
-                Self::Few(few) if few.contains(hash) => {}
-                Self::Few(few) if few.len() < FEW => few.push(*hash),
-                Self::Few(few) => {
-                    let mut many: HashSet<u64> = few.drain(..).collect();
-                    many.reserve(hashes.len());
-                    many.insert(*hash);
-                    *self = Self::Many(many);
-                }
-                Self::Many(many) => {
-                    many.insert(*hash);
-                }
-                Self::Spilled => break,
-            }
+            self.add_one(*hash, hashes.len());
         }
         if self.count().is_some_and(|count| count >= CATALOG_HASHES_PER_ROW as u64) {
             *self = Self::Spilled;
         }
         *bytes = *bytes + self.bytes() - before;
+    }
+
+    fn add_one(&mut self, hash: u64, expected: usize) {
+        match self {
+            Self::Inline { count, hashes } => {
+                let used = usize::from(*count);
+                if hashes[..used].contains(&hash) {
+                    return;
+                }
+                if used < INLINE {
+                    hashes[used] = hash;
+                    *count += 1;
+                    return;
+                }
+                let mut few = Vec::with_capacity(FEW.min(used + expected));
+                few.extend_from_slice(hashes);
+                few.push(hash);
+                *self = Self::Few(few);
+            }
+            Self::Few(few) if few.contains(&hash) => {}
+            Self::Few(few) if few.len() < FEW => few.push(hash),
+            Self::Few(few) => {
+                let mut many: HashSet<u64> = few.drain(..).collect();
+                many.reserve(expected);
+                many.insert(hash);
+                *self = Self::Many(many);
+            }
+            Self::Many(many) => {
+                many.insert(hash);
+            }
+            Self::Spilled => {}
+        }
     }
 
     /// Forgets the hashes; `bytes` is what all take together.
@@ -83,7 +112,7 @@ impl Hashes {
         match self {
             Self::Few(few) => few.capacity() * size_of::<u64>(),
             Self::Many(many) => many.allocation_size(),
-            Self::Spilled => 0,
+            Self::Inline { .. } | Self::Spilled => 0,
         }
     }
 }
@@ -93,8 +122,16 @@ pub fn distinct<'a>(sets: impl IntoIterator<Item = &'a Hashes>) -> Option<u64> {
     let mut sets = sets.into_iter().filter(|set| set.count() != Some(0));
     let Some(first) = sets.next() else { return Some(0) };
     let Some(second) = sets.next() else { return first.count() };
+    let sets: Vec<&Hashes> = [first, second].into_iter().chain(sets).collect();
+    let counts: Option<u64> = sets.iter().map(|set| set.count()).sum();
+    if counts? <= SORTED_MAX {
+        let mut union: Vec<u64> = sets.iter().flat_map(|set| set.iter()).collect();
+        union.sort_unstable();
+        union.dedup();
+        return Some(union.len() as u64);
+    }
     let mut union: HashSet<u64> = HashSet::new();
-    for set in [first, second].into_iter().chain(sets) {
+    for set in sets {
         union.reserve(usize::try_from(set.count()?).unwrap_or_default().saturating_sub(union.len()));
         union.extend(set.iter());
     }

@@ -2,7 +2,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::hash::Hash;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use tidegate_core::rollup::totals::{Attribute, Hashes, Item, Word, distinct};
 
 use super::super::arguments::Page;
@@ -11,53 +12,76 @@ use super::super::read::Ranked;
 use super::super::v1::attributes::{Bearer, Row, Use};
 use super::{Seen, ranked};
 
+/// Attributes of one item that are grouped in a list.
+const LISTED_MAX: usize = 32;
+
 /// Hashes among which those of samples are looked for.
 const LOOKED_AT_MAX: usize = 4_096;
 
 /// What rows of one group come to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sum<'a> {
     pub(super) n: u64,
     pub(super) size: u64,
     pub(super) unlisted: u64,
     pub(super) first: i64,
     pub(super) last: i64,
-    pub(super) values: Vec<&'a Hashes>,
+    /// Most groups are one row.
+    values: &'a Hashes,
+    more: Vec<&'a Hashes>,
 }
 
 impl<'a> Sum<'a> {
-    pub(super) fn add(&mut self, attribute: &'a Attribute) {
-        if self.values.is_empty() {
-            (self.first, self.last) = (i64::MAX, i64::MIN);
+    fn of(attribute: &'a Attribute) -> Self {
+        Self {
+            n: attribute.records,
+            size: attribute.bytes,
+            unlisted: attribute.unlisted,
+            first: attribute.first,
+            last: attribute.last,
+            values: &attribute.values,
+            more: Vec::new(),
         }
+    }
+
+    fn add(&mut self, attribute: &'a Attribute) {
         self.n += attribute.records;
         self.size += attribute.bytes;
         self.unlisted += attribute.unlisted;
         self.first = self.first.min(attribute.first);
         self.last = self.last.max(attribute.last);
-        self.values.push(&attribute.values);
+        self.more.push(&attribute.values);
+    }
+
+    fn sets(&self) -> impl Iterator<Item = &'a Hashes> {
+        std::iter::once(self.values).chain(self.more.iter().copied())
     }
 
     pub(super) fn cardinality(&self) -> Option<u64> {
-        distinct(self.values.iter().copied())
+        if self.more.is_empty() { self.values.count() } else { distinct(self.sets()) }
+    }
+
+    /// Counts the distinct values where there may be so many; `Some(None)`: there are fewer.
+    pub(super) fn at_least(&self, least: u64) -> Option<Option<u64>> {
+        let most: Option<u64> = self.sets().map(Hashes::count).sum();
+        if most? < least {
+            return Some(None);
+        }
+        Some(Some(self.cardinality()?).filter(|count| *count >= least))
     }
 
     /// Returns the text of some values: those of the place where there are any.
-    pub(super) fn samples(&self, seen: Seen<'_>, place: &str, label: &str) -> Vec<String> {
+    pub(super) fn samples(&self, seen: Seen<'_>, place: Option<Word>, key: Word) -> Vec<String> {
         let most = usize::try_from(HASHES).unwrap_or(usize::MAX);
-        let mut hashes = HashSet::with_capacity(most);
-        // Sets that share all their values are not looked through to their end.
-        for hash in self.values.iter().flat_map(|values| values.iter()).take(LOOKED_AT_MAX) {
-            if hashes.insert(hash) && hashes.len() == most {
-                break;
-            }
-        }
-        let text = |hash: u64| {
-            let mut anywhere = seen.catalogue.value(label, hash).peekable();
-            let first = anywhere.peek().map(|(_, text)| *text);
-            anywhere.find(|(scope, _)| *scope == place).map(|(_, text)| text).or(first)
+        let mut texts: Vec<&str> = if self.more.is_empty() {
+            self.values.iter().take(most).filter_map(|hash| seen.catalogue.value(key, hash, place)).collect()
+        } else {
+            // Sets that share all their values are not looked through to their end.
+            let mut hashes: Vec<u64> = self.sets().flat_map(Hashes::iter).take(LOOKED_AT_MAX).collect();
+            hashes.sort_unstable();
+            hashes.dedup();
+            hashes.into_iter().take(most).filter_map(|hash| seen.catalogue.value(key, hash, place)).collect()
         };
-        let mut texts: Vec<&str> = hashes.into_iter().filter_map(text).collect();
         texts.sort_unstable();
         texts.dedup();
         texts.into_iter().take(SAMPLES).map(str::to_owned).collect()
@@ -68,7 +92,23 @@ impl<'a> Sum<'a> {
 pub(super) fn summed<'a, K: Hash + Eq>(rows: impl Iterator<Item = (K, &'a Attribute)>) -> HashMap<K, Sum<'a>> {
     let mut groups: HashMap<K, Sum<'a>> = HashMap::new();
     for (by, attribute) in rows {
-        groups.entry(by).or_default().add(attribute);
+        groups.entry(by).and_modify(|sum| sum.add(attribute)).or_insert_with(|| Sum::of(attribute));
+    }
+    groups
+}
+
+/// Groups the attributes of one item by scope and key. Most items have a few: a list is faster than a table.
+pub(super) fn by_place<'a>(seen: Seen<'a>, item: &'a Item) -> Vec<((Word, Word), Sum<'a>)> {
+    if item.attributes.len() > LISTED_MAX {
+        return summed(seen.attributes(item).map(|own| ((own.scope, own.key), own))).into_iter().collect();
+    }
+    let mut groups: Vec<((Word, Word), Sum<'a>)> = Vec::with_capacity(item.attributes.len());
+    for own in seen.attributes(item) {
+        let by = (own.scope, own.key);
+        match groups.iter_mut().find(|(known, _)| *known == by) {
+            Some((_, sum)) => sum.add(own),
+            None => groups.push((by, Sum::of(own))),
+        }
     }
     groups
 }
@@ -78,8 +118,7 @@ pub(in super::super) fn keys(seen: Seen<'_>, signal: &str, names: &[String]) -> 
     let mut all = Vec::new();
     for name in names.iter().collect::<BTreeSet<_>>() {
         let Some(item) = seen.catalogue.item(signal, name) else { continue };
-        let rows = seen.attributes(item).map(|own| ((own.scope, own.key), own));
-        all.extend(told(seen, rows, |_| name.clone())?);
+        all.extend(told(seen, by_place(seen, item), name)?);
     }
     Some(all)
 }
@@ -102,20 +141,17 @@ pub(in super::super) fn keys_where(
     }
     let mut all = Vec::new();
     for ((item, service), rows) in groups {
-        all.extend(told(seen, rows.into_iter(), |_| format!("{item} {}", seen.text(service)))?);
+        let groups = summed(rows.into_iter()).into_iter().collect();
+        all.extend(told(seen, groups, &format!("{item} {}", seen.text(service)))?);
     }
     Some(all)
 }
 
-fn told<'a>(
-    seen: Seen<'a>,
-    rows: impl Iterator<Item = ((Word, Word), &'a Attribute)>,
-    item: impl Fn((Word, Word)) -> String,
-) -> Option<Vec<Key>> {
+fn told<'a>(seen: Seen<'a>, groups: Vec<((Word, Word), Sum<'a>)>, item: &str) -> Option<Vec<Key>> {
     let told = |((scope, key), sum): ((Word, Word), Sum<'_>)| {
         let (place, label) = (seen.text(scope), seen.text(key));
         Some(Key {
-            item: item((scope, key)),
+            item: item.to_owned(),
             place: place.to_owned(),
             label: label.to_owned(),
             n: sum.n,
@@ -123,10 +159,10 @@ fn told<'a>(
             cardinality: sum.cardinality()?,
             unlisted: sum.unlisted,
             hashes: Vec::new(),
-            samples: sum.samples(seen, place, label),
+            samples: sum.samples(seen, Some(scope), key),
         })
     };
-    let mut keys: Vec<Key> = summed(rows).into_iter().map(told).collect::<Option<_>>()?;
+    let mut keys: Vec<Key> = groups.into_iter().map(told).collect::<Option<_>>()?;
     keys.sort_unstable_by(|a, b| (&a.place, &a.label).cmp(&(&b.place, &b.label)));
     Some(keys)
 }
@@ -151,6 +187,7 @@ pub(in super::super) struct Order {
 
 /// An attribute over all items.
 struct OfKey<'a> {
+    key: Word,
     label: &'a str,
     cardinality: u64,
     sum: Sum<'a>,
@@ -180,7 +217,7 @@ impl Order {
 /// Ranks attributes by key over all items.
 pub(in super::super) fn key_rows(seen: Seen<'_>, wanted: &KeyFilter, order: Order, page: Page) -> Option<Ranked<Row>> {
     let found = ranked(by_key(seen, wanted)?, page, |own| own.sum.n, |a, b| order.compare(a, b));
-    let told = found.rows.into_iter().map(|OfKey { label, cardinality, sum, signals, places }| Row {
+    let told = found.rows.into_iter().map(|OfKey { key, label, cardinality, sum, signals, places }| Row {
         label: label.to_owned(),
         n: sum.n,
         size: sum.size,
@@ -191,7 +228,7 @@ pub(in super::super) fn key_rows(seen: Seen<'_>, wanted: &KeyFilter, order: Orde
         first_seen: sum.first,
         last_seen: sum.last,
         hashes: Vec::new(),
-        samples: sum.samples(seen, "", label),
+        samples: sum.samples(seen, None, key),
     });
     Some(Ranked { rows: told.collect(), total: found.total, samples: found.samples })
 }
@@ -202,13 +239,25 @@ fn by_key<'a>(seen: Seen<'a>, wanted: &KeyFilter) -> Option<Vec<OfKey<'a>>> {
     let is_wanted = |own: &Attribute| {
         scope.is_none_or(|scope| scope == Some(own.scope)) && key.is_none_or(|key| key == Some(own.key))
     };
-    let mut groups: HashMap<Word, (Sum<'a>, HashSet<Word>, HashSet<Word>)> = HashMap::new();
+    let mut groups: HashMap<Word, (Sum<'a>, Vec<Word>, Vec<Word>)> = HashMap::new();
+    let note = |words: &mut Vec<Word>, word| {
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    };
     for (signal, _, item) in seen.items(wanted.signal) {
         for own in seen.attributes(item).filter(|own| is_wanted(own)) {
-            let (sum, signals, places) = groups.entry(own.key).or_default();
-            sum.add(own);
-            signals.insert(signal);
-            places.insert(own.scope);
+            match groups.entry(own.key) {
+                Entry::Vacant(entry) => {
+                    entry.insert((Sum::of(own), vec![signal], vec![own.scope]));
+                }
+                Entry::Occupied(mut entry) => {
+                    let (sum, signals, places) = entry.get_mut();
+                    sum.add(own);
+                    note(signals, signal);
+                    note(places, own.scope);
+                }
+            }
         }
     }
     let (least, most) = wanted.cardinality.unwrap_or((0, u64::MAX));
@@ -218,7 +267,7 @@ fn by_key<'a>(seen: Seen<'a>, wanted: &KeyFilter) -> Option<Vec<OfKey<'a>>> {
         if (least..=most).contains(&cardinality) {
             let [signals, places] =
                 [signals, places].map(|words| words.into_iter().map(|word| seen.text(word)).collect());
-            rows.push(OfKey { label: seen.text(key), cardinality, sum, signals, places });
+            rows.push(OfKey { key, label: seen.text(key), cardinality, sum, signals, places });
         }
     }
     Some(rows)

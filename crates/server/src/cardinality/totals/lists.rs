@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use hashbrown::{HashMap, HashSet};
 use tidegate_core::rollup::totals::{Word, distinct};
@@ -14,7 +14,7 @@ use super::super::v1::ranking::{Complex, HIGH, High};
 use super::super::v1::services::{KeyTotals, Totals};
 use super::super::v1::spans::Named;
 use super::super::v2::Labels;
-use super::keys::{Sum, summed};
+use super::keys::{Sum, by_place, summed};
 use super::{Seen, ranked};
 
 /// Counts everything.
@@ -95,18 +95,17 @@ pub(in super::super) fn span_names(seen: Seen<'_>) -> Vec<Named> {
 pub(in super::super) fn high(seen: Seen<'_>, signal: Option<&str>, threshold: u64, page: Page) -> Option<Ranked<High>> {
     let mut rows = Vec::new();
     for (signal, name, item) in seen.items(signal) {
-        for ((scope, key), sum) in summed(seen.attributes(item).map(|own| ((own.scope, own.key), own))) {
-            let cardinality = sum.cardinality()?;
-            if cardinality >= threshold {
+        for ((scope, key), sum) in by_place(seen, item) {
+            if let Some(cardinality) = sum.at_least(threshold)? {
                 let of = [signal, name, scope, key].map(|word| seen.text(word));
-                rows.push((cardinality, of, sum));
+                rows.push((cardinality, of, sum, (scope, key)));
             }
         }
     }
-    type Row<'a> = (u64, [&'a str; 4], Sum<'a>);
+    type Row<'a> = (u64, [&'a str; 4], Sum<'a>, (Word, Word));
     let order = |a: &Row<'_>, b: &Row<'_>| b.0.cmp(&a.0).then_with(|| b.2.n.cmp(&a.2.n)).then_with(|| a.1.cmp(&b.1));
-    let found = ranked(rows, page, |(_, _, sum)| sum.n, order);
-    let told = found.rows.into_iter().map(|(cardinality, [signal, name, place, label], sum)| High {
+    let found = ranked(rows, page, |(_, _, sum, _)| sum.n, order);
+    let told = found.rows.into_iter().map(|(cardinality, [signal, name, place, label], sum, (scope, key))| High {
         signal_of: signal.to_owned(),
         key: Key {
             item: name.to_owned(),
@@ -117,7 +116,7 @@ pub(in super::super) fn high(seen: Seen<'_>, signal: Option<&str>, threshold: u6
             cardinality,
             unlisted: sum.unlisted,
             hashes: Vec::new(),
-            samples: sum.samples(seen, place, label),
+            samples: sum.samples(seen, Some(scope), key),
         },
     });
     Some(Ranked { rows: told.collect(), total: found.total, samples: found.samples })
@@ -131,10 +130,11 @@ pub(in super::super) fn complexity(
     page: Page,
 ) -> Option<Ranked<Complex>> {
     let mut rows = Vec::new();
+    let histograms = ["type:histogram", "type:exponential_histogram"].map(|facet| seen.catalogue.word(facet));
     for (signal, name, item) in seen.items(signal) {
         let mut row = Complex::default();
         let mut samples = 0;
-        let groups = summed(seen.attributes(item).map(|own| ((own.scope, own.key), own)));
+        let groups = by_place(seen, item);
         for ((scope, _), sum) in &groups {
             let keys = match seen.text(*scope) {
                 "attribute" => &mut row.attribute_keys,
@@ -147,8 +147,12 @@ pub(in super::super) fn complexity(
             samples = sum.n.max(samples);
         }
         let keys = row.attribute_keys + row.resource_keys + row.event_keys + row.link_keys;
-        let facets = seen.sources(item).flat_map(|source| &source.facets).map(|facet| seen.text(*facet));
-        row.total_keys = keys + Buckets::keys_of(facets)?;
+        row.total_keys = keys;
+        let mut facets = seen.sources(item).flat_map(|source| &source.facets);
+        if facets.any(|facet| histograms.contains(&Some(*facet))) {
+            let facets = seen.sources(item).flat_map(|source| &source.facets).map(|facet| seen.text(*facet));
+            row.total_keys += Buckets::keys_of(facets)?;
+        }
         if keys == 0 || row.total_keys < threshold {
             continue;
         }
@@ -183,9 +187,8 @@ pub(in super::super) fn label_scores(seen: Seen<'_>, score_min: u64, page: Page)
             row.first_seen = row.first_seen.min(source.first);
             row.last_seen = row.last_seen.max(source.last);
         }
-        let labels = seen.attributes(item).filter(|label| Some(label.scope) == own);
         let mut cardinalities: Vec<(Word, u64)> = Vec::new();
-        for (key, sum) in summed(labels.map(|label| (label.key, label))) {
+        for ((_, key), sum) in by_place(seen, item).into_iter().filter(|((scope, _), _)| Some(*scope) == own) {
             cardinalities.push((key, sum.cardinality()?));
             row.unlisted += sum.unlisted;
             row.first_seen = row.first_seen.min(sum.first);
@@ -212,7 +215,6 @@ pub(in super::super) fn label_scores(seen: Seen<'_>, score_min: u64, page: Page)
 /// Returns what a session says: items, their keys, and all keys together.
 pub(in super::super) fn content(seen: Seen<'_>) -> Option<(Vec<ItemRow>, Vec<KeyRow>, Vec<KeyRow>)> {
     let (mut items, mut keys) = (Vec::new(), Vec::new());
-    let mut attributes: BTreeMap<&str, Sum<'_>> = BTreeMap::new();
     for (signal, name, item) in seen.items(None) {
         let [signal_of, item_of] = [signal, name].map(|word| seen.text(word).to_owned());
         let services: BTreeSet<&str> = seen.sources(item).map(|source| seen.text(source.service)).collect();
@@ -224,10 +226,7 @@ pub(in super::super) fn content(seen: Seen<'_>) -> Option<(Vec<ItemRow>, Vec<Key
             signal_of: signal_of.clone(),
             item: item_of.clone(),
         });
-        for own in seen.attributes(item) {
-            attributes.entry(seen.text(own.key)).or_default().add(own);
-        }
-        for ((scope, key), sum) in summed(seen.attributes(item).map(|own| ((own.scope, own.key), own))) {
+        for ((scope, key), sum) in by_place(seen, item) {
             keys.push(KeyRow {
                 signal_of: signal_of.clone(),
                 item: item_of.clone(),
@@ -238,9 +237,10 @@ pub(in super::super) fn content(seen: Seen<'_>) -> Option<(Vec<ItemRow>, Vec<Key
             });
         }
     }
+    let attributes = seen.items(None).flat_map(|(_, _, item)| seen.attributes(item));
     let mut all = Vec::new();
-    for (label, sum) in attributes {
-        let (label, cardinality) = (label.to_owned(), sum.cardinality()?);
+    for (key, sum) in summed(attributes.map(|own| (own.key, own))) {
+        let (label, cardinality) = (seen.text(key).to_owned(), sum.cardinality()?);
         all.push(KeyRow { label, n: sum.n, cardinality, ..KeyRow::default() });
     }
     items.sort_unstable_by(|a, b| (&a.signal_of, &a.item).cmp(&(&b.signal_of, &b.item)));
