@@ -164,14 +164,16 @@ pub(super) fn unknown(what: &str, name: &str, list: &str) -> Failure {
 
 /// Puts a list into its envelope.
 pub(super) fn list(data: Vec<Value>, page: Page, total: u64, samples: u64, capped: bool) -> Value {
+    // `json!` would copy what stands in it.
     let mut value = json!({
-        "data": data,
+        "data": null,
         "total": total,
         "limit": page.limit,
         "offset": page.offset,
         "has_more": page.has_more(total),
         "total_sample_count": samples,
     });
+    value["data"] = Value::Array(data);
     say_exact(&mut value, capped);
     value
 }

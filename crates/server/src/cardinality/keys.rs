@@ -9,7 +9,7 @@ use super::totals;
 use crate::errors::Failure;
 
 /// Values whose text is looked for: some of a key's values may have no text stored, so more than are shown.
-pub(super) const HASHES: u32 = 64;
+pub(super) const HASHES: u32 = 24;
 /// Values that are shown.
 pub(super) const SAMPLES: usize = 10;
 

@@ -99,9 +99,6 @@ fn log(detail: &Detail, keys: &[Key], templates: &BTreeMap<String, Vec<Template>
     let mut value = json!({
         "severity": detail.item,
         "severity_number": number,
-        "attribute_keys": map_of(keys, "attribute", detail.samples),
-        "resource_keys": map_of(keys, "resource", detail.samples),
-        "scope_keys": map_of(keys, "scope", detail.samples),
         "body_templates": told.collect::<Vec<_>>(),
         "body_template_count": templates.len(),
         "event_names": detail.facets("event"),
@@ -109,6 +106,9 @@ fn log(detail: &Detail, keys: &[Key], templates: &BTreeMap<String, Vec<Template>
         "has_span_context": !detail.facet("span").is_empty(),
         "dropped_attributes_stats": detail.dropped(0, "records_with_dropped", "max_dropped"),
     });
+    for (name, place) in [("attribute_keys", "attribute"), ("resource_keys", "resource"), ("scope_keys", "scope")] {
+        value[name] = Value::Object(map_of(keys, place, detail.samples));
+    }
     detail.add_common(&mut value);
     value
 }

@@ -68,14 +68,14 @@ fn metric(
             "scales": buckets.scales,
         },
         "metadata": declared.own_metadata,
-        "label_keys": map_of(keys, "attribute", detail.samples),
-        "resource_keys": map_of(keys, "resource", detail.samples),
-        "scope_keys": map_of(keys, "scope", detail.samples),
         "scope_info": detail.scope_info(),
         "active_series": detail.active,
         "active_series_otlp": detail.active,
         "active_series_prometheus": prometheus,
     });
+    for (name, place) in [("label_keys", "attribute"), ("resource_keys", "resource"), ("scope_keys", "scope")] {
+        value[name] = Value::Object(map_of(keys, place, detail.samples));
+    }
     detail.add_common(&mut value);
     value
 }

@@ -48,12 +48,13 @@ pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let (patterns, total) = (told(&ask.reader, &roots, &found.rows, &wanted.filter).await?, found.total);
     let capped = patterns.iter().any(|pattern| pattern["template"] == OVERFLOW);
     let mut value = json!({
-        "patterns": patterns,
+        "patterns": null,
         "total": total,
         "limit": wanted.page.limit,
         "offset": wanted.page.offset,
         "has_more": wanted.page.has_more(total),
     });
+    value["patterns"] = Value::Array(patterns);
     say_exact(&mut value, capped);
     Ok(value.into())
 }
@@ -191,22 +192,20 @@ fn pattern(pieces: &[&Piece], keys: &BTreeMap<String, Vec<Key>>, root: u64, text
         .iter()
         .map(|(name, (count, severities))| {
             let keys = keys.get(&format!("{root} {name}")).map(Vec::as_slice).unwrap_or_default();
-            json!({
-                "service_name": name,
-                "sample_count": count,
-                "severities": severities,
-                "resource_keys": short_list(keys, "resource"),
-                "attribute_keys": short_list(keys, "attribute"),
-            })
+            let mut value = json!({ "service_name": name, "sample_count": count, "severities": severities });
+            value["resource_keys"] = Value::Array(short_list(keys, "resource"));
+            value["attribute_keys"] = Value::Array(short_list(keys, "attribute"));
+            value
         })
         .collect();
     let example = pieces.iter().map(|piece| piece.example_of.as_str()).max();
-    json!({
+    let mut value = json!({
         "template": texts.get(&root),
         "template_id": root.to_string(),
         "example_body": example.unwrap_or_default(),
         "total_count": pieces.iter().map(|piece| piece.n).sum::<u64>(),
         "severity_breakdown": severities,
-        "services": told,
-    })
+    });
+    value["services"] = Value::Array(told);
+    value
 }

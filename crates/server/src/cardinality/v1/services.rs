@@ -36,13 +36,13 @@ pub(in super::super) async fn overview(ask: Ask) -> Result<Answer, Failure> {
         "metric_count": metric_names.total,
         "span_count": span_names.total,
         "log_count": severities.total,
-        "metrics": metrics,
-        "spans": spans,
-        "logs": logs,
         "data_point_samples": metric_names.samples,
         "span_samples": span_names.samples,
         "log_samples": severities.samples,
     });
+    for (name, items) in [("metrics", metrics), ("spans", spans), ("logs", logs)] {
+        value[name] = Value::Array(items);
+    }
     say_exact(&mut value, service == OVERFLOW || metric_names.capped || span_names.capped);
     Ok(value.into())
 }

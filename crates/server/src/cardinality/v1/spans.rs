@@ -53,12 +53,7 @@ fn span(detail: &Detail, keys: &[Key]) -> Value {
         "kind": kind,
         "kind_name": kind_name,
         "kinds": detail.facets("kind"),
-        "attribute_keys": map_of(keys, "attribute", detail.samples),
         "event_names": detail.facets("event"),
-        "event_attribute_keys": map_of(keys, "event", detail.samples),
-        "link_attribute_keys": map_of(keys, "link", detail.samples),
-        "resource_keys": map_of(keys, "resource", detail.samples),
-        "scope_keys": map_of(keys, "scope", detail.samples),
         "has_trace_state": !detail.facet("trace_state").is_empty(),
         "has_parent_span_id": !detail.facet("parent").is_empty(),
         "status_codes": detail.facets("status"),
@@ -73,6 +68,15 @@ fn span(detail: &Detail, keys: &[Key]) -> Value {
             "examples": [detail.item],
         }],
     });
+    for (name, place) in [
+        ("attribute_keys", "attribute"),
+        ("event_attribute_keys", "event"),
+        ("link_attribute_keys", "link"),
+        ("resource_keys", "resource"),
+        ("scope_keys", "scope"),
+    ] {
+        value[name] = Value::Object(map_of(keys, place, detail.samples));
+    }
     detail.add_common(&mut value);
     value
 }

@@ -2,6 +2,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::answer::{Answer, Ask, OVERFLOW, say_distinct, unknown};
+use super::super::arguments::Page;
 use super::super::keys::HASHES;
 use super::super::read::Sql;
 use super::super::totals::{self, KeyFilter, Order};
@@ -64,9 +65,18 @@ pub(super) async fn one(ask: Ask) -> Result<Answer, Failure> {
          sum(records) AS n, sum(bytes) AS size, uniqExactArray(value_hashes) AS cardinality \
          FROM catalog_attributes WHERE {condition} GROUP BY start ORDER BY start"
     );
-    let (mut rows, buckets) =
-        tokio::try_join!(ask.reader.rows::<Row>(bind(whole)), ask.reader.rows::<Bucket>(bind(buckets)))?;
-    add_samples(&ask.reader, &mut rows).await?;
+    let wanted = KeyFilter { signal, key: Some(key.to_owned()), ..KeyFilter::default() };
+    let whole = async {
+        let recalled =
+            ask.reader.recall(&filter, move |seen| totals::key_rows(seen, &wanted, Order::BY_KEY, Page::ALL));
+        if let Some(found) = recalled.await? {
+            return Ok(found.rows);
+        }
+        let mut rows = ask.reader.rows::<Row>(bind(whole)).await?;
+        add_samples(&ask.reader, &mut rows).await?;
+        Ok(rows)
+    };
+    let (rows, buckets) = tokio::try_join!(whole, ask.reader.rows::<Bucket>(bind(buckets)))?;
     let Some(row) = rows.first() else { return Err(unknown("attribute", key, "/v2/cardinality")) };
     let mut value = told(row);
     value["period"] = json!(format!("{hours}h"));
