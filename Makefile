@@ -21,6 +21,7 @@ libchdb: ## Fetches the embedded ClickHouse into lib/ through npm, pinned and ch
 test: libchdb ## Runs every test.
 	cargo test --workspace --locked
 	crates/chdb/tests/clients/run.sh
+	crates/cli/tests/duckdb/run.sh
 
 lint: ## Checks format, lints and the rules of the tree.
 	cargo fmt --all --check

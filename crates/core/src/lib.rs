@@ -31,6 +31,9 @@ pub mod query;
 /// catalog: datasets, schemas, batches, watermarks, retry keys.
 pub mod catalog;
 
+/// exports: folders of exported rows.
+pub mod exports;
+
 /// verify: the ledger is proved against ClickHouse.
 pub mod verify;
 

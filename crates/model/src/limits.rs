@@ -394,3 +394,48 @@ pub const SAVED_SQL_LABEL_BYTES_MAX: usize = 1_024;
 
 /// What a client remembers of a saved statement's last run, in bytes.
 pub const SAVED_SQL_STATS_BYTES_MAX: usize = 16 << 10;
+
+/// Exports that wait at once; past it a request is told to come back. One is written at a time.
+pub const EXPORTS_WAITING_MAX: u32 = 100;
+
+/// Failed and removed exports that the list of a dataset keeps: a year of days, and some.
+pub const EXPORTS_KEPT_IN_LIST: u32 = 400;
+
+/// Exports of one page of a list.
+pub const EXPORTS_PAGE_MAX: u32 = 1_000;
+
+/// How often an export is begun before it is given up: one that ends the process must not do so for ever.
+pub const EXPORT_ATTEMPTS_MAX: u32 = 3;
+
+/// How long one export may take (seconds): 10 GB at 1 MB/s.
+pub const EXPORT_SECONDS: u64 = 3 * 3_600;
+
+/// Before an export that failed is begun again (milliseconds): an engine that died is there again.
+pub const EXPORT_RETRY_MS: u64 = 2_000;
+
+/// How often it is looked whether the schedule wants an export (seconds); it counts in hours.
+pub const EXPORT_LOOK_SECONDS: u64 = 60;
+
+/// Scheduled exports of a table whose files are kept, as the reference has it.
+pub const EXPORTS_KEPT: u32 = 10;
+
+/// Bytes of an export between two looks at the room on the disk.
+pub const EXPORT_DISK_LOOK_BYTES: u64 = 64 << 20;
+
+/// Free bytes on the disk below which an export gives up: well before writes of rows are refused.
+pub const EXPORT_DISK_FREE_BYTES_MIN: u64 = 2 * DISK_FREE_BYTES_MIN;
+
+/// Rows of an export's file that are decoded at once when it is read back: two columns of them.
+pub const EXPORT_CHECK_ROWS: usize = 65_536;
+
+/// How often an event is sent before it is given up: with the pauses below over half an hour.
+pub const EXPORT_EVENT_ATTEMPTS_MAX: u32 = 16;
+
+/// The pause after the first failure of an event (milliseconds); doubled after each further one.
+pub const EXPORT_EVENT_PAUSE_MS: u64 = 250;
+
+/// The longest of these pauses (milliseconds).
+pub const EXPORT_EVENT_PAUSE_MAX_MS: u64 = 300_000;
+
+/// How long a webhook may take to answer (milliseconds).
+pub const EXPORT_EVENT_TIMEOUT_MS: u64 = 10_000;

@@ -22,6 +22,7 @@
 //! | `otlp/` | OTLP/gRPC and OTLP/HTTP |
 //! | `api/` | the main API |
 //! | `datasets/` | datasets: made, changed, archived; their schemas, audit log and refused rows |
+//! | `exports/` | exports of tables to files, their schedule and webhook |
 //! | `routes/` | the routes as a table, and the OpenAPI document that is made from it |
 //! | `timestore/` | datasets: manifests, queries, saved SQL |
 //! | `cardinality/` | what is in the telemetry and what it costs: `/api/v1`, `/v2` |
@@ -32,6 +33,7 @@ mod cardinality;
 mod connection;
 mod datasets;
 mod errors;
+mod exports;
 mod freshness;
 mod listen;
 mod metrics;
@@ -45,6 +47,7 @@ pub use api::sql_parameters::{SqlParameters, parse as parse_sql_parameters};
 pub use cardinality::CardinalityState;
 pub use datasets::Access;
 pub use errors::Failure;
+pub use exports::{ExportOptions, Exports, Webhook, run_exports};
 pub use freshness::{ReplicaWatch, watch_replica};
 pub use listen::{Listeners, ServerOptions, serve};
 pub use metrics::Metrics;

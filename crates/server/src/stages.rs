@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::cardinality::CardinalityState;
 use crate::datasets::Access;
+use crate::exports::Exports;
 use crate::freshness::ReplicaWatch;
 use crate::metrics::Metrics;
 
@@ -42,6 +43,8 @@ pub struct Stages {
     pub cardinality: Arc<CardinalityState>,
     /// Watches how far ClickHouse is behind.
     pub replica: Arc<ReplicaWatch>,
+    /// Where exports go, and who is told.
+    pub exports: Exports,
     /// Numbers the requests of this process.
     pub requests: Arc<AtomicU64>,
     /// Which scopes requests need.

@@ -3,8 +3,10 @@
 //! | file | does |
 //! |---|---|
 //! | `records.rs` | lists, shows, makes, changes, archives; schemas, audit log, drift |
+//! | `exports.rs` | asks for exports, waits for them, lists them |
 //! | `quarantine.rs` | refused rows: listed, mended, sent again, discarded |
 
+mod exports;
 mod quarantine;
 mod records;
 
@@ -72,6 +74,16 @@ enum Command {
     },
     /// Compare the columns in ClickHouse with the catalog's, and add what is lacking
     Reconcile,
+    /// Export a dataset, or a built-in table, as Parquet, and wait until the files are whole
+    Export(exports::ExportArgs),
+    /// List the exports of a dataset, the newest first
+    Exports {
+        /// The dataset, or a built-in table
+        slug: String,
+        /// At most so many
+        #[arg(long, short = 'n', default_value_t = 50)]
+        limit: u32,
+    },
     /// Rows that were refused: list, mend, send again, discard
     #[command(subcommand)]
     Quarantine(quarantine::Command),
@@ -98,6 +110,8 @@ pub(crate) async fn run(args: DatasetsArgs) -> Result<()> {
         Command::Schema { slug, table } => records::schema(&caller, &slug, table.as_deref()).await,
         Command::Audit { slug, limit } => records::audit(&caller, &slug, limit).await,
         Command::Reconcile => records::reconcile(&caller).await,
+        Command::Export(args) => exports::export(&caller, &args).await,
+        Command::Exports { slug, limit } => exports::list(&caller, &slug, limit).await,
         Command::Quarantine(command) => quarantine::run(&caller, command).await,
     }
 }

@@ -20,6 +20,7 @@ const LOCK_FILE: &str = "lock";
 /// wal/             the write-ahead log
 /// catalog.sqlite   datasets, batches, watermarks, retry keys
 /// sessions/        what the catalogue knew at some moments, saved by name
+/// exports/         exported rows, unless the settings name another folder
 /// engine/          ClickHouse's own files
 /// ```
 #[derive(Debug)]
@@ -65,6 +66,11 @@ impl DataFolder {
     /// The folder of saved sessions; made with the first.
     pub(crate) fn sessions(&self) -> PathBuf {
         self.path.join("sessions")
+    }
+
+    /// The folder of exports, unless the settings name another; made with the first.
+    pub(crate) fn exports(&self) -> PathBuf {
+        self.path.join("exports")
     }
 
     /// The catalog's file.

@@ -13,7 +13,9 @@ use tidegate_core::store::{Engine, EngineData, EngineOptions, Store, StoreOption
 use tidegate_core::world::SystemClock;
 use tidegate_model::limits::BODY_IDLE_MS;
 use tidegate_model::{Clock, UnixNanos};
-use tidegate_server::{Access, CardinalityState, Metrics, ReplicaWatch, SchemaState, Stages};
+use tidegate_server::{
+    Access, CardinalityState, ExportOptions, Exports, Metrics, ReplicaWatch, SchemaState, Stages, Webhook,
+};
 use tokio::sync::watch;
 
 use super::DataFolder;
@@ -35,6 +37,7 @@ pub(super) struct Parts {
     unkept: Vec<&'static str>,
     /// Which scopes requests need.
     access: Access,
+    exports: Exports,
     replica_age_sla_ms: u64,
     admin_sql: bool,
 }
@@ -82,6 +85,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         sessions: folder.sessions(),
         unkept: settings.retain.dropped(),
         access: access(&settings.access),
+        exports: Exports::new(exports(&settings.exports, folder)?),
         replica_age_sla_ms: settings.freshness.replica_age_sla_ms,
         admin_sql: settings.query.admin_sql,
     })
@@ -108,6 +112,7 @@ impl Parts {
             addresses,
             cardinality: Arc::new(CardinalityState::new(Some(self.sessions.clone()), self.unkept.clone())),
             replica: Arc::new(ReplicaWatch::new(self.replica_age_sla_ms)),
+            exports: self.exports.clone(),
             requests: Arc::default(),
             access: self.access.clone(),
             admin_sql: self.admin_sql,
@@ -122,6 +127,23 @@ fn access(own: &settings::Access) -> Access {
         write_scope: own.write_scope.clone(),
         admin_scope: own.admin_scope.clone(),
     }
+}
+
+fn exports(own: &settings::Exports, folder: &DataFolder) -> Result<ExportOptions> {
+    // What is listed of an export is where it is, wherever the server is started the next time.
+    let below = if own.folder.is_empty() {
+        folder.exports()
+    } else {
+        std::path::absolute(&own.folder).with_context(|| format!("find the folder of exports {}", own.folder))?
+    };
+    let webhook = Webhook { url: own.webhook_url.clone(), secret: own.webhook_secret.clone() };
+    Ok(ExportOptions {
+        folder: below,
+        every_hours: own.every_hours,
+        keep: own.keep,
+        datasets: own.datasets.clone(),
+        webhook: (!own.webhook_url.is_empty()).then_some(webhook),
+    })
 }
 
 fn clickhouse(settings: &Settings, folder: &DataFolder) -> Result<(Option<Engine>, Store)> {

@@ -40,6 +40,8 @@ pub(crate) async fn start(
     let telemetry = own_logs.map(|logs| telemetry::start(stages.clone(), logs, interval_ms, stopped.clone()));
     // It ends with the others, and has nothing to bring to an end.
     tokio::spawn(tidegate_server::watch_replica(stages.clone(), stopped.clone()));
+    // What it leaves is done after the next start.
+    tokio::spawn(tidegate_server::run_exports(stages.clone(), stopped.clone()));
     let templates = templates::start(parts.ingest.clone(), stopped);
     Ok(Running { stages, way_down: WayDown { parts, serving, batches, telemetry, templates, stop } })
 }

@@ -6,7 +6,7 @@ use super::sources::Loaded;
 use super::tree::{Settings, explained};
 
 /// Settings that are never shown.
-const SECRETS: [&str; 2] = ["clickhouse.password", "clickhouse.reader_password"];
+const SECRETS: [&str; 3] = ["clickhouse.password", "clickhouse.reader_password", "exports.webhook_secret"];
 
 /// Returns the whole tree as TOML that can be used as a file: what each setting does, its default, where its value
 /// came from. Passwords are left out.

@@ -215,6 +215,13 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
                     clickhouse.ca_cert (CLICKHOUSE_CA_CERT), or speak plain http on a network that you trust";
         return Err(SettingsError(text.to_owned()));
     }
+    let exports = &settings.exports;
+    let is_address = ["http://", "https://"].iter().any(|scheme| exports.webhook_url.starts_with(scheme));
+    if !exports.webhook_url.is_empty() && (!is_address || exports.webhook_secret.is_empty()) {
+        let text = "exports.webhook_url must be an address like https://host/path, and exports.webhook_secret must be \
+                    set with it: the messages are signed, so that the receiver can know them";
+        return Err(SettingsError(text.to_owned()));
+    }
     if !settings.catalogue.enabled
         && let Some(signal) = settings.retain.dropped().first()
     {

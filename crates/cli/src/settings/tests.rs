@@ -46,6 +46,7 @@ fn mistakes_are_named() {
     check_refused(&[("TIDEGATE_LISTEN__HTTP", "8080")], "listen.http must be an address");
     check_refused(&[("STORAGE_BACKEND", "oracle")], "oracle");
     check_refused(&[("CLICKHOUSE_VERIFY", "false")], "ca_cert");
+    check_refused(&[("TIDEGATE_EXPORTS__WEBHOOK_URL", "http://here/hook")], "exports.webhook_secret must be set");
     let nothing = [("TIDEGATE_CATALOGUE__ENABLED", "false"), ("TIDEGATE_RETAIN__TRACES", "false")];
     check_refused(&nothing, "retain.traces = false keeps nothing but the catalogue");
 }
@@ -91,10 +92,15 @@ fn every_setting_is_explained_and_what_is_printed_can_be_read() {
             table.keys().for_each(|key| assert!(explained(&format!("{section}.{key}")).is_some(), "{section}.{key}"));
         }
     }
-    let loaded = with(&[("TIDEGATE_BATCH__ROWS", "7"), ("CLICKHOUSE_PASSWORD", "secret")]).expect("good settings");
+    let loaded = with(&[
+        ("TIDEGATE_BATCH__ROWS", "7"),
+        ("CLICKHOUSE_PASSWORD", "never shown"),
+        ("TIDEGATE_EXPORTS__WEBHOOK_SECRET", "never shown"),
+    ])
+    .expect("good settings");
     let text = commented(&loaded).expect("text");
     assert!(text.contains("rows = 7 # from environment TIDEGATE_BATCH__ROWS; default 200000"), "{text}");
-    assert!(!text.contains("secret"), "{text}");
+    assert!(!text.contains("never shown"), "{text}");
     let again: Settings = toml::from_str(&text).expect("what is printed is a file");
     assert_eq!(again.batch.rows, 7);
 }

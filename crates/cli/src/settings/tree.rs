@@ -54,6 +54,8 @@ section! {
         access: Access = Access::default(),
         /// How far ClickHouse may be behind.
         freshness: Freshness = Freshness::default(),
+        /// Exports of tables to files.
+        exports: Exports = Exports::default(),
         /// What the server stores about itself.
         telemetry: Telemetry = Telemetry::default(),
         /// What the server prints.
@@ -230,6 +232,25 @@ section! {
 }
 
 section! {
+    /// Exports of tables to files (`docs/exports.md`).
+    Exports, EXPORTS {
+        /// The folder below which all exports are; empty: `exports` in the data folder.
+        folder: String = String::new(),
+        /// Every so many hours each dataset is exported whole; 0: never. 24 is once a day.
+        every_hours: u64 = 0,
+        /// So many of these exports of each table keep their files; 0: all.
+        keep: u32 = limits::EXPORTS_KEPT,
+        /// The datasets that are exported so; built-in tables are named like datasets. Empty: every active dataset, and no
+        /// built-in table.
+        datasets: Vec<String> = Vec::new(),
+        /// Where it is told that an export was asked for, is completed or has failed; empty: nowhere.
+        webhook_url: String = String::new(),
+        /// What these messages are signed with.
+        webhook_secret: String = String::new(),
+    }
+}
+
+section! {
     /// What the server stores about itself.
     Telemetry, TELEMETRY {
         /// Store the server's own metrics and logs, as the service `tidegate`.
@@ -350,6 +371,7 @@ fn list(section: &str) -> &'static [(&'static str, &'static [&'static str])] {
         "query" => QUERY,
         "access" => ACCESS,
         "freshness" => FRESHNESS,
+        "exports" => EXPORTS,
         "telemetry" => TELEMETRY,
         "log" => LOG,
         _ => &[],

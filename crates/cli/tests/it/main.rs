@@ -11,6 +11,7 @@
 //! | `templates/` | log templates: merges, masks, events, overflow |
 //! | `full.rs` | a full log and a full disk are answered, and mend by themselves |
 //! | `manifests.rs` | crashes leave one manifest of each row; a changed row is named |
+//! | `exports.rs` | exported files have each row of one snapshot once; kills leave no half one; the webhook is told until it listens |
 //! | `recount.rs` | the recount, in SQL |
 //! | `fresh.rs` | reads that insist on a row; answers that break off; a backend that keeps nothing |
 //! | `freshness.rs` | no answer claims a freshness that it does not have, whoever dies; the alarm |
@@ -34,6 +35,7 @@ mod catalogue;
 mod check;
 mod crash;
 mod datasets;
+mod exports;
 mod fleet;
 mod fresh;
 mod freshness;

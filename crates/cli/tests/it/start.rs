@@ -38,7 +38,7 @@ async fn a_folder_of_a_newer_program_is_refused_with_both_numbers() -> Result<()
     fs::write(&segment, ours)?;
 
     run_in_catalog(stack.data(), "INSERT INTO _sqlx_migrations VALUES (79, 'later', 0, 1, x'00', 0)").await?;
-    refused(&mut stack, "its migration 79, this program knows 4").await?;
+    refused(&mut stack, "its migration 79, this program knows 5").await?;
     run_in_catalog(stack.data(), "DELETE FROM _sqlx_migrations WHERE version = 79").await?;
 
     // Refused means untouched: everything is there when the right program comes.
@@ -156,7 +156,7 @@ fn newest_segment(wal: &Path) -> Result<std::path::PathBuf> {
     names.iter().filter(is_segment).max().cloned().context("a segment")
 }
 
-async fn run_in_catalog(data: &Path, sql: &'static str) -> Result<()> {
+pub(crate) async fn run_in_catalog(data: &Path, sql: &'static str) -> Result<()> {
     let options = SqliteConnectOptions::new().filename(data.join("catalog.sqlite"));
     let mut connection = options.connect().await?;
     sqlx::query(sql).execute(&mut connection).await?;

@@ -17,6 +17,8 @@
 //! | `batches.rs` | batches, watermarks, unique keys |
 //! | `manifests.rs` | what each batch put into each partition |
 //! | `saved.rs` | saved SQL |
+//! | `exports.rs` | exports of tables to files |
+//! | `export_events.rs` | what the webhook of exports has not taken yet |
 //! | `states.rs` | what parts of the program know and can do without |
 //! | `retries.rs` | retry keys and the ledger's counts |
 //! | `datasets.rs` | tables of datasets and the versions of their schemas |
@@ -33,6 +35,8 @@ use tidegate_model::{
 pub use audit::{AuditEntry, AuditFilter, Audited};
 pub use canonical::{CanonicalField, CanonicalSchema};
 pub use datasets::{Dataset, SchemaChange, SchemaVersion};
+pub use export_events::{ExportEvent, NewEvent};
+pub use exports::{Export, ExportEnd, ExportFilter, ExportState};
 pub use quarantine::{HeldRow, Refused, RefusedBy};
 pub use records::{DatasetRecord, DatasetStatus, RecordFilter};
 
@@ -40,6 +44,8 @@ mod audit;
 mod batches;
 mod canonical;
 mod datasets;
+mod export_events;
+mod exports;
 mod manifests;
 mod open;
 mod quarantine;
@@ -94,6 +100,12 @@ pub enum CatalogError {
         /// How many there may be.
         most: u32,
     },
+    /// No further export can be asked for.
+    #[error("{most} exports wait already; ask again when some of them are done")]
+    TooManyExports {
+        /// How many may wait.
+        most: u32,
+    },
     /// What is stored cannot be read.
     #[error("the catalog holds something unreadable: {what}")]
     Corrupt {
@@ -110,7 +122,7 @@ impl CatalogError {
             Self::Database { .. } => ErrorKind::Unavailable,
             Self::Newer { .. } => ErrorKind::Invalid,
             Self::StaleDataset { .. } | Self::StaleManifest { .. } => ErrorKind::Conflict,
-            Self::TooManySaved { .. } => ErrorKind::Overloaded,
+            Self::TooManySaved { .. } | Self::TooManyExports { .. } => ErrorKind::Overloaded,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
         }
     }

@@ -2,13 +2,17 @@
 
 use std::path::Path;
 
+use serde_json::json;
 use tempfile::TempDir;
 use tidegate_model::{
     BatchId, BufferId, ColumnKind, ColumnSpec, ErrorKind, RetryKey, Seq, SeqRange, StoredRetry, TableName, TableSpec,
     UnixNanos,
 };
 
-use super::{BatchRow, Catalog, CatalogError, Dataset, Refused, RefusedBy, SchemaChange, Stored};
+use super::{
+    BatchRow, Catalog, CatalogError, Dataset, Export, ExportEnd, ExportFilter, ExportState, Refused, RefusedBy,
+    SchemaChange, Stored,
+};
 
 #[tokio::test]
 async fn a_batch_is_open_until_it_is_stored() {
@@ -151,7 +155,7 @@ async fn a_file_from_a_newer_program_is_refused() {
         .expect("a migration of a newer program");
     catalog.close().await;
     let error = Catalog::open(&path).await.expect_err("newer");
-    assert!(matches!(error, CatalogError::Newer { found: 9001, known: 4 }), "{error:?}");
+    assert!(matches!(error, CatalogError::Newer { found: 9001, known: 5 }), "{error:?}");
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }
 
@@ -206,6 +210,61 @@ async fn the_quarantine_has_an_end_and_a_memory() {
         let kept = catalog.hold(&by(2, 0), &many).await.expect("held up to 64 MiB");
         assert_eq!(kept, (64 << 20) / (60 << 10));
         assert_eq!(catalog.held("d", None, 2, 3).await.expect("list").len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn the_list_of_exports_has_an_end_and_a_full_queue_is_told() {
+    // In memory only: so many transactions take long on a disk.
+    let catalog = Catalog::in_memory().await.expect("a catalog in memory");
+    let (done, failed) = (ExportEnd::Completed(json!({ "rows": 7 })), ExportEnd::Failed("why".into()));
+    for at in 0..410_i64 {
+        let own = export(at);
+        catalog.add_export(&own, Some(("asked", "{}"))).await.expect("asked");
+        assert_eq!(catalog.next_export().await.expect("next").expect("one"), own);
+        catalog.begin_export(&own.id).await.expect("begun");
+        let end = if at < 3 { &done } else { &failed };
+        catalog.end_export(&own.id, UnixNanos(at), end, None).await.expect("ended");
+    }
+    let mut filter = ExportFilter { slug: "d".into(), label: None, limit: 1_000, before: None };
+    assert_eq!(catalog.exports(&filter).await.expect("list").len(), 403, "400 that failed, and those with files");
+    let outlived = catalog.outlived_exports("d", "records", 2).await.expect("list");
+    assert_eq!(outlived.iter().map(|one| one.created_at.0).collect::<Vec<_>>(), [0]);
+    catalog.remove_export(&outlived[0].id).await.expect("removed");
+    filter.before = Some(export(2).id);
+    let older = catalog.exports(&filter).await.expect("the next page");
+    assert_eq!(older.iter().map(|one| one.state).collect::<Vec<_>>(), [ExportState::Completed, ExportState::Removed]);
+    assert_eq!(catalog.last_scheduled_export("d", "records").await.expect("last"), Some(UnixNanos(409)));
+    for at in 500..600 {
+        catalog.add_export(&export(at), None).await.expect("asked");
+    }
+    let error = catalog.add_export(&export(600), Some(("asked", "{}"))).await.expect_err("too many");
+    assert_eq!(error.kind(), ErrorKind::Overloaded);
+    let first = catalog.next_export_event().await.expect("read").expect("one");
+    catalog.count_export_event(first.number).await.expect("counted");
+    let again = catalog.next_export_event().await.expect("read").expect("the same");
+    assert_eq!((again.number, again.attempts), (first.number, 1));
+    catalog.forget_export_event(first.number).await.expect("gone");
+    assert_eq!(catalog.next_export_event().await.expect("read").expect("the next").number, first.number + 1);
+}
+
+fn export(at: i64) -> Export {
+    Export {
+        id: format!("export-{at}"),
+        slug: "d".into(),
+        label: "records".into(),
+        table: name("d"),
+        state: ExportState::Queued,
+        is_scheduled: true,
+        from: None,
+        to: Some(UnixNanos(at)),
+        folder: "f".into(),
+        actor: String::new(),
+        attempts: 0,
+        created_at: UnixNanos(at),
+        finished_at: None,
+        error: None,
+        manifest: None,
     }
 }
 

@@ -20,6 +20,7 @@
 //! | `columns.rs` | which columns it can reach |
 //! | `union.rs` | the statement that reads stored and hot rows |
 //! | `dataset/` | reads of one dataset without SQL |
+//! | `whole.rs` | a whole table, for exports |
 //! | `counted.rs` | what hot rows are, for a read of the catalogue |
 //! | `totals.rs` | the catalogue in memory, counted up to the newest row |
 //! | `hot.rs` | hot rows in the form in which they travel |
@@ -41,6 +42,7 @@ pub mod tokens;
 mod totals;
 pub mod union;
 mod watermark;
+mod whole;
 
 use std::time::Duration;
 
@@ -54,10 +56,11 @@ use crate::catalog::Catalog;
 use crate::rollup::Rollup;
 use crate::store::Store;
 
-pub use dataset::{DatasetAnswer, DatasetQuery};
+pub use dataset::{DatasetAnswer, DatasetQuery, Moment};
 pub use error::QueryError;
 pub use format::Format;
 pub use watermark::min_watermarks;
+pub use whole::WholeTable;
 
 /// The parameter of statements of ours that has the newest row which is read from ClickHouse, of their one table.
 const STORED_PARAM: &str = "tidegate_stored";

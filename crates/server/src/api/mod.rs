@@ -26,6 +26,7 @@ use tidegate_model::ErrorKind;
 use crate::cardinality;
 use crate::datasets;
 use crate::errors::Failure;
+use crate::exports;
 use crate::routes::{self, Gives, Kind, Param, Route, Sends, get, post};
 use crate::stages::Stages;
 use crate::timestore;
@@ -76,7 +77,7 @@ pub(crate) const WRITING: &[Param] = &[
 
 /// Routes the main API.
 pub(crate) fn router(stages: Stages) -> Router {
-    let own = routes().into_iter().chain(datasets::routes()).chain(timestore::routes());
+    let own = routes().into_iter().chain(datasets::routes()).chain(exports::routes()).chain(timestore::routes());
     let table = own.chain(cardinality::routes()).collect();
     routes::router(table).fallback(unknown).method_not_allowed_fallback(wrong_method).with_state(stages)
 }

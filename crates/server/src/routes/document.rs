@@ -20,8 +20,12 @@ fn made() -> Value {
     let mut paths = Map::new();
     let main = json!({ "url": "http://localhost:8080", "description": "the main port" });
     let otlp = json!({ "url": "http://localhost:4318", "description": "OTLP/HTTP" });
-    let own = [crate::api::routes(), crate::datasets::routes(), crate::timestore::routes()];
-    let all: Vec<_> = own.into_iter().flatten().chain(crate::cardinality::routes()).collect();
+    let stores = [crate::datasets::routes(), crate::exports::routes(), crate::timestore::routes()];
+    let all: Vec<_> = crate::api::routes()
+        .into_iter()
+        .chain(stores.into_iter().flatten())
+        .chain(crate::cardinality::routes())
+        .collect();
     for route in &all {
         add(&mut paths, route, &main);
     }
@@ -30,6 +34,7 @@ fn made() -> Value {
     }
     let mut shapes = crate::api::shapes();
     shapes.extend(crate::datasets::shapes());
+    shapes.extend(crate::exports::shapes());
     shapes.extend(crate::timestore::shapes());
     shapes.extend(crate::cardinality::shapes());
     json!({

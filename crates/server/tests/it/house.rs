@@ -11,7 +11,9 @@ use tidegate_core::rollup::Rollup;
 use tidegate_core::store::{Store, StoreOptions};
 use tidegate_core::world::SystemClock;
 use tidegate_model::{Clock, limits};
-use tidegate_server::{Listeners, Metrics, ReplicaWatch, SchemaState, ServerOptions, Stages, serve};
+use tidegate_server::{
+    ExportOptions, Exports, Listeners, Metrics, ReplicaWatch, SchemaState, ServerOptions, Stages, serve,
+};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -125,6 +127,7 @@ async fn stages(folder: &TempDir, house: &HouseOptions, schema: watch::Receiver<
         addresses: Vec::new(),
         cardinality: Arc::default(),
         replica: Arc::new(ReplicaWatch::new(limits::REPLICA_AGE_SLA_MS)),
+        exports: Exports::new(ExportOptions::on_demand(folder.path().join("exports"))),
         requests: Arc::default(),
         access: tidegate_server::Access::default(),
         admin_sql: false,

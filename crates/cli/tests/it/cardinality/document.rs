@@ -104,6 +104,7 @@ fn datasets() -> Vec<Call> {
     let taken = json!({ "partition": { "key": { "k": "v" } }, "rows": [{ "n": 1 }, { "n": "x" }, { "price": 0.001 }] });
     let again = json!({ "ids": [2, 99], "rows": [{ "id": 1, "row": { "n": 2 } }] });
     let (replay, gone) = ("/datasets/{slug}/quarantine/replay", "/datasets/{slug}/quarantine/{row}");
+    let exports = "/admin/datasets/{id}/exports";
     let csv = Some(("text/csv", Body::Bytes(b"n,price\n3,1.50\n".to_vec())));
     vec![
         Call { status: 201, ..post("/admin/datasets", "/admin/datasets", made.clone()) },
@@ -121,6 +122,10 @@ fn datasets() -> Vec<Call> {
         post(replay, "/datasets/orders/quarantine/replay", again),
         Call { method: "delete", status: 204, ..get(gone, "/datasets/orders/quarantine/2") },
         Call { method: "delete", status: 404, ..get(gone, "/datasets/orders/quarantine/2") },
+        Call { status: 202, ..post(exports, "/admin/datasets/orders/exports", json!({ "folder": "a/b" })) },
+        post(exports, "/admin/datasets/orders/exports", json!({ "folder": "../b" })).refused(400),
+        get(exports, "/admin/datasets/orders/exports?limit=1"),
+        get("/admin/datasets/{id}/exports/{export}", "/admin/datasets/orders/exports/none").refused(404),
         post("/admin/datasets/{id}/archive", "/admin/datasets/orders/archive", Value::Null),
         post("/datasets/{slug}/ingest", "/datasets/orders/ingest", json!([{ "n": 1 }])).refused(409),
         get("/admin/datasets/{id}/schema", "/admin/datasets/orders/schema"),

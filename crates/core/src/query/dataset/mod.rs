@@ -39,7 +39,7 @@ use tidegate_model::{Seq, UnixNanos};
 use super::{Format, Freshness, Query, QueryError, ReadRequest, min_watermarks};
 use crate::catalog::Dataset;
 use answer::Lines;
-pub use body::DatasetQuery;
+pub use body::{DatasetQuery, Moment};
 use select::{Statement, statement};
 
 /// The answer to a read of a dataset.
