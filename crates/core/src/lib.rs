@@ -34,5 +34,8 @@ pub mod catalog;
 /// verify: the ledger is proved against ClickHouse.
 pub mod verify;
 
+/// backup: log, catalog and ClickHouse's tables are copied as one moment, and checked.
+pub mod backup;
+
 /// world: the real forms of the doors to the outside.
 pub mod world;

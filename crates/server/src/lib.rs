@@ -23,10 +23,12 @@
 //! | `api/` | the main API |
 //! | `datasets/` | datasets: made, changed, archived; their schemas, audit log and refused rows |
 //! | `routes/` | the routes as a table, and the OpenAPI document that is made from it |
+//! | `backups.rs` | backups: taken and listed |
 //! | `timestore/` | datasets: manifests, queries, saved SQL |
 //! | `cardinality/` | what is in the telemetry and what it costs: `/api/v1`, `/v2` |
 
 mod api;
+mod backups;
 mod body;
 mod cardinality;
 mod connection;

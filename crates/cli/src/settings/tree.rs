@@ -54,6 +54,8 @@ section! {
         access: Access = Access::default(),
         /// How far ClickHouse may be behind.
         freshness: Freshness = Freshness::default(),
+        /// Copies of the data folder, taken while the server runs.
+        backup: Backup = Backup::default(),
         /// What the server stores about itself.
         telemetry: Telemetry = Telemetry::default(),
         /// What the server prints.
@@ -230,6 +232,15 @@ section! {
 }
 
 section! {
+    /// Copies of the data folder, taken while the server runs (`docs/backup.md`).
+    Backup, BACKUP {
+        /// The folder that `tidegate backup` writes to, best on another disk; made when absent. The embedded ClickHouse is
+        /// let into it. Empty: no backups are taken.
+        folder: PathBuf = PathBuf::new(),
+    }
+}
+
+section! {
     /// What the server stores about itself.
     Telemetry, TELEMETRY {
         /// Store the server's own metrics and logs, as the service `tidegate`.
@@ -350,6 +361,7 @@ fn list(section: &str) -> &'static [(&'static str, &'static [&'static str])] {
         "query" => QUERY,
         "access" => ACCESS,
         "freshness" => FRESHNESS,
+        "backup" => BACKUP,
         "telemetry" => TELEMETRY,
         "log" => LOG,
         _ => &[],

@@ -20,7 +20,7 @@ fn made() -> Value {
     let mut paths = Map::new();
     let main = json!({ "url": "http://localhost:8080", "description": "the main port" });
     let otlp = json!({ "url": "http://localhost:4318", "description": "OTLP/HTTP" });
-    let own = [crate::api::routes(), crate::datasets::routes(), crate::timestore::routes()];
+    let own = [crate::api::routes(), crate::datasets::routes(), crate::timestore::routes(), crate::backups::routes()];
     let all: Vec<_> = own.into_iter().flatten().chain(crate::cardinality::routes()).collect();
     for route in &all {
         add(&mut paths, route, &main);
@@ -31,6 +31,7 @@ fn made() -> Value {
     let mut shapes = crate::api::shapes();
     shapes.extend(crate::datasets::shapes());
     shapes.extend(crate::timestore::shapes());
+    shapes.extend(crate::backups::shapes());
     shapes.extend(crate::cardinality::shapes());
     json!({
         "openapi": "3.1.0",

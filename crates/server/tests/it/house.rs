@@ -127,6 +127,7 @@ async fn stages(folder: &TempDir, house: &HouseOptions, schema: watch::Receiver<
         replica: Arc::new(ReplicaWatch::new(limits::REPLICA_AGE_SLA_MS)),
         requests: Arc::default(),
         access: tidegate_server::Access::default(),
+        backups: None,
         admin_sql: false,
         body_idle: house.body_idle,
     }
