@@ -146,11 +146,7 @@ fn backup_folder(settings: &Settings) -> Result<Option<PathBuf>> {
     })
 }
 
-fn clickhouse(
-    settings: &Settings,
-    folder: &DataFolder,
-    backups: Option<&Path>,
-) -> Result<(Option<Engine>, Store)> {
+fn clickhouse(settings: &Settings, folder: &DataFolder, backups: Option<&Path>) -> Result<(Option<Engine>, Store)> {
     let data = match settings.storage.backend {
         Backend::ClickHouse => {
             let store = Store::new(store_options(&settings.clickhouse)).context("make the client for ClickHouse")?;
@@ -164,11 +160,7 @@ fn clickhouse(
 }
 
 /// Starts the engine process on its data, with the disk `backups` in a folder that is there.
-pub(crate) fn start_engine(
-    settings: &Settings,
-    data: EngineData,
-    backups: Option<&Path>,
-) -> Result<(Engine, Store)> {
+pub(crate) fn start_engine(settings: &Settings, data: EngineData, backups: Option<&Path>) -> Result<(Engine, Store)> {
     let own = &settings.engine;
     let mut arguments = vec![
         "--max-queries".to_owned(),

@@ -165,7 +165,8 @@ async fn holds_at_least(stack: &mut Stack, data: &Path, least: u64) -> Result<()
 
 /// Returns how many rows there are, none twice and none missing between two.
 async fn once(stack: &Stack) -> Result<u64> {
-    let sql = "SELECT count() AS rows, uniqExact(n) AS numbers, max(n) + 1 AS last, uniqExact(_seq) AS seqs FROM visits";
+    let sql =
+        "SELECT count() AS rows, uniqExact(n) AS numbers, max(n) + 1 AS last, uniqExact(_seq) AS seqs FROM visits";
     let answer = stack.query(sql).await?;
     let row = answer.first().context("one row")?;
     let number = |name: &str| crate::account::as_number(&row[name]);

@@ -13,7 +13,10 @@ pub fn check_chain(place: &Path) -> Result<Vec<BackupManifest>, BackupError> {
         let (found, sum) = manifest::read(&place)?;
         let damaged = |what: &str| BackupError::Damaged { file: place.display().to_string(), what: what.to_owned() };
         if place.file_name().and_then(|name| name.to_str()) != Some(found.name.as_str()) {
-            return Err(damaged(&format!("is the backup `{}` under another name; later ones refer to it by its own", found.name)));
+            return Err(damaged(&format!(
+                "is the backup `{}` under another name; later ones refer to it by its own",
+                found.name
+            )));
         }
         if expected.is_some_and(|expected| expected != sum) {
             return Err(damaged("is not the backup that the later one refers to"));

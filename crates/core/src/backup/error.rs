@@ -31,7 +31,9 @@ pub enum BackupError {
     #[error("{0} is no backup: it has no manifest.json")]
     NotABackup(String),
     /// A newer program wrote it.
-    #[error("{place} was written by a newer Tidegate (its format {found}, this program knows {known}); use that version")]
+    #[error(
+        "{place} was written by a newer Tidegate (its format {found}, this program knows {known}); use that version"
+    )]
     Newer {
         /// The backup.
         place: String,

@@ -62,7 +62,9 @@ pub(super) fn copy_plain(from: &Path, into: &Path) -> io::Result<()> {
         }
         match fs::copy(entry.path(), into.join(entry.file_name())) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            copied => File::open(into.join(entry.file_name())).and_then(|copy| copy.sync_all()).and(copied.map(drop))?,
+            copied => {
+                File::open(into.join(entry.file_name())).and_then(|copy| copy.sync_all()).and(copied.map(drop))?
+            }
         }
     }
     sync_folder(into)

@@ -21,7 +21,8 @@ pub(super) async fn take(
     check_name(&name)?;
     let base = base.map(|base| base_of(folder, base)).transpose()?;
     let (place, working) = (folder.join(&name), folder.join(partial(&name)));
-    let is_there = place.try_exists().map_err(|error| BackupError::file(format!("look for {}", place.display()), error));
+    let is_there =
+        place.try_exists().map_err(|error| BackupError::file(format!("look for {}", place.display()), error));
     if is_there? {
         return Err(BackupError::Exists(name));
     }

@@ -34,9 +34,8 @@ pub(super) fn copy_log(shared: &Shared, into: &Path) -> Result<Vec<CopiedTail>, 
     let state = shared.lock();
     let segments: Vec<_> = state.segments.iter().map(|holds| (Arc::clone(&holds.segment), holds.used)).collect();
     let tails = state.tails.iter();
-    let mut tables: Vec<_> = tails
-        .map(|(table, tail)| CopiedTail { table: table.clone(), stored: tail.stored, head: tail.head })
-        .collect();
+    let mut tables: Vec<_> =
+        tails.map(|(table, tail)| CopiedTail { table: table.clone(), stored: tail.stored, head: tail.head }).collect();
     drop(state);
     tables.sort_unstable_by(|a, b| a.table.cmp(&b.table));
     fs::create_dir_all(into).map_err(|error| BufferError::io(format!("make the folder {}", into.display()), error))?;
