@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::root;
 
-const MOVERS: &[&str] = &["ingest", "batch", "query", "expire", "migrate", "verify"];
+const MOVERS: &[&str] = &["ingest", "batch", "query", "expire", "migrate", "verify", "backup"];
 const STATES: &[&str] = &["buffer", "rollup", "store", "catalog", "exports"];
 
 /// A crate that only the named members may depend on outside of tests.

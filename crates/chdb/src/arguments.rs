@@ -71,6 +71,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     pub(crate) allow_path: Vec<PathBuf>,
 
+    /// The folder of backups: `BACKUP … TO Disk('backups', 'NAME')` writes below it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) backups: Option<PathBuf>,
+
     /// End when standard input ends, which is when the parent does.
     #[arg(long)]
     pub(crate) exit_with_parent: bool,

@@ -23,7 +23,12 @@ pub struct EngineConfig {
     pub network: bool,
     /// A further XML file, merged: storage policies, backup targets, named collections.
     pub extra: Option<PathBuf>,
+    /// The folder that the disk `backups` is; `None`: there is no such disk.
+    pub backups: Option<PathBuf>,
 }
+
+/// The disk that backups go to.
+const BACKUPS_DISK: &str = "backups";
 
 /// The engine runs, but not with what it was told.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +91,9 @@ impl EngineConfig {
         }
         set("mark_cache_size", &(256_u64 << 20).to_string());
         set("uncompressed_cache_size", "0");
+        if let Some(folder) = &self.backups {
+            xml.push_str(&backups_xml(folder));
+        }
         xml.push_str("</clickhouse>\n");
         xml
     }
@@ -144,6 +152,14 @@ impl EngineConfig {
                 return Err(ConfigError::Ignored { name: name.to_owned(), found, expected });
             }
         }
+        if let Some(folder) = &self.backups {
+            let sql = format!("SELECT path FROM system.disks WHERE name = '{BACKUPS_DISK}'");
+            let found = connection.run(&sql, "TSVRaw").map_err(ConfigError::Ask)?.trim().to_owned();
+            let expected = format!("{}/", folder.display());
+            if found != expected {
+                return Err(ConfigError::Ignored { name: format!("disk {BACKUPS_DISK}"), found, expected });
+            }
+        }
         let grants = connection.run("SHOW GRANTS", "TSVRaw").map_err(ConfigError::Ask)?;
         if grants.contains("SYSTEM SHUTDOWN") {
             let (name, found) = ("grants".to_owned(), "everything".to_owned());
@@ -151,6 +167,14 @@ impl EngineConfig {
         }
         Ok(())
     }
+}
+
+fn backups_xml(folder: &Path) -> String {
+    let path = escaped(&folder.display().to_string());
+    format!(
+        "    <storage_configuration><disks><{BACKUPS_DISK}><type>local</type><path>{path}/</path></{BACKUPS_DISK}></disks></storage_configuration>
+    <backups><allowed_disk>{BACKUPS_DISK}</allowed_disk></backups>\n"
+    )
 }
 
 fn failed(path: &Path, source: io::Error) -> ConfigError {

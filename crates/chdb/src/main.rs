@@ -81,6 +81,7 @@ fn start(arguments: &Arguments) -> Result<(), Failure> {
         background_pool: arguments.background_pool,
         network: arguments.allow_network,
         extra: arguments.extra_config.clone(),
+        backups: arguments.backups.clone(),
     };
     let landlock = lock_in(&config, &library_file, arguments);
     let library = Library::load(&library_file).map_err(|error| Failure::of(3)(&error))?;
@@ -117,7 +118,7 @@ fn lock_in(config: &EngineConfig, library: &Path, arguments: &Arguments) -> Stri
     let mut readable = vec![library.canonicalize().unwrap_or_else(|_| library.to_owned())];
     readable.extend(arguments.extra_config.clone());
     let mut writable = vec![config.folder.clone()];
-    writable.extend(arguments.allow_path.iter().cloned());
+    writable.extend(arguments.allow_path.iter().chain(&arguments.backups).cloned());
     Sandbox { writable, readable, network: arguments.allow_network }.enforce()
 }
 

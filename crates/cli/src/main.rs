@@ -2,6 +2,7 @@
 //! errors into words and exit codes (`docs/errors.md`).
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
+mod backup;
 mod catalogue;
 mod check;
 mod client;
@@ -12,6 +13,7 @@ mod ingest;
 mod manifests;
 mod memory;
 mod query;
+mod restore;
 mod serve;
 mod settings;
 mod span;
@@ -57,6 +59,10 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// List what each batch put into each partition of a dataset, with checksums
     Manifests(manifests::ManifestsArgs),
+    /// Let a running server copy its log, catalog and tables as of one moment
+    Backup(backup::BackupArgs),
+    /// Make a data folder of a backup
+    Restore(restore::RestoreArgs),
     /// Print every setting, explained, with its value and where that came from
     Config(config::ConfigArgs),
     /// Check that this machine can run the server, and say how to mend what is amiss
@@ -94,6 +100,8 @@ async fn run() -> ExitCode {
         Command::Ledger(args) => verify::ledger(args).await,
         Command::Verify(args) => verify::verify(args).await,
         Command::Manifests(args) => manifests::run(args).await,
+        Command::Backup(args) => backup::run(args).await,
+        Command::Restore(args) => restore::run(args, &environment).await,
         Command::Config(args) => config::run(args, &environment),
         Command::Doctor(args) => doctor::run(args, &environment),
         Command::Version => {

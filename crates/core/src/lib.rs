@@ -37,5 +37,8 @@ pub mod exports;
 /// verify: the ledger is proved against ClickHouse.
 pub mod verify;
 
+/// backup: log, catalog and ClickHouse's tables are copied as one moment, and checked.
+pub mod backup;
+
 /// world: the real forms of the doors to the outside.
 pub mod world;

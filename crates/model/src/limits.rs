@@ -439,3 +439,21 @@ pub const EXPORT_EVENT_PAUSE_MAX_MS: u64 = 300_000;
 
 /// How long a webhook may take to answer (milliseconds).
 pub const EXPORT_EVENT_TIMEOUT_MS: u64 = 10_000;
+
+/// How long ClickHouse may write or read a backup (milliseconds): 100 GB at 30 MB/s. Batches wait for so long at most.
+pub const STORE_BACKUP_MS: u64 = 3_600_000;
+
+/// How often it is asked whether it has done so (milliseconds).
+pub const STORE_BACKUP_LOOK_MS: u64 = 50;
+
+/// How long a backup waits for the batches that are on their way (milliseconds): as a statement of ours may take.
+pub const BACKUP_DRAIN_MS: u64 = 60_000;
+
+/// How often it looks whether they have arrived (milliseconds).
+pub const BACKUP_LOOK_MS: u64 = 10;
+
+/// The name of a backup, in bytes: it is a folder's name, and stands in ClickHouse's own files.
+pub const BACKUP_NAME_BYTES_MAX: usize = 64;
+
+/// The body of a request for a backup, in bytes: two names.
+pub const BACKUP_BODY_BYTES_MAX: usize = 4_096;

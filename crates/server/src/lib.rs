@@ -24,10 +24,12 @@
 //! | `datasets/` | datasets: made, changed, archived; their schemas, audit log and refused rows |
 //! | `exports/` | exports of tables to files, their schedule and webhook |
 //! | `routes/` | the routes as a table, and the OpenAPI document that is made from it |
+//! | `backups.rs` | backups: taken and listed |
 //! | `timestore/` | datasets: manifests, queries, saved SQL |
 //! | `cardinality/` | what is in the telemetry and what it costs: `/api/v1`, `/v2` |
 
 mod api;
+mod backups;
 mod body;
 mod cardinality;
 mod connection;

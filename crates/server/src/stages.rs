@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tidegate_core::backup::Backups;
 use tidegate_core::buffer::Buffer;
 use tidegate_core::catalog::Catalog;
 use tidegate_core::ingest::Ingest;
@@ -49,6 +50,8 @@ pub struct Stages {
     pub requests: Arc<AtomicU64>,
     /// Which scopes requests need.
     pub access: Access,
+    /// Takes backups; `None`: there is no folder for them.
+    pub backups: Option<Backups>,
     /// Whether operators' SQL is let through to ClickHouse.
     pub admin_sql: bool,
     /// How long a request's body may pause.

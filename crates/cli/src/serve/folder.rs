@@ -11,6 +11,8 @@ pub(crate) const FOLDER_VERSION: u32 = 1;
 
 const VERSION_FILE: &str = "version";
 const LOCK_FILE: &str = "lock";
+/// Is there until a restore into the folder has ended well.
+const RESTORING_FILE: &str = "restoring";
 
 /// The data folder, held by this process until it is dropped.
 ///
@@ -22,6 +24,7 @@ const LOCK_FILE: &str = "lock";
 /// sessions/        what the catalogue knew at some moments, saved by name
 /// exports/         exported rows, unless the settings name another folder
 /// engine/          ClickHouse's own files
+/// restoring        only while a backup is restored: nothing serves the folder
 /// ```
 #[derive(Debug)]
 pub(crate) struct DataFolder {
@@ -46,7 +49,43 @@ impl DataFolder {
         Self::at(&std::env::temp_dir().join(format!("tidegate-{purpose}-{}", std::process::id())), true)
     }
 
+    /// Takes an empty folder, made when absent, for a restore; nothing serves it before `restored`.
+    pub(crate) fn restoring(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        fs::create_dir_all(path).with_context(|| format!("make the data folder {shown}"))?;
+        if fs::read_dir(path).with_context(|| format!("list {shown}"))?.next().is_some() {
+            bail!("the data folder {shown} is not empty; restore into another, or move it aside");
+        }
+        let marked = File::create_new(path.join(RESTORING_FILE)).and_then(|file| file.sync_all());
+        marked.and_then(|()| File::open(path)?.sync_all()).with_context(|| format!("write into {shown}"))?;
+        Self::take(path, false)
+    }
+
+    /// Ends a restore: all that it wrote is on the disk, and the folder may be served.
+    pub(crate) fn restored(&self) -> Result<()> {
+        // ClickHouse does not sync what it restores.
+        rustix::fs::sync();
+        let unmarked = fs::remove_file(self.path.join(RESTORING_FILE));
+        let unmarked = unmarked.and_then(|()| File::open(&self.path)?.sync_all());
+        unmarked.with_context(|| format!("end the restore into {}", self.path.display()))
+    }
+
+    /// The folder itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn at(path: &Path, is_temporary: bool) -> Result<Self> {
+        if path.join(RESTORING_FILE).exists() {
+            bail!(
+                "a restore into {} was not finished, so it lacks rows; remove the folder and restore again",
+                path.display()
+            );
+        }
+        Self::take(path, is_temporary)
+    }
+
+    fn take(path: &Path, is_temporary: bool) -> Result<Self> {
         let shown = path.display().to_string();
         fs::create_dir_all(path).with_context(|| {
             format!("the data folder {shown} cannot be made; name another with --data, or mend its owner")

@@ -1,8 +1,9 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tidegate_core::backup::{Backups, Sources};
 use tidegate_core::buffer::{Buffer, BufferOptions, Recovery, Remembered};
 use tidegate_core::catalog::Catalog;
 use tidegate_core::ingest::Ingest;
@@ -40,13 +41,15 @@ pub(super) struct Parts {
     exports: Exports,
     replica_age_sla_ms: u64,
     admin_sql: bool,
+    backups: Option<Backups>,
 }
 
 /// Opens the states, recovers what is in them, and starts the engine process without waiting for it.
 pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Parts> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     // First, so that it boots while the log is read.
-    let (engine, store) = clickhouse(settings, folder)?;
+    let backup_folder = backup_folder(settings)?;
+    let (engine, store) = clickhouse(settings, folder, backup_folder.as_deref())?;
     let opened = Catalog::open(&folder.catalog()).await;
     let catalog = opened.with_context(|| format!("open the catalog {}", folder.catalog().display()))?;
     let (buffer, recovery) = open_buffer(settings, folder, &catalog, Arc::clone(&clock)).await?;
@@ -73,7 +76,13 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         rollup,
         options: query_options(&settings.query),
     };
+    let backups = backup_folder.map(|folder_of_backups| {
+        let (buffer, catalog, store) = (buffer.clone(), catalog.clone(), store.clone());
+        let (sessions, clock, program) = (folder.sessions(), Arc::clone(&clock), env!("CARGO_PKG_VERSION"));
+        Backups::new(folder_of_backups, Sources { buffer, catalog, store, sessions, clock, program })
+    });
     Ok(Parts {
+        backups,
         clock,
         catalog,
         buffer,
@@ -115,6 +124,7 @@ impl Parts {
             exports: self.exports.clone(),
             requests: Arc::default(),
             access: self.access.clone(),
+            backups: self.backups.clone(),
             admin_sql: self.admin_sql,
             body_idle: Duration::from_millis(BODY_IDLE_MS),
         }
@@ -146,7 +156,19 @@ fn exports(own: &settings::Exports, folder: &DataFolder) -> Result<ExportOptions
     })
 }
 
-fn clickhouse(settings: &Settings, folder: &DataFolder) -> Result<(Option<Engine>, Store)> {
+/// Makes the folder of backups, if there is to be one: the engine is locked to it, so it must be there.
+fn backup_folder(settings: &Settings) -> Result<Option<PathBuf>> {
+    let folder = &settings.backup.folder;
+    if folder.as_os_str().is_empty() || settings.storage.backend != Backend::Embedded {
+        return Ok(None);
+    }
+    let made = std::fs::create_dir_all(folder).and_then(|()| folder.canonicalize());
+    made.map(Some).with_context(|| {
+        format!("the folder of backups {} cannot be made; mend `backup.folder` or its owner", folder.display())
+    })
+}
+
+fn clickhouse(settings: &Settings, folder: &DataFolder, backups: Option<&Path>) -> Result<(Option<Engine>, Store)> {
     let data = match settings.storage.backend {
         Backend::ClickHouse => {
             let store = Store::new(store_options(&settings.clickhouse)).context("make the client for ClickHouse")?;
@@ -155,6 +177,12 @@ fn clickhouse(settings: &Settings, folder: &DataFolder) -> Result<(Option<Engine
         Backend::Embedded => EngineData::Folder(folder.engine()),
         Backend::Memory => EngineData::Memory,
     };
+    let (engine, store) = start_engine(settings, data, backups)?;
+    Ok((Some(engine), store))
+}
+
+/// Starts the engine process on its data, with the disk `backups` in a folder that is there.
+pub(crate) fn start_engine(settings: &Settings, data: EngineData, backups: Option<&Path>) -> Result<(Engine, Store)> {
     let own = &settings.engine;
     let mut arguments = vec![
         "--max-queries".to_owned(),
@@ -165,8 +193,12 @@ fn clickhouse(settings: &Settings, folder: &DataFolder) -> Result<(Option<Engine
     if !own.library.is_empty() {
         arguments.extend(["--lib".to_owned(), own.library.clone()]);
     }
+    if let Some(folder) = backups {
+        let folder = folder.to_str().with_context(|| format!("the path {} is not UTF-8", folder.display()))?;
+        arguments.extend(["--backups".to_owned(), folder.to_owned()]);
+    }
     let publish = &settings.listen.clickhouse_http;
-    let (engine, store) = Engine::start(EngineOptions {
+    let started = Engine::start(EngineOptions {
         binary: (!own.program.is_empty()).then(|| PathBuf::from(&own.program)),
         data,
         publish: (!publish.is_empty()).then(|| publish.clone()),
@@ -174,7 +206,7 @@ fn clickhouse(settings: &Settings, folder: &DataFolder) -> Result<(Option<Engine
         database: settings.clickhouse.database.clone(),
         arguments,
     })?;
-    Ok((Some(engine), store))
+    Ok(started)
 }
 
 fn store_options(clickhouse: &settings::ClickHouse) -> StoreOptions {
@@ -191,7 +223,7 @@ fn store_options(clickhouse: &settings::ClickHouse) -> StoreOptions {
     }
 }
 
-async fn open_buffer(
+pub(crate) async fn open_buffer(
     settings: &Settings,
     folder: &DataFolder,
     catalog: &Catalog,

@@ -56,6 +56,8 @@ section! {
         freshness: Freshness = Freshness::default(),
         /// Exports of tables to files.
         exports: Exports = Exports::default(),
+        /// Copies of the data folder, taken while the server runs.
+        backup: Backup = Backup::default(),
         /// What the server stores about itself.
         telemetry: Telemetry = Telemetry::default(),
         /// What the server prints.
@@ -251,6 +253,15 @@ section! {
 }
 
 section! {
+    /// Copies of the data folder, taken while the server runs (`docs/backup.md`).
+    Backup, BACKUP {
+        /// The folder that `tidegate backup` writes to, best on another disk; made when absent. The embedded ClickHouse is
+        /// let into it. Empty: no backups are taken.
+        folder: PathBuf = PathBuf::new(),
+    }
+}
+
+section! {
     /// What the server stores about itself.
     Telemetry, TELEMETRY {
         /// Store the server's own metrics and logs, as the service `tidegate`.
@@ -372,6 +383,7 @@ fn list(section: &str) -> &'static [(&'static str, &'static [&'static str])] {
         "access" => ACCESS,
         "freshness" => FRESHNESS,
         "exports" => EXPORTS,
+        "backup" => BACKUP,
         "telemetry" => TELEMETRY,
         "log" => LOG,
         _ => &[],

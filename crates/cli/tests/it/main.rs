@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `crash.rs` | acknowledged rows survive SIGKILL of server, engine, both; ingest goes on without an engine; stop flushes |
 //! | `snapshot.rs` | every answer is one moment, also while batches move and the engine restarts |
+//! | `backup.rs` | backups under load, broken off, damaged; what is restored of them |
 //! | `catalogue.rs` | every number of the catalogue is that of a recount, while batches move, an engine dies, parts merge |
 //! | `cardinality/` | the cardinality API tells what was sent, hot or stored |
 //! | `datasets.rs` | datasets over HTTP and from the terminal: schemas, refused rows, scopes, ETags, audit |
@@ -30,6 +31,7 @@ use tempfile::TempDir;
 use tidegate_load::{Stack, StackOptions};
 
 mod account;
+mod backup;
 mod cardinality;
 mod catalogue;
 mod check;

@@ -35,11 +35,13 @@
 //! | `sent.rs` | [`sent`]: rows that share a resource get it each, on their way out |
 //! | `lacking.rs` | [`lacking`]: what rows from before a column have in it |
 //! | `unify.rs` | [`unify`]: small batches become one, dictionaries included |
+//! | `copy.rs` | [`CopiedTail`]: the log, copied as far as it is acknowledged |
 //! | `retries.rs` | the dedup window |
 //! | `state.rs` | what is under the one lock |
 //! | `shared.rs` | the lock, the world, trimming, free disk |
 //! | `error.rs` | [`BufferError`] |
 
+mod copy;
 mod error;
 mod frame;
 mod lacking;
@@ -63,11 +65,13 @@ mod writer;
 mod tests;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_model::{BufferId, Seq, SeqRange, TableName};
 
+pub use copy::CopiedTail;
 pub use error::BufferError;
 pub use lacking::{lacking, nothing, repeated};
 pub use merge::{merge, with_seq};
@@ -177,7 +181,7 @@ impl Buffer {
     #[must_use]
     pub fn seal(&self, table: &TableName, rows_max: u64, bytes_max: u64) -> Option<Cut> {
         let mut state = self.shared.lock();
-        if state.holds.contains_key(table) {
+        if state.holds_all > 0 || state.holds.contains_key(table) {
             return None;
         }
         let (range, chunks) = state.tails.get_mut(table)?.seal(rows_max, bytes_max)?;
@@ -200,7 +204,27 @@ impl Buffer {
             *state.holds.entry(table.clone()).or_default() += 1;
         }
         drop(state);
-        Hold { shared: Arc::clone(&self.shared), tables }
+        Hold { shared: Arc::clone(&self.shared), tables, is_all: false }
+    }
+
+    /// Keeps every next cut from being closed, also of tables that come later, until the hold is dropped.
+    #[must_use]
+    pub fn hold_all(&self) -> Hold {
+        self.shared.lock().holds_all += 1;
+        Hold { shared: Arc::clone(&self.shared), tables: Vec::new(), is_all: true }
+    }
+
+    /// Says whether rows of a closed cut are on their way to the store.
+    #[must_use]
+    pub fn has_open_cut(&self) -> bool {
+        self.shared.lock().tails.values().any(|tail| tail.sealed > tail.stored)
+    }
+
+    /// Copies the log, as far as it is acknowledged, into an empty folder; returns what the copy holds of each table.
+    pub async fn copy_log(&self, into: PathBuf) -> Result<Vec<CopiedTail>, BufferError> {
+        let shared = Arc::clone(&self.shared);
+        let copied = tokio::task::spawn_blocking(move || copy::copy_log(&shared, &into)).await;
+        copied.unwrap_or(Err(BufferError::Closed))
     }
 
     /// Repeats a cut that the catalog knows from before a crash. `None`: its rows are stored already.
@@ -293,11 +317,15 @@ impl Buffer {
 pub struct Hold {
     shared: Arc<Shared>,
     tables: Vec<TableName>,
+    is_all: bool,
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
+        if self.is_all {
+            state.holds_all -= 1;
+        }
         for table in &self.tables {
             if let Some(holds) = state.holds.get_mut(table) {
                 *holds -= 1;

@@ -90,7 +90,8 @@ impl Buffer {
         let budgets = Budgets { hot_bytes: options.hot_tail_bytes, wal_bytes: options.wal_bytes };
         let (phase, queue, queued_bytes) = (Phase::Open, VecDeque::new(), 0);
         let holds = HashMap::new();
-        let state = State { phase, queue, queued_bytes, tails, retries, segments, hot_bytes, budgets, holds };
+        let state =
+            State { phase, queue, queued_bytes, tails, retries, segments, hot_bytes, budgets, holds, holds_all: 0 };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             arrived: Condvar::new(),

@@ -28,6 +28,8 @@ pub(super) struct State {
     pub(super) budgets: Budgets,
     /// How many readers keep a table's next cut from being closed.
     pub(super) holds: HashMap<TableName, usize>,
+    /// How many keep every table's next cut from being closed.
+    pub(super) holds_all: usize,
 }
 
 /// What may be used.

@@ -35,6 +35,16 @@ impl Catalog {
         Self::connect(SqliteConnectOptions::new().in_memory(true)).await
     }
 
+    /// Copies the catalog, as it is at this moment, into a file that is not there yet.
+    pub async fn copy_to(&self, path: &Path) -> Result<(), CatalogError> {
+        sqlx::query("VACUUM INTO ?")
+            .bind(path.display().to_string())
+            .execute(&self.pool)
+            .await
+            .map_err(CatalogError::database("copy the catalog"))?;
+        Ok(())
+    }
+
     /// Ends the connection; what was answered is on disk already.
     pub async fn close(&self) {
         self.pool.close().await;

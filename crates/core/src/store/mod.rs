@@ -22,6 +22,7 @@
 //! | `answer.rs` | an answer's body, watched for exceptions, cuts and the time |
 //! | `insert.rs` | one Arrow stream into one table, once |
 //! | `admin.rs` | statements of operators |
+//! | `backups.rs` | backups of the database, written and read by the engine itself |
 //! | `checksum/` | the checksum of rows, here and in ClickHouse |
 //! | `copies.rs` | the rows that saved sessions of the catalogue bring |
 //! | `watermarks.rs` | the watermarks of tables, for ClickHouse's own clients |
@@ -34,6 +35,7 @@
 
 mod admin;
 mod answer;
+mod backups;
 mod body;
 pub mod checksum;
 mod client;

@@ -23,6 +23,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get as getting, post as posting};
 use tidegate_model::ErrorKind;
 
+use crate::backups;
 use crate::cardinality;
 use crate::datasets;
 use crate::errors::Failure;
@@ -77,7 +78,8 @@ pub(crate) const WRITING: &[Param] = &[
 
 /// Routes the main API.
 pub(crate) fn router(stages: Stages) -> Router {
-    let own = routes().into_iter().chain(datasets::routes()).chain(exports::routes()).chain(timestore::routes());
+    let stores = [datasets::routes(), exports::routes(), timestore::routes(), backups::routes()];
+    let own = routes().into_iter().chain(stores.into_iter().flatten());
     let table = own.chain(cardinality::routes()).collect();
     routes::router(table).fallback(unknown).method_not_allowed_fallback(wrong_method).with_state(stages)
 }

@@ -130,6 +130,7 @@ async fn stages(folder: &TempDir, house: &HouseOptions, schema: watch::Receiver<
         exports: Exports::new(ExportOptions::on_demand(folder.path().join("exports"))),
         requests: Arc::default(),
         access: tidegate_server::Access::default(),
+        backups: None,
         admin_sql: false,
         body_idle: house.body_idle,
     }

@@ -43,7 +43,7 @@ impl Call {
 
 /// Every route at least once, with an answer that has rows in it, and one refusal of each kind.
 fn calls(exported: Vec<u8>) -> Vec<Call> {
-    let own = [store(), datasets(), lists(), items(), attributes(), sessions(exported), second(), otlp()];
+    let own = [store(), datasets(), backups(), lists(), items(), attributes(), sessions(exported), second(), otlp()];
     own.into_iter().flatten().collect()
 }
 
@@ -91,6 +91,19 @@ fn store() -> Vec<Call> {
         plain("/metrics"),
         plain("/openapi.json"),
         plain("/api-docs/openapi.json"),
+    ]
+}
+
+fn backups() -> Vec<Call> {
+    const ALL: &str = "/admin/backups";
+    let taken = |body: Value| Call { status: 201, ..post(ALL, ALL, body) };
+    vec![
+        taken(json!({ "name": "one" })),
+        taken(json!({ "base": "one" })),
+        taken(json!({ "name": "one" })).refused(409),
+        taken(json!({ "base": "none" })).refused(404),
+        taken(json!({ "name": "../one" })).refused(400),
+        plain(ALL),
     ]
 }
 

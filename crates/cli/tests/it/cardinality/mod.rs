@@ -34,7 +34,7 @@ use crate::started;
 pub(super) struct Api {
     pub(super) stack: Stack,
     pub(super) client: reqwest::Client,
-    _folder: TempDir,
+    _folders: [TempDir; 2],
 }
 
 impl Api {
@@ -52,9 +52,14 @@ impl Api {
 
     /// The same; its rows are stored after so many milliseconds.
     pub(super) async fn that_stores_after(age_ms: &str) -> Result<Self> {
-        let (folder, stack) =
-            started(&[("TIDEGATE_BATCH__AGE_MS", age_ms), ("TIDEGATE_CATALOGUE__ENABLED", "true")]).await?;
-        Ok(Self { stack, client: reqwest::Client::new(), _folder: folder })
+        let backups = tempfile::tempdir()?;
+        let (folder, stack) = started(&[
+            ("TIDEGATE_BATCH__AGE_MS", age_ms),
+            ("TIDEGATE_CATALOGUE__ENABLED", "true"),
+            ("TIDEGATE_BACKUP__FOLDER", &backups.path().display().to_string()),
+        ])
+        .await?;
+        Ok(Self { stack, client: reqwest::Client::new(), _folders: [folder, backups] })
     }
 
     /// Asks for JSON.

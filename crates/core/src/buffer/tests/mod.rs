@@ -1,5 +1,6 @@
 mod appends;
 mod bytes;
+mod copies;
 mod crash;
 mod fixture;
 mod known_errors;

@@ -18,7 +18,7 @@ use crate::errors::Failure;
 const VALUES_KEPT_MAX: usize = 1 << 20;
 
 /// How often new rows are counted, whether or not somebody asks: well before their batch leaves memory.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The values of a watched key, one by one.
 #[derive(Debug)]

@@ -1,0 +1,133 @@
+//! `tidegate restore`: a backup becomes a data folder that `tidegate serve` starts on.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use clap::Args;
+use tidegate_core::backup::{self, BackupManifest, clickhouse_place};
+use tidegate_core::catalog::Catalog;
+use tidegate_core::store::{Engine, EngineData, Store};
+use tidegate_core::verify::{self, TableReport};
+use tidegate_core::world::SystemClock;
+use tidegate_model::limits::ENGINE_READY_MS;
+
+use crate::serve::{DataFolder, open_buffer, start_engine};
+use crate::settings::{self, Backend, Flags, Settings};
+
+/// What `tidegate restore` takes.
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// The backup's folder; those that it refers to must lie beside it
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    /// The data folder that it becomes: empty, or made
+    #[arg(long, value_name = "DIR")]
+    data: String,
+    /// Recount every batch in ClickHouse and hash its rows again
+    #[arg(long)]
+    verify: bool,
+    /// The settings file [default: ./tidegate.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Restores a backup; a folder in which that failed is not served.
+pub(crate) async fn run(args: RestoreArgs, environment: &BTreeMap<String, String>) -> Result<()> {
+    let values = vec![("--data", "data", args.data)];
+    let mut settings = settings::load(&Flags { file: args.config, values }, environment)?.settings;
+    if settings.storage.backend != Backend::Embedded {
+        bail!("only the embedded ClickHouse can be restored into; leave `storage.backend` at \"embedded\"");
+    }
+    // The engine is for this process alone.
+    settings.listen.clickhouse_http.clear();
+    let shown = args.from.display();
+    let from = args.from.canonicalize().with_context(|| format!("find the backup {shown}"))?;
+    let began = Instant::now();
+    let checked = from.clone();
+    let chain = tokio::task::spawn_blocking(move || backup::check_chain(&checked)).await??;
+    let manifest = chain.first().context("a chain has its newest")?;
+    ensure!(
+        manifest.database == settings.clickhouse.database,
+        "the backup is of the database `{}`, the settings name `{}`; set `clickhouse.database` to the former",
+        manifest.database,
+        settings.clickhouse.database
+    );
+    println!("{}: every file is what was written, {:.1} s", manifest.name, began.elapsed().as_secs_f64());
+
+    let folder = DataFolder::restoring(&settings.data)?;
+    let began = Instant::now();
+    backup::copy_states(&from, folder.path())?;
+    let place = from.parent().context("a backup lies in a folder of backups")?;
+    let (engine, store) = start_engine(&settings, EngineData::Folder(folder.engine()), Some(place))?;
+    let filled = fill(&engine, &store, manifest).await;
+    let proved = match filled {
+        Ok(()) => {
+            println!("restored, {:.1} s", began.elapsed().as_secs_f64());
+            if args.verify { prove(&settings, &folder, &store, manifest).await } else { Ok(()) }
+        }
+        Err(error) => Err(error),
+    };
+    engine.stop().await;
+    proved.with_context(|| {
+        let data = settings.data.display();
+        format!("{data} is not restored, and is not served; remove it before the next try")
+    })?;
+    folder.restored()?;
+    println!("start it: tidegate serve --data {}", settings.data.display());
+    Ok(())
+}
+
+/// Lets a new engine read the tables.
+async fn fill(engine: &Engine, store: &Store, manifest: &BackupManifest) -> Result<()> {
+    let ready = engine.ready(Duration::from_millis(ENGINE_READY_MS)).await;
+    ready.map_err(|status| anyhow!("the engine does not start: {:?}", status.state))?;
+    store.read_backup(&clickhouse_place(&manifest.name)).await.context("read the tables back")
+}
+
+/// Proves that rows are as many and have the values that they had, and that the log goes as far as it went.
+async fn prove(settings: &Settings, folder: &DataFolder, store: &Store, manifest: &BackupManifest) -> Result<()> {
+    let began = Instant::now();
+    let catalog = Catalog::open(&folder.catalog()).await.context("open the restored catalog")?;
+    let clock = Arc::new(SystemClock::start());
+    let (buffer, recovery) = open_buffer(settings, folder, &catalog, clock).await?;
+    let reports = verify::verify(&buffer, &catalog, store).await;
+    let tails = buffer.status();
+    buffer.close().await?;
+    drop(buffer);
+    catalog.close().await;
+    let reports = reports?;
+    for told in &manifest.tables {
+        let tail = tails.iter().find(|tail| tail.table == told.table);
+        let (stored, head) = tail.map_or((0, 0), |tail| (tail.stored.0, tail.head.0));
+        ensure!(
+            stored == told.stored.0 && head >= told.head.0,
+            "{} has {stored} stored rows and {head} in all, the backup had {} and {}",
+            told.table,
+            told.stored.0,
+            told.head.0
+        );
+    }
+    tell_differences(&reports)?;
+    let sum = |count: fn(&TableReport) -> u64| reports.iter().map(count).sum::<u64>();
+    println!(
+        "verified, {:.1} s: {} rows of {} batches recounted, {} manifests hashed, {} rows in the log",
+        began.elapsed().as_secs_f64(),
+        sum(|report| report.rows),
+        sum(|report| report.batches),
+        sum(|report| report.manifests),
+        recovery.rows
+    );
+    Ok(())
+}
+
+fn tell_differences(reports: &[TableReport]) -> Result<()> {
+    let wrong: Vec<_> = reports.iter().filter(|report| !report.is_exact()).collect();
+    for report in &wrong {
+        println!("{}", serde_json::to_string(report)?);
+    }
+    ensure!(wrong.is_empty(), "{} tables are not what the catalog says", wrong.len());
+    Ok(())
+}
