@@ -36,15 +36,9 @@ pub fn partition_day(timestamp: UnixNanos, received: UnixNanos) -> PartitionDay 
     PartitionDay::try_from(partition).unwrap_or(PARTITION_ODD)
 }
 
-/// The proleptic Gregorian calendar by days, after Howard Hinnant's `civil_from_days`.
 fn first_day_of_month(day: i64) -> i64 {
-    let days_since_0000_03_01 = day + 719_468;
-    let day_of_era = days_since_0000_03_01.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5;
-    day - day_of_month
+    let (_, _, day_of_month) = civil(day);
+    day - (day_of_month - 1)
 }
 
 /// Writes a partition as the date of the day with which it begins, `2026-01-31`.

@@ -24,6 +24,7 @@
 //! | `counted.rs` | what hot rows are, for a read of the catalogue |
 //! | `totals.rs` | the catalogue in memory, counted up to the newest row |
 //! | `hot.rs` | hot rows in the form in which they travel |
+//! | `parameter.rs` | texts that are bound |
 //! | `watermark.rs` | `min_watermark` |
 //! | `run.rs` | one read: snapshot, attempts, answer |
 //! | `format.rs` | [`Format`] |
@@ -36,6 +37,7 @@ mod error;
 mod format;
 mod gate;
 mod hot;
+mod parameter;
 pub mod plan;
 mod run;
 pub mod tokens;
@@ -59,6 +61,7 @@ use crate::store::Store;
 pub use dataset::{DatasetAnswer, DatasetQuery, Moment};
 pub use error::QueryError;
 pub use format::Format;
+pub use parameter::parameter_text;
 pub use watermark::min_watermarks;
 pub use whole::WholeTable;
 

@@ -74,7 +74,8 @@ async fn insert(store: &Store, spec: &TableSpec, cut: &Cut) {
     }
 }
 
-fn request(sql: &str) -> ReadRequest {
+/// Asks for lines of values with tabs between them.
+pub(crate) fn request(sql: &str) -> ReadRequest {
     static IDS: AtomicU64 = AtomicU64::new(0);
     ReadRequest {
         sql: sql.into(),

@@ -28,7 +28,6 @@ pub(super) struct Detail {
     pub(super) size: u64,
     pub(super) services: Vec<(String, u64)>,
     pub(super) active: u64,
-    #[serde(default)]
     pub(super) some_series: Vec<u64>,
     pub(super) qualities: Vec<String>,
     pub(super) first_seen: i64,

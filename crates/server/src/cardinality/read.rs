@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use http::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tidegate_core::query::{Format, QueryError, ReadAnswer, ReadRequest};
+use tidegate_core::query::{Format, QueryError, ReadAnswer, ReadRequest, parameter_text};
 use tidegate_model::ErrorKind;
 use tidegate_model::limits::CATALOG_PIECE_ITEMS;
 
@@ -34,13 +34,13 @@ impl Sql {
 
     /// Binds `{name:String}`.
     pub(super) fn text(mut self, name: &str, value: &str) -> Self {
-        self.params.push((name.into(), escaped(value)));
+        self.params.push((name.into(), parameter_text(value)));
         self
     }
 
     /// Binds `{name:Array(String)}`.
     pub(super) fn texts<'t>(mut self, name: &str, values: impl IntoIterator<Item = &'t str>) -> Self {
-        let quoted: Vec<_> = values.into_iter().map(|value| format!("'{}'", escaped(value))).collect();
+        let quoted: Vec<_> = values.into_iter().map(|value| format!("'{}'", parameter_text(value))).collect();
         self.params.push((name.into(), format!("[{}]", quoted.join(","))));
         self
     }
@@ -73,23 +73,6 @@ impl Sql {
         }
         self
     }
-}
-
-/// Escapes a parameter's text as ClickHouse reads it: tab-separated, with backslashes.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '\'' => out.push_str("\\'"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\0' => out.push_str("\\0"),
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 /// What narrows the rows of the catalogue that are read.

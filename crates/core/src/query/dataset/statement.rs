@@ -1,7 +1,7 @@
 use tidegate_model::limits::SQL_PARAMETERS_MAX;
 use tidegate_model::{ColumnKind, ColumnSpec, TableSpec, UnixNanos};
 
-use crate::query::QueryError;
+use crate::query::{QueryError, parameter_text};
 
 /// The values of a statement in the making: what clients sent is bound, never part of the text.
 #[derive(Debug, Default)]
@@ -12,7 +12,7 @@ pub(super) struct Bound {
 impl Bound {
     /// Binds a text; returns what stands for it.
     pub(super) fn text(&mut self, value: &str) -> Result<String, QueryError> {
-        self.bind("String", escaped(value))
+        self.bind("String", parameter_text(value))
     }
 
     /// Binds a moment.
@@ -81,20 +81,4 @@ pub(super) fn user_columns(spec: &TableSpec) -> impl Iterator<Item = &ColumnSpec
 /// Returns a column's type without its nulls.
 pub(super) fn bare(kind: &ColumnKind) -> &ColumnKind {
     if let ColumnKind::Nullable(inner) = kind { bare(inner) } else { kind }
-}
-
-/// Escapes a parameter's text as ClickHouse reads it: tab-separated, with backslashes.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\0' => out.push_str("\\0"),
-            other => out.push(other),
-        }
-    }
-    out
 }

@@ -1,6 +1,6 @@
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::{HashMap, HashSet, HashTable};
 use tidegate_model::TableName;
 use tidegate_model::tables::{CATALOG_ATTRIBUTES, CATALOG_SIGNALS};
 use twox_hash::XxHash3_64;
@@ -27,7 +27,7 @@ pub struct Source {
     /// The fingerprints of a metric's series.
     pub series: Hashes,
     /// `kind:SERVER`, `event:exception`, …
-    pub facets: Vec<Word>,
+    pub facets: HashSet<Word>,
     /// The beginning of a body.
     pub example: Box<str>,
     /// Of attributes, events, links: how many a producer left out, the most of one record, and of how many records.
@@ -170,13 +170,9 @@ impl Catalogue {
             source.first = source.first.min(first[row]);
             source.last = source.last.max(last[row]);
             source.series.add(series.get(row), &mut self.bytes);
-            for facet in facets.get(row) {
-                let facet = self.words.put(facet);
-                if !source.facets.contains(&facet) {
-                    source.facets.push(facet);
-                    self.bytes += size_of::<Word>();
-                }
-            }
+            let before = source.facets.allocation_size();
+            source.facets.extend(facets.get(row).map(|facet| self.words.put(facet)));
+            self.bytes += source.facets.allocation_size() - before;
             if example.get(row) > source.example.as_ref() {
                 self.bytes += example.get(row).len();
                 source.example = example.get(row).into();
@@ -288,7 +284,7 @@ impl Source {
             first: i64::MAX,
             last: i64::MIN,
             series: Hashes::default(),
-            facets: Vec::new(),
+            facets: HashSet::new(),
             example: Box::default(),
             dropped: [[0; 3]; 3],
         }

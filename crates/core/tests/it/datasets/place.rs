@@ -1,10 +1,8 @@
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use futures_util::TryStreamExt;
 use tidegate_core::batch::{BatchOptions, Batcher, States};
 use tidegate_core::ingest::rows::{DatasetRequest, RowsFormat, Taken};
 use tidegate_core::ingest::{Ingest, IngestError};
-use tidegate_core::query::{Format, Query, QueryError, QueryOptions, ReadRequest};
+use tidegate_core::query::{Query, QueryError, QueryOptions};
 
 use crate::world::{LIMIT, World};
 
@@ -65,16 +63,7 @@ impl Place {
     }
 
     pub(super) async fn read(&self, sql: &str) -> Result<String, QueryError> {
-        static IDS: AtomicU64 = AtomicU64::new(0);
-        let answer = self.query.read(ReadRequest {
-            sql: sql.into(),
-            params: Vec::new(),
-            format: Format::named("TabSeparated").expect("a format"),
-            min_watermark: None,
-            max_rows: None,
-            timeout: None,
-            query_id: format!("datasets-{}-{}", std::process::id(), IDS.fetch_add(1, Ordering::Relaxed)),
-        });
+        let answer = self.query.read(crate::query::request(sql));
         let pieces: Vec<_> = answer.await?.body.try_collect().await?;
         Ok(String::from_utf8(pieces.concat()).expect("text").trim_end_matches('\n').to_owned())
     }

@@ -8,6 +8,9 @@ use super::super::arguments::Page;
 use super::super::items::{Detail, Names};
 use super::{Seen, page_of};
 
+/// Series whose points are looked at for buckets that were not noted.
+const SERIES_MAX: usize = 4;
+
 /// Returns a page of names, or of services.
 pub(in super::super) fn names(seen: Seen<'_>, is_service: bool, signal: Option<&str>, page: Page) -> Names {
     let (mut found, mut samples) = (HashSet::new(), 0);
@@ -52,6 +55,7 @@ fn detail(seen: Seen<'_>, name: &str, sources: &[&Source]) -> Option<Detail> {
     detail.services = services.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
     detail.qualities = facets.into_iter().map(|facet| seen.text(facet).to_owned()).collect();
     detail.active = distinct(sources.iter().map(|source| &source.series))?;
+    detail.some_series = sources.iter().flat_map(|source| source.series.iter()).take(SERIES_MAX).collect();
     detail.first_seen = sources.iter().map(|source| source.first).min().unwrap_or_default();
     detail.last_seen = sources.iter().map(|source| source.last).max().unwrap_or_default();
     Some(detail)

@@ -14,8 +14,10 @@ use super::super::super::read::{Ranked, Reader, Sql};
 use super::statement::{Between, found_in_series, values};
 use crate::errors::Failure;
 
-/// Values that are counted in memory; a key with more is counted in the tables at each request.
-const VALUES_KEPT_MAX: usize = 1 << 20;
+/// What the values of one key may take in memory, in bytes; a key with more is counted in the tables at each request.
+const VALUES_BYTES_MAX: usize = 16 << 20;
+/// What a value takes beside its text.
+const VALUE_BYTES: usize = 48;
 
 /// How often new rows are counted, whether or not somebody asks: well before their batch leaves memory.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -28,6 +30,7 @@ pub(in super::super::super) struct Counts {
     values: HashMap<String, u64>,
     /// Those that the series of data points have.
     series: HashMap<u64, Vec<String>>,
+    bytes: usize,
 }
 
 /// How many distinct values and observations there are.
@@ -62,12 +65,12 @@ pub(super) struct Wanted {
 impl Counts {
     /// Counts nothing yet: rows above these.
     pub(super) fn above(heads: Vec<(TableName, Seq)>) -> Self {
-        Self { counted: heads, values: HashMap::new(), series: HashMap::new() }
+        Self { counted: heads, values: HashMap::new(), series: HashMap::new(), bytes: 0 }
     }
 
-    /// Says whether there are more values than are kept.
-    pub(super) fn is_too_much(&self) -> bool {
-        self.values.len() > VALUES_KEPT_MAX
+    /// Says whether there are more values than are kept: then there are none.
+    pub(super) const fn is_too_much(&self) -> bool {
+        self.bytes > VALUES_BYTES_MAX
     }
 
     /// Counts every row that was acknowledged before.
@@ -83,8 +86,12 @@ impl Counts {
         if !unknown.is_empty() {
             let sql = Sql::new(found_in_series()).text("key", key).numbers("series", unknown.iter().copied());
             let found: Vec<OfSeries> = reader.rows(sql).await?;
+            self.bytes += unknown.len() * VALUE_BYTES;
             self.series.extend(unknown.into_iter().map(|fingerprint| (fingerprint, Vec::new())));
-            self.series.extend(found.into_iter().map(|own| (own.fingerprint, own.found)));
+            for own in found {
+                self.bytes += own.found.iter().map(|value| value.len() + VALUE_BYTES).sum::<usize>();
+                self.series.insert(own.fingerprint, own.found);
+            }
         }
         // From here on nothing can fail: either all of these rows are counted, or none.
         for (fingerprint, n) in hot.series {
@@ -93,9 +100,15 @@ impl Counts {
             }
         }
         for (value, n) in observed {
+            let bytes = value.len() + VALUE_BYTES;
+            let known = self.values.len();
             *self.values.entry(value).or_default() += n;
+            self.bytes += bytes * (self.values.len() - known);
         }
         self.counted = heads;
+        if self.is_too_much() {
+            (self.values, self.series) = (HashMap::new(), HashMap::new());
+        }
         Ok(())
     }
 

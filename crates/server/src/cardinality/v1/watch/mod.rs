@@ -128,6 +128,8 @@ async fn counted(
     let mut counts = watch.counts.lock().await;
     if !counts.is_too_much() {
         counts.catch_up(reader, key).await?;
+    }
+    if !counts.is_too_much() {
         return Ok(counts.listed(wanted));
     }
     drop(counts);
