@@ -93,7 +93,7 @@ impl Query {
             }
         };
         let mut catalogue = Catalogue::default();
-        for spec in [&*CATALOG_SIGNALS, &*CATALOG_ATTRIBUTES, &*CATALOG_VALUES] {
+        for spec in [&*CATALOG_VALUES, &*CATALOG_SIGNALS, &*CATALOG_ATTRIBUTES] {
             if !self.load_table(&mut catalogue, spec, room, deadline).await? {
                 return Ok(None);
             }

@@ -17,7 +17,7 @@ use tidegate_model::{Seq, SeqRange, Signal, TableSpec, UnixNanos};
 use twox_hash::XxHash3_64;
 
 use super::reducer::{Place, Tally, Who};
-use super::totals::{Catalogue, Hashes, Item, by_table, distinct};
+use super::totals::{self, Catalogue, Hashes, Item, by_table, distinct};
 use super::{Descriptions, OVERFLOW, Rollup};
 use crate::buffer::{Rows, merge};
 use crate::ingest::otlp::tests::generate::Generator;
@@ -26,6 +26,8 @@ use crate::ingest::otlp::{Decoded, decode};
 /// 2026-11-21T05:00:00Z.
 const RECEIVED: UnixNanos = UnixNanos(1_795_237_200_000_000_000);
 const HOUR: i64 = 3_600_000_000_000;
+/// Services, or items, taken together.
+const ALL: &str = "*";
 
 /// Signal, name, service, hour, partition.
 type Group = (String, String, String, i64, u16);
@@ -86,43 +88,59 @@ fn every_number_is_that_of_a_recount() {
         compare(&counts, signals.as_ref(), attributes.as_ref(), &texts);
         compare_in_memory(&counts, &catalogue);
         assert!(catalogue.fits(usize::MAX) && !catalogue.fits(0), "names alone take room");
-        let spilled = |item: &Item| item.attributes.iter().all(|own| own.values.count().is_none_or(|few| few <= 32));
+        let spilled =
+            |item: &Item| item.attributes.iter().all(|own| own.counted.values.count().is_none_or(|few| few <= 32));
         assert!(catalogue.items().all(|(_, _, item)| spilled(item)), "large sets give way first");
     }
 }
 
-/// In memory the hours are one.
+/// In memory the hours are one: of each service, of all services, and of all items.
 fn compare_in_memory(counts: &Counts, catalogue: &Catalogue) {
-    let mut expected: BTreeMap<[&str; 5], Counted> = BTreeMap::new();
-    let none = [""; 2].map(str::to_owned);
-    let signals = counts.signals.iter().map(|(group, counted)| (group, &none[0], &none[1], counted));
-    let attributes = counts.attributes.iter().map(|((group, scope, key), counted)| (group, scope, key, counted));
-    for ((signal, name, service, ..), scope, key, counted) in signals.chain(attributes) {
-        let all = expected.entry([signal, name, service, scope, key]).or_default();
+    type By<'a> = [&'a str; 5];
+    type Sum<'a> = (u64, u64, i64, i64, Vec<&'a Hashes>);
+    let mut found: BTreeMap<By<'_>, Sum<'_>> = BTreeMap::new();
+    let mut add = |by, (records, bytes, first, last, set)| {
+        let all = found.entry(by).or_insert_with(|| (0, 0, i64::MAX, i64::MIN, Vec::new()));
+        *all = (all.0 + records, all.1 + bytes, all.2.min(first), all.3.max(last), std::mem::take(&mut all.4));
+        all.4.push(set);
+    };
+    let word = |word| catalogue.text(word);
+    for (signal, name, item) in catalogue.items() {
+        for own in &item.sources {
+            let by = [word(signal), word(name), word(own.service), "", ""];
+            add(by, (own.records, own.bytes, own.first, own.last, &own.series));
+        }
+        for own in &item.attributes {
+            let by = [word(signal), word(name), word(own.service), word(own.scope), word(own.key)];
+            add(by, numbers_of(&own.counted));
+        }
+        for (scope, key, counted) in item.places() {
+            add([word(signal), word(name), ALL, word(scope), word(key)], numbers_of(counted));
+        }
+    }
+    for ([signal, scope, key], counted) in catalogue.keys() {
+        add([word(signal), ALL, ALL, word(scope), word(key)], numbers_of(counted));
+    }
+    let mut expected: BTreeMap<By<'_>, Counted> = BTreeMap::new();
+    let mut series = BTreeSet::new();
+    let mut expect = |by, counted: &Counted| {
+        let all = expected.entry(by).or_default();
         all.records += counted.records;
         all.bytes += counted.bytes;
         all.times.extend(&counted.times);
         all.distinct.extend(counted.distinct.iter().cloned());
-    }
-    type Sum<'a> = (u64, u64, i64, i64, Vec<&'a Hashes>);
-    let mut found: BTreeMap<[&str; 5], Sum<'_>> = BTreeMap::new();
-    let nothing = || (0, 0, i64::MAX, i64::MIN, Vec::new());
-    let mut add = |by, records, bytes, (first, last): (i64, i64), set| {
-        let all = found.entry(by).or_insert_with(nothing);
-        *all = (all.0 + records, all.1 + bytes, all.2.min(first), all.3.max(last), std::mem::take(&mut all.4));
-        all.4.push(set);
     };
-    for (signal, name, item) in catalogue.items() {
-        let [signal, name] = [signal, name].map(|word| catalogue.text(word));
-        for own in &item.sources {
-            let by = [signal, name, catalogue.text(own.service), "", ""];
-            add(by, own.records, own.bytes, (own.first, own.last), &own.series);
-        }
-        for own in &item.attributes {
-            let by = [signal, name, catalogue.text(own.service), catalogue.text(own.scope), catalogue.text(own.key)];
-            add(by, own.records, own.bytes, (own.first, own.last), &own.values);
+    for ((signal, name, service, ..), counted) in &counts.signals {
+        expect([signal, name, service, "", ""], counted);
+        series.extend(&counted.distinct);
+    }
+    for (((signal, name, service, ..), scope, key), counted) in &counts.attributes {
+        let [signal, name, service] = [signal, name, service].map(String::as_str);
+        for by in [[signal, name, service], [signal, name, ALL], [signal, ALL, ALL]] {
+            expect([by[0], by[1], by[2], scope, key], counted);
         }
     }
+    assert_eq!(catalogue.series().count(), Some(series.len() as u64));
     assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
     for (by, counted) in expected {
         let (records, bytes, first, last, sets) = &found[&by];
@@ -131,6 +149,10 @@ fn compare_in_memory(counts: &Counts, catalogue: &Catalogue) {
         assert_eq!((Some(first), Some(last)), (counted.times.first(), counted.times.last()), "{by:?}");
         assert_eq!(distinct(sets.iter().copied()), Some(counted.distinct.len() as u64), "{by:?}");
     }
+}
+
+fn numbers_of(own: &totals::Counted) -> (u64, u64, i64, i64, &Hashes) {
+    (own.records, own.bytes, own.first, own.last, &own.values)
 }
 
 /// Cuts requests as batches do: each of one table, of whole requests; series before their points.

@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::on;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tidegate_model::ErrorKind;
 use tidegate_model::limits::{CATALOG_HASHES_PER_ROW, REQUEST_BYTES_MAX};
@@ -52,16 +54,45 @@ impl Ask {
 /// What a route answers.
 #[derive(Debug)]
 pub(super) enum Answer {
-    Json(StatusCode, Value),
+    Json(StatusCode, Bytes),
     Long(Listing),
     File { name: String, bytes: Vec<u8> },
     Empty,
 }
 
+impl Answer {
+    /// Answers with a value as JSON.
+    pub(super) fn told(value: &impl Serialize) -> Result<Self, Failure> {
+        let text = serde_json::to_vec(value).map_err(|error| unwritten(&error))?;
+        Ok(Self::Json(StatusCode::OK, text.into()))
+    }
+
+    /// Answers that something was made, and what.
+    pub(super) fn created(value: &Value) -> Self {
+        Self::Json(StatusCode::CREATED, value.to_string().into())
+    }
+}
+
 impl From<Value> for Answer {
     fn from(value: Value) -> Self {
-        Self::Json(StatusCode::OK, value)
+        Self::Json(StatusCode::OK, value.to_string().into())
     }
+}
+
+impl From<Box<RawValue>> for Answer {
+    fn from(text: Box<RawValue>) -> Self {
+        Self::Json(StatusCode::OK, Box::<str>::from(text).into_string().into())
+    }
+}
+
+/// Writes a value as JSON: what is told of an item, before others stand beside it.
+pub(super) fn text_of(value: &impl Serialize) -> Result<Box<RawValue>, Failure> {
+    serde_json::value::to_raw_value(value).map_err(|error| unwritten(&error))
+}
+
+fn unwritten(error: &serde_json::Error) -> Failure {
+    tracing::error!(%error, "an answer could not be written as JSON");
+    Failure::new(ErrorKind::Internal, "the server failed; its log says why")
 }
 
 /// Ends a route with what answers it: parameters, body and view are read before.
@@ -126,7 +157,10 @@ fn viewed(mut response: Response, view: Option<&View>) -> Response {
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         match self {
-            Self::Json(status, value) => (status, axum::Json(value)).into_response(),
+            Self::Json(status, text) => {
+                let json = HeaderValue::from_static("application/json");
+                (status, [(header::CONTENT_TYPE, json)], text).into_response()
+            }
             Self::Long(listing) => listing.into_response(),
             Self::Empty => StatusCode::NO_CONTENT.into_response(),
             Self::File { name, bytes } => {
@@ -162,37 +196,85 @@ pub(super) fn unknown(what: &str, name: &str, list: &str) -> Failure {
         .with_hint(format!("GET {list} lists what there is; encode the name (`/` as %2F)"))
 }
 
-/// Puts a list into its envelope.
-pub(super) fn list(data: Vec<Value>, page: Page, total: u64, samples: u64, capped: bool) -> Value {
-    // `json!` would copy what stands in it.
-    let mut value = json!({
-        "data": null,
-        "total": total,
-        "limit": page.limit,
-        "offset": page.offset,
-        "has_more": page.has_more(total),
-        "total_sample_count": samples,
-    });
-    value["data"] = Value::Array(data);
-    say_exact(&mut value, capped);
-    value
+/// A list in its envelope.
+#[derive(Debug, Serialize)]
+pub(super) struct List<T> {
+    data: Vec<T>,
+    #[serde(flatten)]
+    end: ListEnd,
 }
 
-/// Says the same of a number of distinct values, of which so many records are left out.
-pub(super) fn say_distinct(value: &mut Value, capped: bool, unlisted: u64) {
-    say_exact(value, capped || unlisted > 0);
-    if unlisted > 0 {
-        value["cap"] = json!(format!(
+/// What a list says of itself.
+#[derive(Debug, Serialize)]
+pub(super) struct ListEnd {
+    total: u64,
+    limit: u64,
+    offset: u64,
+    has_more: bool,
+    total_sample_count: u64,
+    #[serde(flatten)]
+    exact: Exact,
+}
+
+impl ListEnd {
+    pub(super) fn of(page: Page, total: u64, samples: u64, capped: bool) -> Self {
+        Self {
+            total,
+            limit: page.limit,
+            offset: page.offset,
+            has_more: page.has_more(total),
+            total_sample_count: samples,
+            exact: Exact::unless(capped),
+        }
+    }
+}
+
+/// Puts a list into its envelope.
+pub(super) fn list<T>(data: Vec<T>, page: Page, total: u64, samples: u64, capped: bool) -> List<T> {
+    List { data, end: ListEnd::of(page, total, samples, capped) }
+}
+
+/// Whether numbers are exact, and if not, why.
+#[derive(Debug, Serialize)]
+pub(super) struct Exact {
+    exact: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cap: Option<String>,
+}
+
+impl Exact {
+    /// Says it of numbers, some of which may stand for what was past a limit.
+    pub(super) fn unless(capped: bool) -> Self {
+        let cap = capped.then(|| format!("what came past the catalogue's limits is counted together as {OVERFLOW}"));
+        Self { exact: !capped, cap }
+    }
+
+    /// Says it of a number of distinct values, of which so many records are left out.
+    pub(super) fn distinct(capped: bool, unlisted: u64) -> Self {
+        if unlisted == 0 {
+            return Self::unless(capped);
+        }
+        let cap = format!(
             "{unlisted} records came when a row of the catalogue had its most values ({CATALOG_HASHES_PER_ROW} in one \
              service and hour): there are at least so many distinct ones"
-        ));
+        );
+        Self { exact: false, cap: Some(cap) }
     }
+}
+
+/// Says of a number of distinct values whether it is exact.
+pub(super) fn say_distinct(value: &mut Value, capped: bool, unlisted: u64) {
+    say(value, Exact::distinct(capped, unlisted));
 }
 
 /// Says whether the numbers are exact, and if not, why.
 pub(super) fn say_exact(value: &mut Value, capped: bool) {
-    value["exact"] = json!(!capped);
-    if capped {
-        value["cap"] = json!(format!("what came past the catalogue's limits is counted together as {OVERFLOW}"));
+    say(value, Exact::unless(capped));
+}
+
+fn say(value: &mut Value, Exact { exact, cap }: Exact) {
+    value["exact"] = json!(exact);
+    if let Some(cap) = cap {
+        value["cap"] = json!(cap);
     }
 }

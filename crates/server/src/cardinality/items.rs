@@ -1,9 +1,8 @@
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
-use super::answer::OVERFLOW;
+use super::answer::{Exact, OVERFLOW};
 use super::arguments::Page;
 use super::read::{Filter, Reader, Sql};
 use super::totals;
@@ -56,25 +55,45 @@ impl Detail {
     }
 
     /// Returns the instrumentation scope.
-    pub(super) fn scope_info(&self) -> Value {
-        json!({ "name": self.facet("scope"), "version": self.facet("scope_version") })
+    pub(super) fn scope_info(&self) -> ScopeInfo<'_> {
+        ScopeInfo { name: self.facet("scope"), version: self.facet("scope_version") }
     }
 
-    /// Returns what producers left out: of attributes (0), events (1) or links (2).
-    pub(super) fn dropped(&self, which: usize, items: &str, max: &str) -> Value {
-        let [total, largest, records] = self.dropped.get(which).copied().unwrap_or_default();
-        json!({ "total_dropped": total, items: records, max: largest })
+    /// Returns what producers left out: of attributes (0), events (1) or links (2); the total, the most, of how many.
+    pub(super) fn dropped(&self, which: usize) -> [u64; 3] {
+        self.dropped.get(which).copied().unwrap_or_default()
     }
 
-    /// Adds what every kind of item has.
-    pub(super) fn add_common(&self, value: &mut Value) {
-        value["sample_count"] = json!(self.samples);
-        value["bytes"] = json!(self.size);
-        value["services"] = json!(self.service_counts());
-        value["first_seen"] = json!(rfc3339(self.first_seen));
-        value["last_seen"] = json!(rfc3339(self.last_seen));
-        super::answer::say_exact(value, self.item == OVERFLOW);
+    /// Returns what every kind of item has.
+    pub(super) fn common(&self) -> Common<'_> {
+        Common {
+            sample_count: self.samples,
+            bytes: self.size,
+            services: self.service_counts(),
+            first_seen: rfc3339(self.first_seen),
+            last_seen: rfc3339(self.last_seen),
+            exact: Exact::unless(self.item == OVERFLOW),
+        }
     }
+}
+
+/// An instrumentation scope.
+#[derive(Debug, Serialize)]
+pub(super) struct ScopeInfo<'a> {
+    name: &'a str,
+    version: &'a str,
+}
+
+/// What every kind of item tells.
+#[derive(Debug, Serialize)]
+pub(super) struct Common<'a> {
+    sample_count: u64,
+    bytes: u64,
+    services: BTreeMap<&'a str, u64>,
+    first_seen: String,
+    last_seen: String,
+    #[serde(flatten)]
+    exact: Exact,
 }
 
 impl Reader {

@@ -1,17 +1,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize, Serializer};
+use tidegate_core::rollup::totals::SAMPLES;
 
-use super::answer::{OVERFLOW, say_distinct};
+use super::answer::{Exact, OVERFLOW};
 use super::read::{Filter, Reader, Sql};
 use super::totals;
 use crate::errors::Failure;
 
 /// Values whose text is looked for: some of a key's values may have no text stored, so more than are shown.
 pub(super) const HASHES: u32 = 24;
-/// Values that are shown.
-pub(super) const SAMPLES: usize = 10;
 
 /// One attribute of one item.
 #[derive(Debug, Default, Deserialize)]
@@ -26,21 +25,97 @@ pub(super) struct Key {
     pub(super) unlisted: u64,
     pub(super) hashes: Vec<u64>,
     #[serde(skip)]
-    pub(super) samples: Vec<String>,
+    pub(super) samples: Vec<Arc<str>>,
+}
+
+/// Keys of one place, told as `{key → …}`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyMap<'a> {
+    keys: &'a [Key],
+    place: &'static str,
+    /// How many may have them.
+    of: u64,
+}
+
+/// Keys of one place, told as `[{name, cardinality, …}]`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyList<'a> {
+    keys: &'a [Key],
+    place: &'static str,
+}
+
+/// Texts, told as a list of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Samples<'a>(pub(super) &'a [Arc<str>]);
+
+#[derive(Debug, Serialize)]
+struct KeyTold<'a> {
+    count: u64,
+    percentage: f64,
+    estimated_cardinality: u64,
+    value_samples: Samples<'a>,
+    bytes: u64,
+    #[serde(flatten)]
+    exact: Exact,
+}
+
+#[derive(Debug, Serialize)]
+struct KeyInShort<'a> {
+    name: &'a str,
+    cardinality: u64,
+    sample_values: Samples<'a>,
+    #[serde(flatten)]
+    exact: Exact,
 }
 
 impl Key {
-    /// Tells the key; `of` is the count of what may have it.
-    pub(super) fn told(&self, of: u64) -> Value {
-        let mut value = json!({
-            "count": self.n,
-            "percentage": percentage(self.n, of),
-            "estimated_cardinality": self.cardinality,
-            "value_samples": self.samples,
-            "bytes": self.size,
-        });
-        say_distinct(&mut value, self.label == OVERFLOW, self.unlisted);
-        value
+    fn exact(&self) -> Exact {
+        Exact::distinct(self.label == OVERFLOW, self.unlisted)
+    }
+}
+
+impl<'a> KeyMap<'a> {
+    pub(super) const fn of(keys: &'a [Key], place: &'static str, of: u64) -> Self {
+        Self { keys, place, of }
+    }
+}
+
+impl Serialize for KeyMap<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.keys.iter().filter(|key| key.place == self.place).map(|key| {
+            let told = KeyTold {
+                count: key.n,
+                percentage: percentage(key.n, self.of),
+                estimated_cardinality: key.cardinality,
+                value_samples: Samples(&key.samples),
+                bytes: key.size,
+                exact: key.exact(),
+            };
+            (key.label.as_str(), told)
+        }))
+    }
+}
+
+impl<'a> KeyList<'a> {
+    pub(super) const fn of(keys: &'a [Key], place: &'static str) -> Self {
+        Self { keys, place }
+    }
+}
+
+impl Serialize for KeyList<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.keys.iter().filter(|key| key.place == self.place).map(|key| KeyInShort {
+            name: &key.label,
+            cardinality: key.cardinality,
+            sample_values: Samples(&key.samples),
+            exact: key.exact(),
+        }))
+    }
+}
+
+impl Serialize for Samples<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|text| &**text))
     }
 }
 
@@ -56,7 +131,6 @@ pub(super) struct KeysOf<'a> {
 
 #[derive(Debug, Deserialize)]
 struct ValueText {
-    place: String,
     label: String,
     hash: u64,
     text_of: String,
@@ -105,24 +179,19 @@ impl Reader {
         }
         let labels: BTreeSet<&str> = keys.iter().map(|key| key.label.as_str()).collect();
         let sql = Sql::new(
-            "SELECT toString(scope) AS place, toString(key) AS label, value_hash AS hash, min(value) AS text_of \
+            "SELECT toString(key) AS label, value_hash AS hash, min(value) AS text_of \
              FROM catalog_values WHERE key IN {labels:Array(String)} AND value_hash IN {hashes:Array(UInt64)} \
-             GROUP BY place, label, hash",
+             GROUP BY label, hash",
         );
         let found: Vec<ValueText> = self.rows(sql.texts("labels", labels).numbers("hashes", hashes)).await?;
-        let mut texts: HashMap<(String, u64), Vec<(String, String)>> = HashMap::new();
+        let mut texts: HashMap<(String, u64), Arc<str>> = HashMap::new();
         for value in found {
-            texts.entry((value.label, value.hash)).or_default().push((value.place, value.text_of));
+            texts.insert((value.label, value.hash), value.text_of.into());
         }
         for key in keys.iter_mut().filter(|key| !key.hashes.is_empty()) {
-            let mut samples = BTreeSet::new();
-            for hash in &key.hashes {
-                let known = texts.get(&(key.label.clone(), *hash)).map(Vec::as_slice).unwrap_or_default();
-                // A key of several places asks with an empty one: the same hash is the same text anywhere.
-                let own = known.iter().find(|(place, _)| *place == key.place).or(known.first());
-                samples.extend(own.map(|(_, text)| text.clone()));
-            }
-            key.samples = samples.into_iter().take(SAMPLES).collect();
+            let known = key.hashes.iter().filter_map(|hash| texts.get(&(key.label.clone(), *hash)));
+            let samples: BTreeSet<&Arc<str>> = known.collect();
+            key.samples = samples.into_iter().take(SAMPLES).cloned().collect();
         }
         Ok(())
     }
@@ -131,25 +200,10 @@ impl Reader {
 /// Groups keys by their item.
 pub(super) fn by_item(keys: Vec<Key>) -> BTreeMap<String, Vec<Key>> {
     let mut grouped: BTreeMap<String, Vec<Key>> = BTreeMap::new();
-    for key in keys {
-        grouped.entry(key.item.clone()).or_default().push(key);
+    for mut key in keys {
+        grouped.entry(std::mem::take(&mut key.item)).or_default().push(key);
     }
     grouped
-}
-
-/// Returns `{key → Key}` of one place.
-pub(super) fn map_of(keys: &[Key], place: &str, of: u64) -> Map<String, Value> {
-    keys.iter().filter(|key| key.place == place).map(|key| (key.label.clone(), key.told(of))).collect()
-}
-
-/// Returns `[{name, cardinality, sample_values}]` of one place.
-pub(super) fn short_list(keys: &[Key], place: &str) -> Vec<Value> {
-    let short = |key: &Key| {
-        let mut value = json!({ "name": key.label, "cardinality": key.cardinality, "sample_values": key.samples });
-        say_distinct(&mut value, key.label == OVERFLOW, key.unlisted);
-        value
-    };
-    keys.iter().filter(|key| key.place == place).map(short).collect()
 }
 
 /// Returns a share in percent.

@@ -6,23 +6,23 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use http::{HeaderValue, header};
-use serde_json::Value;
+use serde::Serialize;
 use tidegate_model::limits::CATALOG_PIECE_ITEMS;
 
-use super::answer::{Answer, list};
+use super::answer::{Answer, ListEnd, list, text_of};
 use super::arguments::Page;
 use crate::errors::{Failure, chain};
 
 /// Some items of a list.
-#[derive(Debug, Default)]
-pub(super) struct Piece {
-    pub(super) items: Vec<Value>,
+#[derive(Debug)]
+pub(super) struct Piece<T> {
+    pub(super) items: Vec<T>,
     /// Whether one of them stands for what was past a limit.
     pub(super) capped: bool,
 }
 
 /// Pieces of a list, each read when the one before is sent.
-pub(super) type Pieces = BoxStream<'static, Result<Piece, Failure>>;
+pub(super) type Pieces<T> = BoxStream<'static, Result<Piece<T>, Failure>>;
 
 /// What is known of a list before its items are.
 #[derive(Debug, Clone, Copy)]
@@ -33,10 +33,10 @@ pub(super) struct Extent {
     pub(super) capped: bool,
 }
 
-/// A list on its way.
+/// A list on its way: of each piece its items as text, with commas between them, and whether one is capped.
 pub(super) struct Listing {
     extent: Extent,
-    pieces: Pieces,
+    pieces: BoxStream<'static, Result<(String, bool), Failure>>,
 }
 
 impl std::fmt::Debug for Listing {
@@ -46,20 +46,31 @@ impl std::fmt::Debug for Listing {
 }
 
 /// Answers with a list: a short one whole, so that what fails has a status of its own; a long one piece by piece.
-pub(super) async fn listed(extent: Extent, mut pieces: Pieces) -> Result<Answer, Failure> {
+pub(super) async fn listed<T: Serialize + Send + 'static>(
+    extent: Extent,
+    mut pieces: Pieces<T>,
+) -> Result<Answer, Failure> {
     let left = extent.total.saturating_sub(extent.page.offset).min(extent.page.items());
     if left > CATALOG_PIECE_ITEMS as u64 {
         // What fails at once is still told as what it is.
         let first = pieces.next().await.transpose()?;
-        let pieces = stream::iter(first.map(Ok)).chain(pieces).boxed();
+        let pieces = stream::iter(first.map(Ok)).chain(pieces);
+        let pieces = pieces.map(|piece| piece.and_then(|piece| Ok((items_text(&piece.items)?, piece.capped)))).boxed();
         return Ok(Answer::Long(Listing { extent, pieces }));
     }
-    let mut all = Piece { items: Vec::new(), capped: extent.capped };
+    let (mut items, mut capped) = (Vec::new(), extent.capped);
     while let Some(piece) = pieces.try_next().await? {
-        all.items.extend(piece.items);
-        all.capped |= piece.capped;
+        items.extend(piece.items);
+        capped |= piece.capped;
     }
-    Ok(list(all.items, extent.page, extent.total, extent.samples, all.capped).into())
+    Answer::told(&list(items, extent.page, extent.total, extent.samples, capped))
+}
+
+/// Writes items with commas between them.
+fn items_text<T: Serialize>(items: &[T]) -> Result<String, Failure> {
+    let list = text_of(&items)?;
+    let bare = list.get().strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    Ok(bare.unwrap_or_default().to_owned())
 }
 
 /// Cuts what is to be told into pieces.
@@ -77,9 +88,9 @@ impl Listing {
         let Self { extent, pieces } = self;
         let texts = pieces.map(Some).chain(stream::iter([None])).scan((true, extent.capped), move |state, piece| {
             let text = match piece {
-                Some(Ok(piece)) => Ok(items_text(&piece, state)),
+                Some(Ok((items, capped))) => Ok(following(items, capped, state)),
                 Some(Err(failure)) => Err(broken(&failure)),
-                None => Ok(end_text(extent, state.1)),
+                None => end_text(extent, state.1).map_err(|failure| broken(&failure)),
             };
             std::future::ready(Some(text))
         });
@@ -90,26 +101,19 @@ impl Listing {
     }
 }
 
-/// Writes items; the state is whether they are the first, and whether any is capped.
-fn items_text(piece: &Piece, (is_first, capped): &mut (bool, bool)) -> Bytes {
-    let mut text = String::new();
-    for item in &piece.items {
-        if !std::mem::take(is_first) {
-            text.push(',');
-        }
-        text.push_str(&item.to_string());
+/// Puts a comma before items that follow others; the state is whether they are the first, and whether any is capped.
+fn following(mut items: String, capped: bool, state: &mut (bool, bool)) -> Bytes {
+    state.1 |= capped;
+    if !items.is_empty() && !std::mem::take(&mut state.0) {
+        items.insert(0, ',');
     }
-    *capped |= piece.capped;
-    text.into()
+    items.into()
 }
 
 /// Writes what follows the items: the envelope without its beginning.
-fn end_text(extent: Extent, capped: bool) -> Bytes {
-    let mut envelope = list(Vec::new(), extent.page, extent.total, extent.samples, capped);
-    if let Some(fields) = envelope.as_object_mut() {
-        fields.remove("data");
-    }
-    format!("],{}", envelope.to_string().trim_start_matches('{')).into()
+fn end_text(extent: Extent, capped: bool) -> Result<Bytes, Failure> {
+    let end = text_of(&ListEnd::of(extent.page, extent.total, extent.samples, capped))?;
+    Ok(format!("],{}", end.get().trim_start_matches('{')).into())
 }
 
 fn broken(failure: &Failure) -> std::io::Error {
@@ -121,7 +125,7 @@ fn broken(failure: &Failure) -> std::io::Error {
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -129,7 +133,7 @@ mod tests {
         Extent { page: Page { limit: 0, offset: 0 }, total, samples: 7, capped: false }
     }
 
-    async fn text_of(answer: Answer) -> Result<Value, String> {
+    async fn value_of(answer: Answer) -> Result<Value, String> {
         use axum::response::IntoResponse;
         let body = answer.into_response().into_body().collect().await.map_err(|error| error.to_string())?;
         serde_json::from_slice(&body.to_bytes()).map_err(|error| error.to_string())
@@ -138,23 +142,22 @@ mod tests {
     #[tokio::test]
     async fn a_long_list_is_the_same_as_a_whole_one() {
         let numbers: Vec<u64> = (0..2_500).collect();
-        let told =
-            |capped| move |piece: Vec<u64>| Ok(Piece { items: piece.into_iter().map(Value::from).collect(), capped });
+        let told = |capped| move |items: Vec<u64>| Ok(Piece { items, capped });
         let long = listed(extent(2_500), in_pieces(numbers.clone()).map(told(false)).boxed()).await.expect("a list");
         assert!(matches!(long, Answer::Long(_)));
-        let items = numbers.iter().map(|number| json!(number)).collect();
-        assert_eq!(text_of(long).await, Ok(list(items, extent(0).page, 2_500, 7, false)));
+        assert_eq!(value_of(long).await, Ok(json!(list(numbers, extent(0).page, 2_500, 7, false))));
         let short = listed(extent(3), in_pieces(vec![1, 2, 3]).map(told(true)).boxed()).await.expect("a list");
         assert!(matches!(short, Answer::Json(..)));
-        assert_eq!(text_of(short).await.map(|list| list["exact"].clone()), Ok(json!(false)));
+        assert_eq!(value_of(short).await.map(|list| list["exact"].clone()), Ok(json!(false)));
     }
 
     #[tokio::test]
     async fn a_list_that_fails_on_its_way_is_not_a_shorter_one() {
         let fails = || Err(Failure::invalid("the engine went away"));
-        let pieces = |first| stream::iter([first, fails()]).boxed();
-        let begun = listed(extent(2_500), pieces(Ok(Piece::default()))).await.expect("its beginning");
-        assert!(text_of(begun).await.is_err());
+        let pieces = |first: Result<Piece<u64>, Failure>| stream::iter([first, fails()]).boxed();
+        let first = Piece { items: vec![1], capped: false };
+        let begun = listed(extent(2_500), pieces(Ok(first))).await.expect("its beginning");
+        assert!(value_of(begun).await.is_err());
         assert!(listed(extent(2_500), pieces(fails())).await.is_err());
     }
 }

@@ -1,85 +1,31 @@
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
-use hashbrown::{HashMap, HashSet, HashTable};
+use hashbrown::HashMap;
 use tidegate_model::TableName;
 use tidegate_model::tables::{CATALOG_ATTRIBUTES, CATALOG_SIGNALS};
-use twox_hash::XxHash3_64;
 
+use super::counted::{Counted, Row};
 use super::hashes::Hashes;
+use super::item::{Item, Together, index};
 use super::rows::{Numbers, TextLists, Texts, number, time};
+use super::values::{Text, Values};
 use super::words::{Word, Words};
 
-/// What came by one name (of a metric or span; a severity) from one service, of one template.
-#[derive(Debug)]
-pub struct Source {
-    /// The template of log records, 0 where there is none.
-    pub template_id: u64,
-    /// The service.
-    pub service: Word,
-    /// Log records, spans, data points.
-    pub records: u64,
-    /// Of names, bodies and attributes, as text.
-    pub bytes: u64,
-    /// The earliest time, in Unix nanoseconds.
-    pub first: i64,
-    /// The latest time, in Unix nanoseconds.
-    pub last: i64,
-    /// The fingerprints of a metric's series.
-    pub series: Hashes,
-    /// `kind:SERVER`, `event:exception`, …
-    pub facets: HashSet<Word>,
-    /// The beginning of a body.
-    pub example: Box<str>,
-    /// Of attributes, events, links: how many a producer left out, the most of one record, and of how many records.
-    pub dropped: [[u64; 3]; 3],
-}
-
-/// What came of one attribute of these.
-#[derive(Debug)]
-pub struct Attribute {
-    /// Where it is: `resource`, `scope`, `attribute`, `event`, `link`.
-    pub scope: Word,
-    /// Its key.
-    pub key: Word,
-    /// As in [`Source`].
-    pub template_id: u64,
-    /// As in [`Source`].
-    pub service: Word,
-    /// How often it came.
-    pub records: u64,
-    /// Of key and value, as text.
-    pub bytes: u64,
-    /// As in [`Source`].
-    pub first: i64,
-    /// As in [`Source`].
-    pub last: i64,
-    /// The distinct values.
-    pub values: Hashes,
-    /// Records whose value is not among them.
-    pub unlisted: u64,
-}
-
-/// All that came by one name.
-#[derive(Debug, Default)]
-pub struct Item {
-    /// By service and template.
-    pub sources: Vec<Source>,
-    /// By scope, key, service and template.
-    pub attributes: Vec<Attribute>,
-    source_places: HashTable<u32>,
-    attribute_places: HashTable<u32>,
-}
-
-/// The text of one value wherever its key was, with that place.
-type ValueTexts = Vec<(Word, Box<str>)>;
+/// Where an attribute is: signal and name of its item, its number there.
+type AttributeAt = ((Word, Word), u32);
 
 /// Everything that was counted, over all hours.
 #[derive(Debug, Default)]
 pub struct Catalogue {
     words: Words,
     items: HashMap<(Word, Word), Item>,
-    /// The text of values, by key and hash, and where the key was.
-    values: HashMap<(Word, u64), ValueTexts>,
+    /// What came of a key in one scope of one signal, of all items together.
+    keys: HashMap<[Word; 3], Together<AttributeAt>>,
+    /// Of all metrics.
+    series: Hashes,
+    values: Values,
     bytes: usize,
 }
 
@@ -107,15 +53,30 @@ impl Catalogue {
         self.items.iter().map(|((signal, name), item)| (*signal, *name, item))
     }
 
-    /// Returns the text of a value: where its key was at one place, or anywhere.
-    #[must_use]
-    pub fn value(&self, key: Word, hash: u64, scope: Option<Word>) -> Option<&str> {
-        let texts = self.values.get(&(key, hash))?;
-        let own = texts.iter().find(|(place, _)| Some(*place) == scope).or(texts.first());
-        own.map(|(_, text)| text.as_ref())
+    /// Returns what came of each key, of all items together, in no order: signal, scope, key, how much.
+    pub fn keys(&self) -> impl Iterator<Item = ([Word; 3], &Counted)> {
+        self.keys.iter().filter_map(|(by, key)| {
+            let counted = match key {
+                Together::One((item, at)) => &self.items.get(item)?.attributes[index(*at)].counted,
+                Together::Several(counted) => counted,
+            };
+            Some((*by, counted))
+        })
     }
 
-    /// Adds rows of one of the catalogue's tables.
+    /// Returns the fingerprints of all series.
+    #[must_use]
+    pub const fn series(&self) -> &Hashes {
+        &self.series
+    }
+
+    /// Returns the text of a value.
+    #[must_use]
+    pub fn value(&self, text: Text) -> Option<&Arc<str>> {
+        self.values.text(text)
+    }
+
+    /// Adds rows of one of the catalogue's tables. Rows that tell the text of values come before those that count them.
     pub fn add(&mut self, table: &TableName, rows: &RecordBatch) -> Result<(), ArrowError> {
         if *table == CATALOG_SIGNALS.name {
             self.add_sources(rows)
@@ -128,22 +89,27 @@ impl Catalogue {
 
     /// Gives up the largest sets of values until the rest fits into so many bytes; `false`: it never will.
     pub fn fits(&mut self, room: usize) -> bool {
-        if self.bytes + self.words.bytes <= room {
+        if self.size() <= room {
             return true;
         }
-        let sets = self.items.values_mut().flat_map(|item| {
-            let series = item.sources.iter_mut().map(|source| &mut source.series);
-            series.chain(item.attributes.iter_mut().map(|attribute| &mut attribute.values))
+        let of_keys = self.keys.values_mut().filter_map(|key| match key {
+            Together::One(_) => None,
+            Together::Several(counted) => Some(&mut counted.values),
         });
+        let sets = self.items.values_mut().flat_map(Item::sets).chain(of_keys).chain([&mut self.series]);
         let mut sets: Vec<&mut Hashes> = sets.filter(|set| matches!(set, Hashes::Many(_))).collect();
         sets.sort_unstable_by_key(|set| std::cmp::Reverse(set.bytes()));
         // Some more than needed, so that not every batch comes to this.
         let mut sets = sets.into_iter();
-        while self.bytes + self.words.bytes > room / 4 * 3 {
+        while self.bytes + self.words.bytes + self.values.bytes > room / 4 * 3 {
             let Some(largest) = sets.next() else { break };
             largest.spill(&mut self.bytes);
         }
-        self.bytes + self.words.bytes <= room
+        self.size() <= room
+    }
+
+    fn size(&self) -> usize {
+        self.bytes + self.words.bytes + self.values.bytes
     }
 
     fn add_sources(&mut self, rows: &RecordBatch) -> Result<(), ArrowError> {
@@ -160,6 +126,7 @@ impl Catalogue {
                 *column = number(rows, &format!("dropped_{what}{of}"))?;
             }
         }
+        let mut fresh = Vec::new();
         for row in 0..rows.num_rows() {
             let by = (self.words.put(signal.get(row)), self.words.put(name.get(row)));
             let service = self.words.put(service.get(row));
@@ -169,7 +136,9 @@ impl Catalogue {
             source.bytes += bytes[row];
             source.first = source.first.min(first[row]);
             source.last = source.last.max(last[row]);
-            source.series.add(series.get(row), &mut self.bytes);
+            fresh.clear();
+            source.series.add(series.get(row), &mut self.bytes, &mut fresh);
+            self.series.add(&fresh, &mut self.bytes, &mut Vec::new());
             let before = source.facets.allocation_size();
             source.facets.extend(facets.get(row).map(|facet| self.words.put(facet)));
             self.bytes += source.facets.allocation_size() - before;
@@ -191,33 +160,43 @@ impl Catalogue {
         let (template, records, bytes) =
             (number(rows, "template_id")?, number(rows, "records")?, number(rows, "bytes")?);
         let (first, last) = (time(rows, "first_timestamp")?, time(rows, "last_timestamp")?);
-        let (values, unlisted) = (Numbers::of(rows, "value_hashes")?, number(rows, "unlisted")?);
+        let (hashes, unlisted) = (Numbers::of(rows, "value_hashes")?, number(rows, "unlisted")?);
+        let mut fresh = Vec::new();
         for row in 0..rows.num_rows() {
             let by = (self.words.put(signal.get(row)), self.words.put(name.get(row)));
             let own = [scope.get(row), key.get(row), service.get(row)].map(|text| self.words.put(text));
+            let counted = Row {
+                key: own[1],
+                records: records[row],
+                bytes: bytes[row],
+                first: first[row],
+                last: last[row],
+                unlisted: unlisted[row],
+                hashes: hashes.get(row),
+            };
+            fresh.clear();
             let item = item(&mut self.items, &mut self.bytes, by);
-            let attribute = item.attribute(own, template[row], &mut self.bytes);
-            attribute.records += records[row];
-            attribute.bytes += bytes[row];
-            attribute.first = attribute.first.min(first[row]);
-            attribute.last = attribute.last.max(last[row]);
-            attribute.unlisted += unlisted[row];
-            attribute.values.add(values.get(row), &mut self.bytes);
+            let at = item.add((own, template[row]), counted, (&self.values, &mut self.bytes, &mut fresh));
+            self.add_to_key((by, at), [by.0, own[0], own[1]], Row { hashes: &fresh, ..counted });
         }
         Ok(())
     }
 
+    fn add_to_key(&mut self, at: AttributeAt, by: [Word; 3], row: Row<'_>) {
+        let Self { items, keys, values, bytes, .. } = self;
+        let key = keys.entry(by).or_insert_with(|| {
+            *bytes += 2 * size_of::<([Word; 3], Together<AttributeAt>)>();
+            Together::One(at)
+        });
+        key.add(at, row, (values, bytes), |(item, at)| &items[item].attributes[index(*at)].counted);
+    }
+
     fn add_values(&mut self, rows: &RecordBatch) -> Result<(), ArrowError> {
         let text = |name| Texts::of(rows, name);
-        let (scope, key, value, hash) = (text("scope")?, text("key")?, text("value")?, number(rows, "value_hash")?);
+        let (key, value, hash) = (text("key")?, text("value")?, number(rows, "value_hash")?);
         for (row, hash) in hash.iter().enumerate() {
-            let (scope, key) = (self.words.put(scope.get(row)), self.words.put(key.get(row)));
-            let texts = self.values.entry((key, *hash)).or_default();
-            if texts.iter().all(|(known, _)| *known != scope) {
-                let text: Box<str> = value.get(row).into();
-                self.bytes += text.len() + 2 * size_of::<(Word, Box<str>)>() + size_of::<(Word, u64)>();
-                texts.push((scope, text));
-            }
+            let key = self.words.put(key.get(row));
+            self.values.put(key, *hash, value.get(row));
         }
         Ok(())
     }
@@ -228,103 +207,4 @@ fn item<'i>(items: &'i mut HashMap<(Word, Word), Item>, bytes: &mut usize, by: (
         *bytes += 2 * size_of::<Item>();
         Item::default()
     })
-}
-
-impl Item {
-    fn source(&mut self, template_id: u64, service: Word, bytes: &mut usize) -> &mut Source {
-        let hash_of = |source: &Source| hash(&[source.service], source.template_id);
-        let is_it = |at: &u32| {
-            let source = &self.sources[place(*at)];
-            source.service == service && source.template_id == template_id
-        };
-        let hashed = hash(&[service], template_id);
-        let at = match self.source_places.find(hashed, is_it) {
-            Some(at) => place(*at),
-            None => {
-                let at = self.sources.len();
-                push(&mut self.sources, Source::new(template_id, service));
-                let sources = &self.sources;
-                self.source_places.insert_unique(hashed, number_of(at), |at| hash_of(&sources[place(*at)]));
-                *bytes += size_of::<Source>() + 2 * size_of::<u32>();
-                at
-            }
-        };
-        &mut self.sources[at]
-    }
-
-    fn attribute(&mut self, [scope, key, service]: [Word; 3], template_id: u64, bytes: &mut usize) -> &mut Attribute {
-        let hash_of = |own: &Attribute| hash(&[own.scope, own.key, own.service], own.template_id);
-        let is_it = |at: &u32| {
-            let own = &self.attributes[place(*at)];
-            (own.scope, own.key, own.service, own.template_id) == (scope, key, service, template_id)
-        };
-        let hashed = hash(&[scope, key, service], template_id);
-        let at = match self.attribute_places.find(hashed, is_it) {
-            Some(at) => place(*at),
-            None => {
-                let at = self.attributes.len();
-                push(&mut self.attributes, Attribute::new([scope, key, service], template_id));
-                let attributes = &self.attributes;
-                self.attribute_places.insert_unique(hashed, number_of(at), |at| hash_of(&attributes[place(*at)]));
-                *bytes += size_of::<Attribute>() + 2 * size_of::<u32>();
-                at
-            }
-        };
-        &mut self.attributes[at]
-    }
-}
-
-impl Source {
-    fn new(template_id: u64, service: Word) -> Self {
-        Self {
-            template_id,
-            service,
-            records: 0,
-            bytes: 0,
-            first: i64::MAX,
-            last: i64::MIN,
-            series: Hashes::default(),
-            facets: HashSet::new(),
-            example: Box::default(),
-            dropped: [[0; 3]; 3],
-        }
-    }
-}
-
-impl Attribute {
-    fn new([scope, key, service]: [Word; 3], template_id: u64) -> Self {
-        let (first, last) = (i64::MAX, i64::MIN);
-        Self {
-            scope,
-            key,
-            template_id,
-            service,
-            records: 0,
-            bytes: 0,
-            first,
-            last,
-            values: Hashes::default(),
-            unlisted: 0,
-        }
-    }
-}
-
-fn hash(words: &[Word], template_id: u64) -> u64 {
-    words.iter().fold(template_id, |seed, word| XxHash3_64::oneshot_with_seed(seed, &word.number().to_le_bytes()))
-}
-
-fn number_of(place: usize) -> u32 {
-    u32::try_from(place).unwrap_or(u32::MAX)
-}
-
-fn place(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-/// Adds to a list of which there are very many: most have one entry or a few, so it grows by little.
-fn push<T>(list: &mut Vec<T>, entry: T) {
-    if list.len() == list.capacity() {
-        list.reserve_exact(list.len() / 2 + 1);
-    }
-    list.push(entry);
 }

@@ -11,7 +11,7 @@ const FEW: usize = 32;
 const SORTED_MAX: u64 = 1_024;
 
 /// A set of hashes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Hashes {
     /// As many of these as `count` says, each once: most sets have so few, and are read without another look into memory.
     Inline {
@@ -57,11 +57,14 @@ impl Hashes {
         few.iter().chain(many.into_iter().flatten()).copied()
     }
 
-    /// Adds hashes; `bytes` is what all take together.
-    pub(super) fn add(&mut self, hashes: &[u64], bytes: &mut usize) {
+    /// Adds hashes; `bytes` is what all take together. Those that it had not go to `fresh`, which are all of them where it
+    /// was spilled: what holds them beside others needs no further ones.
+    pub(super) fn add(&mut self, hashes: &[u64], bytes: &mut usize, fresh: &mut Vec<u64>) {
         let before = self.bytes();
         for hash in hashes {
-            self.add_one(*hash, hashes.len());
+            if self.add_one(*hash, hashes.len()) {
+                fresh.push(*hash);
+            }
         }
         if self.count().is_some_and(|count| count >= CATALOG_HASHES_PER_ROW as u64) {
             *self = Self::Spilled;
@@ -69,35 +72,39 @@ impl Hashes {
         *bytes = *bytes + self.bytes() - before;
     }
 
-    fn add_one(&mut self, hash: u64, expected: usize) {
+    /// Adds one; `false`: it was there.
+    fn add_one(&mut self, hash: u64, expected: usize) -> bool {
         match self {
             Self::Inline { count, hashes } => {
                 let used = usize::from(*count);
                 if hashes[..used].contains(&hash) {
-                    return;
+                    return false;
                 }
                 if used < INLINE {
                     hashes[used] = hash;
                     *count += 1;
-                    return;
+                    return true;
                 }
                 let mut few = Vec::with_capacity(FEW.min(used + expected));
                 few.extend_from_slice(hashes);
                 few.push(hash);
                 *self = Self::Few(few);
+                true
             }
-            Self::Few(few) if few.contains(&hash) => {}
-            Self::Few(few) if few.len() < FEW => few.push(hash),
+            Self::Few(few) if few.contains(&hash) => false,
+            Self::Few(few) if few.len() < FEW => {
+                few.push(hash);
+                true
+            }
             Self::Few(few) => {
                 let mut many: HashSet<u64> = few.drain(..).collect();
                 many.reserve(expected);
                 many.insert(hash);
                 *self = Self::Many(many);
+                true
             }
-            Self::Many(many) => {
-                many.insert(hash);
-            }
-            Self::Spilled => {}
+            Self::Many(many) => many.insert(hash),
+            Self::Spilled => true,
         }
     }
 
@@ -159,8 +166,10 @@ mod tests {
                 for _ in 0..draw.random_range(0..12) {
                     let count = draw.random_range(0..40);
                     let hashes: Vec<u64> = (0..count).map(|_| draw.random_range(0..values)).collect();
-                    set.add(&hashes, &mut bytes);
-                    own.extend(hashes);
+                    let mut fresh = Vec::new();
+                    set.add(&hashes, &mut bytes, &mut fresh);
+                    let new = hashes.iter().filter(|hash| own.insert(**hash));
+                    assert_eq!(new.copied().collect::<Vec<_>>(), fresh);
                 }
                 assert_eq!(set.iter().collect::<BTreeSet<_>>(), own);
                 assert_eq!(set.count(), Some(own.len() as u64));
@@ -170,7 +179,9 @@ mod tests {
             assert_eq!(bytes, sets.iter().map(Hashes::bytes).sum::<usize>());
             let spilled = sets.iter_mut().max_by_key(|set| set.count()).expect("a set");
             spilled.spill(&mut bytes);
-            spilled.add(&[1, 2, 3], &mut bytes);
+            let mut fresh = Vec::new();
+            spilled.add(&[1, 2, 3], &mut bytes, &mut fresh);
+            assert_eq!(fresh, [1, 2, 3], "nobody knows whether it had them");
             assert_eq!((spilled.count(), distinct(&sets).is_none()), (None, true));
             assert_eq!(bytes, sets.iter().map(Hashes::bytes).sum::<usize>());
         }

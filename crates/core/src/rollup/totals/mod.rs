@@ -8,14 +8,20 @@
 //! | file | holds |
 //! |---|---|
 //! | `mod.rs` | [`Totals`]: whether there is one, and whose turn it is with it |
-//! | `catalogue.rs` | [`Catalogue`]: names, their sources, their attributes |
+//! | `catalogue.rs` | [`Catalogue`]: items, and keys over all of them |
+//! | `item.rs` | [`Item`]: its sources, its attributes |
+//! | `counted.rs` | [`Counted`]: how much came of an attribute |
 //! | `rows.rs` | rows of the catalogue's tables, read from Arrow |
 //! | `hashes.rs` | distinct values |
+//! | `values.rs` | the text of some of them |
 //! | `words.rs` | texts as numbers |
 
 mod catalogue;
+mod counted;
 mod hashes;
+mod item;
 mod rows;
+mod values;
 mod words;
 
 use std::ops::Deref;
@@ -26,11 +32,15 @@ use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
 use hashbrown::HashMap;
 use tidegate_model::limits::{CATALOG_TOTALS_BYTES, CATALOG_TOTALS_RETRY_SECONDS, CATALOG_TOTALS_UNREAD_SECONDS};
+use tidegate_model::tables::CATALOG_VALUES;
 use tidegate_model::{Seq, TableName};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
-pub use catalogue::{Attribute, Catalogue, Item, Source};
+pub use catalogue::Catalogue;
+pub use counted::{Counted, SAMPLES};
 pub use hashes::{Hashes, distinct};
+pub use item::{Attribute, Item, Source};
+pub use values::Text;
 pub use words::Word;
 
 use super::Part;
@@ -195,7 +205,9 @@ impl Deref for TotalsReading {
     }
 }
 
-/// Returns each part of a batch with its table.
+/// Returns each part of a batch with its table, the text of values first.
 pub fn by_table(parts: &[Part]) -> impl Iterator<Item = (&TableName, &RecordBatch)> {
-    parts.iter().map(|part| (&part.spec.name, &part.rows))
+    let tells_values = |part: &&Part| part.spec.name == CATALOG_VALUES.name;
+    let others = parts.iter().filter(move |part| !tells_values(part));
+    parts.iter().filter(tells_values).chain(others).map(|part| (&part.spec.name, &part.rows))
 }

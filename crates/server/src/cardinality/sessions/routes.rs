@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use http::StatusCode;
 use serde_json::{Value, json};
 use tidegate_core::query::ReadAnswer;
 use tidegate_model::ErrorKind;
@@ -133,7 +132,7 @@ async fn save(ask: &Ask, wanted: Wanted) -> Result<Answer, Failure> {
     };
     let told = written(ask, answer, header).await?;
     stages.cardinality.copies.lock().await.forget(&name);
-    Ok(Answer::Json(StatusCode::CREATED, told))
+    Ok(Answer::created(&told))
 }
 
 /// Writes an answer's rows as they come; what breaks off leaves nothing.
@@ -183,7 +182,7 @@ async fn import_file(ask: Ask) -> Result<Answer, Failure> {
     })
     .await?;
     cardinality.copies.lock().await.forget(&name);
-    Ok(Answer::Json(StatusCode::CREATED, told))
+    Ok(Answer::created(&told))
 }
 
 async fn remove(ask: Ask) -> Result<Answer, Failure> {

@@ -1,24 +1,19 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
-use tidegate_core::rollup::totals::{Attribute, Hashes, Item, Word, distinct};
+use tidegate_core::rollup::totals::{Attribute, Counted, Item, SAMPLES, Word, distinct};
 
 use super::super::arguments::Page;
-use super::super::keys::{HASHES, Key, SAMPLES};
+use super::super::keys::Key;
 use super::super::read::Ranked;
 use super::super::v1::attributes::{Bearer, Row, Use};
 use super::{Seen, ranked};
 
-/// Attributes of one item that are grouped in a list.
-const LISTED_MAX: usize = 32;
-
-/// Hashes among which those of samples are looked for.
-const LOOKED_AT_MAX: usize = 4_096;
-
-/// What rows of one group come to.
+/// What attributes of one group come to.
 #[derive(Debug)]
 pub(super) struct Sum<'a> {
     pub(super) n: u64,
@@ -26,99 +21,79 @@ pub(super) struct Sum<'a> {
     pub(super) unlisted: u64,
     pub(super) first: i64,
     pub(super) last: i64,
-    /// Most groups are one row.
-    values: &'a Hashes,
-    more: Vec<&'a Hashes>,
+    /// Most groups are one.
+    one: &'a Counted,
+    more: Vec<&'a Counted>,
 }
 
 impl<'a> Sum<'a> {
-    fn of(attribute: &'a Attribute) -> Self {
-        Self {
-            n: attribute.records,
-            size: attribute.bytes,
-            unlisted: attribute.unlisted,
-            first: attribute.first,
-            last: attribute.last,
-            values: &attribute.values,
-            more: Vec::new(),
-        }
+    pub(super) fn of(one: &'a Counted) -> Self {
+        let Counted { records, bytes, first, last, unlisted, .. } = *one;
+        Self { n: records, size: bytes, unlisted, first, last, one, more: Vec::new() }
     }
 
-    fn add(&mut self, attribute: &'a Attribute) {
-        self.n += attribute.records;
-        self.size += attribute.bytes;
-        self.unlisted += attribute.unlisted;
-        self.first = self.first.min(attribute.first);
-        self.last = self.last.max(attribute.last);
-        self.more.push(&attribute.values);
+    fn add(&mut self, counted: &'a Counted) {
+        self.n += counted.records;
+        self.size += counted.bytes;
+        self.unlisted += counted.unlisted;
+        self.first = self.first.min(counted.first);
+        self.last = self.last.max(counted.last);
+        self.more.push(counted);
     }
 
-    fn sets(&self) -> impl Iterator<Item = &'a Hashes> {
-        std::iter::once(self.values).chain(self.more.iter().copied())
+    fn all(&self) -> impl Iterator<Item = &'a Counted> {
+        std::iter::once(self.one).chain(self.more.iter().copied())
     }
 
     pub(super) fn cardinality(&self) -> Option<u64> {
-        if self.more.is_empty() { self.values.count() } else { distinct(self.sets()) }
+        if self.more.is_empty() { self.one.values.count() } else { distinct(self.all().map(|one| &one.values)) }
     }
 
     /// Counts the distinct values where there may be so many; `Some(None)`: there are fewer.
     pub(super) fn at_least(&self, least: u64) -> Option<Option<u64>> {
-        let most: Option<u64> = self.sets().map(Hashes::count).sum();
+        let most: Option<u64> = self.all().map(|one| one.values.count()).sum();
         if most? < least {
             return Some(None);
         }
         Some(Some(self.cardinality()?).filter(|count| *count >= least))
     }
 
-    /// Returns the text of some values: those of the place where there are any.
-    pub(super) fn samples(&self, seen: Seen<'_>, place: Option<Word>, key: Word) -> Vec<String> {
-        let most = usize::try_from(HASHES).unwrap_or(usize::MAX);
-        let mut texts: Vec<&str> = if self.more.is_empty() {
-            self.values.iter().take(most).filter_map(|hash| seen.catalogue.value(key, hash, place)).collect()
-        } else {
-            // Sets that share all their values are not looked through to their end.
-            let mut hashes: Vec<u64> = self.sets().flat_map(Hashes::iter).take(LOOKED_AT_MAX).collect();
-            hashes.sort_unstable();
-            hashes.dedup();
-            hashes.into_iter().take(most).filter_map(|hash| seen.catalogue.value(key, hash, place)).collect()
-        };
+    /// Returns the text of some values, in their order.
+    pub(super) fn samples(&self, seen: Seen<'_>) -> Vec<Arc<str>> {
+        let ids = self.all().flat_map(Counted::samples);
+        let mut texts: Vec<&Arc<str>> = ids.filter_map(|text| seen.catalogue.value(*text)).collect();
         texts.sort_unstable();
         texts.dedup();
-        texts.into_iter().take(SAMPLES).map(str::to_owned).collect()
+        texts.into_iter().take(SAMPLES).cloned().collect()
     }
 }
 
 /// Groups attributes.
-pub(super) fn summed<'a, K: Hash + Eq>(rows: impl Iterator<Item = (K, &'a Attribute)>) -> HashMap<K, Sum<'a>> {
+pub(super) fn summed<'a, K: Hash + Eq>(rows: impl Iterator<Item = (K, &'a Counted)>) -> HashMap<K, Sum<'a>> {
     let mut groups: HashMap<K, Sum<'a>> = HashMap::new();
-    for (by, attribute) in rows {
-        groups.entry(by).and_modify(|sum| sum.add(attribute)).or_insert_with(|| Sum::of(attribute));
+    for (by, counted) in rows {
+        groups.entry(by).and_modify(|sum| sum.add(counted)).or_insert_with(|| Sum::of(counted));
     }
     groups
 }
 
-/// Groups the attributes of one item by scope and key. Most items have a few: a list is faster than a table.
-pub(super) fn by_place<'a>(seen: Seen<'a>, item: &'a Item) -> Vec<((Word, Word), Sum<'a>)> {
-    if item.attributes.len() > LISTED_MAX {
-        return summed(seen.attributes(item).map(|own| ((own.scope, own.key), own))).into_iter().collect();
+/// Groups the attributes of one item by scope and key; `groups` is filled anew.
+pub(super) fn by_place<'a>(seen: Seen<'a>, item: &'a Item, groups: &mut Vec<((Word, Word), Sum<'a>)>) {
+    groups.clear();
+    if seen.sees_all() {
+        groups.extend(item.places().map(|(scope, key, counted)| ((scope, key), Sum::of(counted))));
+        return;
     }
-    let mut groups: Vec<((Word, Word), Sum<'a>)> = Vec::with_capacity(item.attributes.len());
-    for own in seen.attributes(item) {
-        let by = (own.scope, own.key);
-        match groups.iter_mut().find(|(known, _)| *known == by) {
-            Some((_, sum)) => sum.add(own),
-            None => groups.push((by, Sum::of(own))),
-        }
-    }
-    groups
+    groups.extend(summed(seen.attributes(item).map(|own| ((own.scope, own.key), &own.counted))));
 }
 
 /// Returns the attributes of some names of a signal.
 pub(in super::super) fn keys(seen: Seen<'_>, signal: &str, names: &[String]) -> Option<Vec<Key>> {
-    let mut all = Vec::new();
+    let (mut all, mut groups) = (Vec::new(), Vec::new());
     for name in names.iter().collect::<BTreeSet<_>>() {
         let Some(item) = seen.catalogue.item(signal, name) else { continue };
-        all.extend(told(seen, by_place(seen, item), name)?);
+        by_place(seen, item, &mut groups);
+        all.extend(told(seen, groups.drain(..), name)?);
     }
     Some(all)
 }
@@ -137,17 +112,17 @@ pub(in super::super) fn keys_where(
     }
     let mut groups: HashMap<(u64, Word), Vec<_>> = HashMap::new();
     for ((scope, key, item, service), own) in rows {
-        groups.entry((item, service)).or_default().push(((scope, key), own));
+        groups.entry((item, service)).or_default().push(((scope, key), &own.counted));
     }
     let mut all = Vec::new();
     for ((item, service), rows) in groups {
-        let groups = summed(rows.into_iter()).into_iter().collect();
+        let groups = summed(rows.into_iter()).into_iter();
         all.extend(told(seen, groups, &format!("{item} {}", seen.text(service)))?);
     }
     Some(all)
 }
 
-fn told<'a>(seen: Seen<'a>, groups: Vec<((Word, Word), Sum<'a>)>, item: &str) -> Option<Vec<Key>> {
+fn told<'a>(seen: Seen<'a>, groups: impl Iterator<Item = ((Word, Word), Sum<'a>)>, item: &str) -> Option<Vec<Key>> {
     let told = |((scope, key), sum): ((Word, Word), Sum<'_>)| {
         let (place, label) = (seen.text(scope), seen.text(key));
         Some(Key {
@@ -159,10 +134,10 @@ fn told<'a>(seen: Seen<'a>, groups: Vec<((Word, Word), Sum<'a>)>, item: &str) ->
             cardinality: sum.cardinality()?,
             unlisted: sum.unlisted,
             hashes: Vec::new(),
-            samples: sum.samples(seen, Some(scope), key),
+            samples: sum.samples(seen),
         })
     };
-    let mut keys: Vec<Key> = groups.into_iter().map(told).collect::<Option<_>>()?;
+    let mut keys: Vec<Key> = groups.map(told).collect::<Option<_>>()?;
     keys.sort_unstable_by(|a, b| (&a.place, &a.label).cmp(&(&b.place, &b.label)));
     Some(keys)
 }
@@ -187,7 +162,6 @@ pub(in super::super) struct Order {
 
 /// An attribute over all items.
 struct OfKey<'a> {
-    key: Word,
     label: &'a str,
     cardinality: u64,
     sum: Sum<'a>,
@@ -217,7 +191,7 @@ impl Order {
 /// Ranks attributes by key over all items.
 pub(in super::super) fn key_rows(seen: Seen<'_>, wanted: &KeyFilter, order: Order, page: Page) -> Option<Ranked<Row>> {
     let found = ranked(by_key(seen, wanted)?, page, |own| own.sum.n, |a, b| order.compare(a, b));
-    let told = found.rows.into_iter().map(|OfKey { key, label, cardinality, sum, signals, places }| Row {
+    let told = found.rows.into_iter().map(|OfKey { label, cardinality, sum, signals, places }| Row {
         label: label.to_owned(),
         n: sum.n,
         size: sum.size,
@@ -228,38 +202,27 @@ pub(in super::super) fn key_rows(seen: Seen<'_>, wanted: &KeyFilter, order: Orde
         first_seen: sum.first,
         last_seen: sum.last,
         hashes: Vec::new(),
-        samples: sum.samples(seen, None, key),
+        samples: sum.samples(seen),
     });
     Some(Ranked { rows: told.collect(), total: found.total, samples: found.samples })
 }
 
 fn by_key<'a>(seen: Seen<'a>, wanted: &KeyFilter) -> Option<Vec<OfKey<'a>>> {
-    let scope = wanted.scope.map(|scope| seen.catalogue.word(scope));
-    let key = wanted.key.as_ref().map(|key| seen.catalogue.word(key));
-    let is_wanted = |own: &Attribute| {
-        scope.is_none_or(|scope| scope == Some(own.scope)) && key.is_none_or(|key| key == Some(own.key))
-    };
     let mut groups: HashMap<Word, (Sum<'a>, Vec<Word>, Vec<Word>)> = HashMap::new();
-    let note = |words: &mut Vec<Word>, word| {
-        if !words.contains(&word) {
-            words.push(word);
+    each_key(seen, wanted, |[signal, scope, key], counted| match groups.entry(key) {
+        Entry::Vacant(entry) => {
+            entry.insert((Sum::of(counted), vec![signal], vec![scope]));
         }
-    };
-    for (signal, _, item) in seen.items(wanted.signal) {
-        for own in seen.attributes(item).filter(|own| is_wanted(own)) {
-            match groups.entry(own.key) {
-                Entry::Vacant(entry) => {
-                    entry.insert((Sum::of(own), vec![signal], vec![own.scope]));
-                }
-                Entry::Occupied(mut entry) => {
-                    let (sum, signals, places) = entry.get_mut();
-                    sum.add(own);
-                    note(signals, signal);
-                    note(places, own.scope);
+        Entry::Occupied(mut entry) => {
+            let (sum, signals, places) = entry.get_mut();
+            sum.add(counted);
+            for (words, word) in [(signals, signal), (places, scope)] {
+                if !words.contains(&word) {
+                    words.push(word);
                 }
             }
         }
-    }
+    });
     let (least, most) = wanted.cardinality.unwrap_or((0, u64::MAX));
     let mut rows = Vec::new();
     for (key, (sum, signals, places)) in groups {
@@ -267,15 +230,40 @@ fn by_key<'a>(seen: Seen<'a>, wanted: &KeyFilter) -> Option<Vec<OfKey<'a>>> {
         if (least..=most).contains(&cardinality) {
             let [signals, places] =
                 [signals, places].map(|words| words.into_iter().map(|word| seen.text(word)).collect());
-            rows.push(OfKey { key, label: seen.text(key), cardinality, sum, signals, places });
+            rows.push(OfKey { label: seen.text(key), cardinality, sum, signals, places });
         }
     }
     Some(rows)
 }
 
+/// Gives what is counted of the wanted keys: of all items together, or of each by itself where one service is asked for.
+fn each_key<'a>(seen: Seen<'a>, wanted: &KeyFilter, mut give: impl FnMut([Word; 3], &'a Counted)) {
+    let word = |text: &str| seen.catalogue.word(text);
+    let signal = wanted.signal.map(word);
+    let (scope, key) = (wanted.scope.map(word), wanted.key.as_deref().map(word));
+    let is = |asked: Option<Option<Word>>, own| asked.is_none_or(|asked| asked == Some(own));
+    if seen.sees_all() {
+        let all = seen.catalogue.keys();
+        let own = all.filter(|([of, place, label], _)| is(signal, *of) && is(scope, *place) && is(key, *label));
+        own.for_each(|(by, counted)| give(by, counted));
+        return;
+    }
+    for (signal, _, item) in seen.items(wanted.signal) {
+        for own in seen.attributes(item).filter(|own| is(scope, own.scope) && is(key, own.key)) {
+            give([signal, own.scope, own.key], &own.counted);
+        }
+    }
+}
+
+/// Returns every key: its name, how often it came, its distinct values.
+pub(super) fn key_counts<'a>(seen: Seen<'a>) -> Option<Vec<(&'a str, u64, u64)>> {
+    let keys = by_key(seen, &KeyFilter::default())?.into_iter();
+    Some(keys.map(|own| (own.label, own.sum.n, own.cardinality)).collect())
+}
+
 /// Returns who sends a key: service, signal, how often.
 pub(in super::super) fn uses(seen: Seen<'_>, key: &str) -> Vec<Use> {
-    let groups = summed(bearers(seen, key).map(|(signal, _, own)| ((own.service, signal), own)));
+    let groups = summed(bearers(seen, key).map(|(signal, _, own)| ((own.service, signal), &own.counted)));
     let told = groups.into_iter().map(|((service, signal), sum)| Use {
         service: seen.text(service).to_owned(),
         signal: seen.text(signal).to_owned(),
@@ -292,7 +280,7 @@ pub(in super::super) fn signals_of(seen: Seen<'_>, key: &str) -> Option<Vec<Bear
     for (signal, name, own) in bearers(seen, key) {
         services.entry((signal, name)).or_default().insert(seen.text(own.service));
     }
-    let groups = summed(bearers(seen, key).map(|(signal, name, own)| ((signal, name), own)));
+    let groups = summed(bearers(seen, key).map(|(signal, name, own)| ((signal, name), &own.counted)));
     let mut told = Vec::new();
     for ((signal, name), sum) in groups {
         told.push(Bearer {

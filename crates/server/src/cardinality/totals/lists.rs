@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use hashbrown::{HashMap, HashSet};
-use tidegate_core::rollup::totals::{Word, distinct};
+use tidegate_core::rollup::totals::{Item, Word, distinct};
 
 use super::super::answer::OVERFLOW;
 use super::super::arguments::Page;
@@ -14,7 +14,7 @@ use super::super::v1::ranking::{Complex, HIGH, High};
 use super::super::v1::services::{KeyTotals, Totals};
 use super::super::v1::spans::Named;
 use super::super::v2::Labels;
-use super::keys::{Sum, by_place, summed};
+use super::keys::{Sum, by_place, key_counts};
 use super::{Seen, ranked};
 
 /// Counts everything.
@@ -36,20 +36,18 @@ pub(in super::super) fn summary(seen: Seen<'_>) -> Option<(Totals, KeyTotals)> {
         totals.capped |= seen.text(name) == OVERFLOW;
         for source in seen.sources(item) {
             services.insert(source.service);
-            series.push(&source.series);
             totals.size += source.bytes;
+            if !seen.sees_all() {
+                series.push(&source.series);
+            }
         }
     }
     totals.capped |= services.iter().any(|service| seen.text(*service) == OVERFLOW);
     totals.services = services.len() as u64;
-    totals.series_count = distinct(series)?;
-    let all = seen.items(None).flat_map(|(_, _, item)| seen.attributes(item));
-    let groups = summed(all.map(|own| (own.key, own)));
-    let mut keys = KeyTotals { total: groups.len() as u64, high: 0 };
-    for sum in groups.values() {
-        keys.high += u64::from(sum.cardinality()? > HIGH);
-    }
-    Some((totals, keys))
+    totals.series_count = if seen.sees_all() { seen.catalogue.series().count() } else { distinct(series) }?;
+    let keys = key_counts(seen)?;
+    let high = keys.iter().filter(|(_, _, cardinality)| *cardinality > HIGH).count() as u64;
+    Some((totals, KeyTotals { total: keys.len() as u64, high }))
 }
 
 /// Counts log records by service and severity.
@@ -93,19 +91,20 @@ pub(in super::super) fn span_names(seen: Seen<'_>) -> Vec<Named> {
 
 /// Ranks keys of items by their distinct values.
 pub(in super::super) fn high(seen: Seen<'_>, signal: Option<&str>, threshold: u64, page: Page) -> Option<Ranked<High>> {
-    let mut rows = Vec::new();
+    let (mut rows, mut groups) = (Vec::new(), Vec::new());
     for (signal, name, item) in seen.items(signal) {
-        for ((scope, key), sum) in by_place(seen, item) {
+        by_place(seen, item, &mut groups);
+        for ((scope, key), sum) in groups.drain(..) {
             if let Some(cardinality) = sum.at_least(threshold)? {
                 let of = [signal, name, scope, key].map(|word| seen.text(word));
-                rows.push((cardinality, of, sum, (scope, key)));
+                rows.push((cardinality, of, sum));
             }
         }
     }
-    type Row<'a> = (u64, [&'a str; 4], Sum<'a>, (Word, Word));
+    type Row<'a> = (u64, [&'a str; 4], Sum<'a>);
     let order = |a: &Row<'_>, b: &Row<'_>| b.0.cmp(&a.0).then_with(|| b.2.n.cmp(&a.2.n)).then_with(|| a.1.cmp(&b.1));
-    let found = ranked(rows, page, |(_, _, sum, _)| sum.n, order);
-    let told = found.rows.into_iter().map(|(cardinality, [signal, name, place, label], sum, (scope, key))| High {
+    let found = ranked(rows, page, |(_, _, sum)| sum.n, order);
+    let told = found.rows.into_iter().map(|(cardinality, [signal, name, place, label], sum)| High {
         signal_of: signal.to_owned(),
         key: Key {
             item: name.to_owned(),
@@ -116,7 +115,7 @@ pub(in super::super) fn high(seen: Seen<'_>, signal: Option<&str>, threshold: u6
             cardinality,
             unlisted: sum.unlisted,
             hashes: Vec::new(),
-            samples: sum.samples(seen, Some(scope), key),
+            samples: sum.samples(seen),
         },
     });
     Some(Ranked { rows: told.collect(), total: found.total, samples: found.samples })
@@ -129,56 +128,51 @@ pub(in super::super) fn complexity(
     threshold: u64,
     page: Page,
 ) -> Option<Ranked<Complex>> {
-    let mut rows = Vec::new();
-    let histograms = ["type:histogram", "type:exponential_histogram"].map(|facet| seen.catalogue.word(facet));
+    let (mut rows, mut groups) = (Vec::new(), Vec::new());
+    let known = |text| seen.catalogue.word(text);
+    let scopes = ["attribute", "resource", "event", "link"].map(known);
+    let histograms = ["type:histogram", "type:exponential_histogram"].map(known);
     for (signal, name, item) in seen.items(signal) {
-        let mut row = Complex::default();
-        let mut samples = 0;
-        let groups = by_place(seen, item);
+        by_place(seen, item, &mut groups);
+        let (mut keys, mut samples) = ([0; 4], 0);
         for ((scope, _), sum) in &groups {
-            let keys = match seen.text(*scope) {
-                "attribute" => &mut row.attribute_keys,
-                "resource" => &mut row.resource_keys,
-                "event" => &mut row.event_keys,
-                "link" => &mut row.link_keys,
-                _ => continue,
-            };
-            *keys += 1;
-            samples = sum.n.max(samples);
+            if let Some(at) = scopes.iter().position(|known| *known == Some(*scope)) {
+                keys[at] += 1;
+                samples = sum.n.max(samples);
+            }
         }
-        let keys = row.attribute_keys + row.resource_keys + row.event_keys + row.link_keys;
-        row.total_keys = keys;
+        let mut row = Complex { total_keys: keys.iter().sum(), ..Complex::default() };
+        let has_keys = row.total_keys > 0;
+        [row.attribute_keys, row.resource_keys, row.event_keys, row.link_keys] = keys;
         let mut facets = seen.sources(item).flat_map(|source| &source.facets);
         if facets.any(|facet| histograms.contains(&Some(*facet))) {
             let facets = seen.sources(item).flat_map(|source| &source.facets).map(|facet| seen.text(*facet));
             row.total_keys += Buckets::keys_of(facets)?;
         }
-        if keys == 0 || row.total_keys < threshold {
+        if !has_keys || row.total_keys < threshold {
             continue;
         }
         // Values are counted only of what is told.
-        for ((scope, _), sum) in &groups {
-            if seen.text(*scope) != "scope" {
-                let cardinality = sum.cardinality()?;
-                row.top = row.top.max(cardinality);
-                row.high += u64::from(cardinality > HIGH);
-            }
+        for (_, sum) in groups.iter().filter(|((scope, _), _)| scopes.contains(&Some(*scope))) {
+            let cardinality = sum.cardinality()?;
+            row.top = row.top.max(cardinality);
+            row.high += u64::from(cardinality > HIGH);
         }
-        (row.signal_of, row.item) = (seen.text(signal).to_owned(), seen.text(name).to_owned());
-        rows.push((samples, row));
+        rows.push((samples, [signal, name].map(|word| seen.text(word)), row));
     }
-    let order = |(_, a): &(u64, Complex), (_, b): &(u64, Complex)| {
-        let by_numbers = (b.total_keys, b.top).cmp(&(a.total_keys, a.top));
-        by_numbers.then_with(|| (&a.signal_of, &a.item).cmp(&(&b.signal_of, &b.item)))
+    type Row<'a> = (u64, [&'a str; 2], Complex);
+    let order = |(_, one, a): &Row<'_>, (_, other, b): &Row<'_>| {
+        (b.total_keys, b.top).cmp(&(a.total_keys, a.top)).then_with(|| one.cmp(other))
     };
-    let found = ranked(rows, page, |(samples, _)| *samples, order);
-    let rows = found.rows.into_iter().map(|(_, row)| row).collect();
+    let found = ranked(rows, page, |(samples, ..)| *samples, order);
+    let named = |[signal, name]: [&str; 2], row| Complex { signal_of: signal.to_owned(), item: name.to_owned(), ..row };
+    let rows = found.rows.into_iter().map(|(_, of, row)| named(of, row)).collect();
     Some(Ranked { rows, total: found.total, samples: found.samples })
 }
 
 /// Ranks metrics by the labels of their points.
 pub(in super::super) fn label_scores(seen: Seen<'_>, score_min: u64, page: Page) -> Option<Ranked<Labels>> {
-    let mut rows = Vec::new();
+    let (mut rows, mut groups) = (Vec::new(), Vec::new());
     let own = seen.catalogue.word("attribute");
     for (_, name, item) in seen.items(Some("metrics")) {
         let mut row = Labels { first_seen: i64::MAX, last_seen: i64::MIN, ..Labels::default() };
@@ -187,34 +181,36 @@ pub(in super::super) fn label_scores(seen: Seen<'_>, score_min: u64, page: Page)
             row.first_seen = row.first_seen.min(source.first);
             row.last_seen = row.last_seen.max(source.last);
         }
-        let mut cardinalities: Vec<(Word, u64)> = Vec::new();
-        for ((_, key), sum) in by_place(seen, item).into_iter().filter(|((scope, _), _)| Some(*scope) == own) {
-            cardinalities.push((key, sum.cardinality()?));
+        by_place(seen, item, &mut groups);
+        for (_, sum) in groups.iter().filter(|((scope, _), _)| Some(*scope) == own) {
+            row.label_count += 1;
+            row.top = row.top.max(sum.cardinality()?);
             row.unlisted += sum.unlisted;
             row.first_seen = row.first_seen.min(sum.first);
             row.last_seen = row.last_seen.max(sum.last);
         }
-        row.label_count = cardinalities.len() as u64;
-        row.top = cardinalities.iter().map(|(_, cardinality)| *cardinality).max().unwrap_or(0);
         row.score = row.label_count.saturating_mul(row.top);
         if row.last_seen >= row.first_seen && row.score >= score_min {
-            rows.push((seen.text(name), cardinalities, row));
+            rows.push((seen.text(name), item, row));
         }
     }
-    type Row<'a> = (&'a str, Vec<(Word, u64)>, Labels);
+    type Row<'a> = (&'a str, &'a Item, Labels);
     let order = |a: &Row<'_>, b: &Row<'_>| b.2.score.cmp(&a.2.score).then_with(|| a.0.cmp(b.0));
     let found = ranked(rows, page, |(_, _, row)| row.n, order);
-    let told = found.rows.into_iter().map(|(name, labels, row)| {
-        let mut labels: Vec<_> = labels.into_iter().map(|(key, count)| (seen.text(key).to_owned(), count)).collect();
+    let told = found.rows.into_iter().map(|(name, item, row)| {
+        by_place(seen, item, &mut groups);
+        let labels = groups.iter().filter(|((scope, _), _)| Some(*scope) == own);
+        let told = |((_, key), sum): &((Word, Word), Sum<'_>)| Some((seen.text(*key).to_owned(), sum.cardinality()?));
+        let mut labels: Vec<_> = labels.map(told).collect::<Option<_>>()?;
         labels.sort_unstable();
-        Labels { item: name.to_owned(), labels, ..row }
+        Some(Labels { item: name.to_owned(), labels, ..row })
     });
-    Some(Ranked { rows: told.collect(), total: found.total, samples: found.samples })
+    Some(Ranked { rows: told.collect::<Option<_>>()?, total: found.total, samples: found.samples })
 }
 
 /// Returns what a session says: items, their keys, and all keys together.
 pub(in super::super) fn content(seen: Seen<'_>) -> Option<(Vec<ItemRow>, Vec<KeyRow>, Vec<KeyRow>)> {
-    let (mut items, mut keys) = (Vec::new(), Vec::new());
+    let (mut items, mut keys, mut groups) = (Vec::new(), Vec::new(), Vec::new());
     for (signal, name, item) in seen.items(None) {
         let [signal_of, item_of] = [signal, name].map(|word| seen.text(word).to_owned());
         let services: BTreeSet<&str> = seen.sources(item).map(|source| seen.text(source.service)).collect();
@@ -226,7 +222,8 @@ pub(in super::super) fn content(seen: Seen<'_>) -> Option<(Vec<ItemRow>, Vec<Key
             signal_of: signal_of.clone(),
             item: item_of.clone(),
         });
-        for ((scope, key), sum) in by_place(seen, item) {
+        by_place(seen, item, &mut groups);
+        for ((scope, key), sum) in groups.drain(..) {
             keys.push(KeyRow {
                 signal_of: signal_of.clone(),
                 item: item_of.clone(),
@@ -237,12 +234,10 @@ pub(in super::super) fn content(seen: Seen<'_>) -> Option<(Vec<ItemRow>, Vec<Key
             });
         }
     }
-    let attributes = seen.items(None).flat_map(|(_, _, item)| seen.attributes(item));
-    let mut all = Vec::new();
-    for (key, sum) in summed(attributes.map(|own| (own.key, own))) {
-        let (label, cardinality) = (seen.text(key).to_owned(), sum.cardinality()?);
-        all.push(KeyRow { label, n: sum.n, cardinality, ..KeyRow::default() });
-    }
+    let all = key_counts(seen)?.into_iter();
+    let all =
+        all.map(|(label, n, cardinality)| KeyRow { label: label.to_owned(), n, cardinality, ..KeyRow::default() });
+    let all = all.collect();
     items.sort_unstable_by(|a, b| (&a.signal_of, &a.item).cmp(&(&b.signal_of, &b.item)));
     Some((items, keys, all))
 }

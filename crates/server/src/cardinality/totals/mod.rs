@@ -102,6 +102,11 @@ impl<'a> Seen<'a> {
         item.attributes.iter().filter(move |attribute| self.is_of(attribute.service))
     }
 
+    /// Says whether no service is asked for alone.
+    fn sees_all(self) -> bool {
+        matches!(self.service, Service::Any)
+    }
+
     fn is_of(self, service: Word) -> bool {
         match self.service {
             Service::Any => true,

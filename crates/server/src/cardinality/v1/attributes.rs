@@ -1,13 +1,15 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Ask, OVERFLOW, say_distinct, say_exact, unknown};
+use super::super::answer::{Answer, Ask, Exact, OVERFLOW, say_distinct, say_exact, text_of, unknown};
 use super::super::arguments::Page;
 use super::super::items::Detail;
-use super::super::keys::{HASHES, Key};
+use super::super::keys::{HASHES, Key, Samples};
 use super::super::listing::{Extent, Piece, listed};
 use super::super::read::{Filter, RankedPieces, Reader, Sql};
 use super::super::totals::{self, KeyFilter, Order};
@@ -29,7 +31,7 @@ pub(in super::super) struct Row {
     pub(in super::super) last_seen: i64,
     pub(in super::super) hashes: Vec<u64>,
     #[serde(skip)]
-    pub(in super::super) samples: Vec<String>,
+    pub(in super::super) samples: Vec<Arc<str>>,
 }
 
 /// The names of the columns of [`Row`].
@@ -61,25 +63,51 @@ pub(in super::super) async fn add_samples(reader: &Reader, rows: &mut [Row]) -> 
     Ok(())
 }
 
+/// What is told of one key.
+#[derive(Debug, Serialize)]
+pub(in super::super) struct Told<'a> {
+    key: &'a str,
+    count: u64,
+    estimated_cardinality: u64,
+    value_samples: Samples<'a>,
+    signal_types: Vec<&'static str>,
+    scope: &'a str,
+    scopes: &'a [String],
+    bytes: u64,
+    first_seen: String,
+    last_seen: String,
+    watched: bool,
+    #[serde(flatten)]
+    exact: Exact,
+}
+
 impl Row {
     /// Tells the key.
-    pub(in super::super) fn told(&self, watched: bool) -> Value {
-        let scope = if let [only] = self.places.as_slice() { only.as_str() } else { "mixed" };
-        let mut value = json!({
-            "key": self.label,
-            "count": self.n,
-            "estimated_cardinality": self.cardinality,
-            "value_samples": self.samples,
-            "signal_types": self.signals.iter().map(|signal| signal_type(signal)).collect::<Vec<_>>(),
-            "scope": scope,
-            "scopes": self.places,
-            "bytes": self.size,
-            "first_seen": rfc3339(self.first_seen),
-            "last_seen": rfc3339(self.last_seen),
-            "watched": watched,
-        });
-        say_distinct(&mut value, self.label == OVERFLOW, self.unlisted);
-        value
+    pub(in super::super) fn told(&self, watched: bool) -> Told<'_> {
+        Told {
+            key: &self.label,
+            count: self.n,
+            estimated_cardinality: self.cardinality,
+            value_samples: Samples(&self.samples),
+            signal_types: self.signal_types(),
+            scope: if let [only] = self.places.as_slice() { only } else { "mixed" },
+            scopes: &self.places,
+            bytes: self.size,
+            first_seen: rfc3339(self.first_seen),
+            last_seen: rfc3339(self.last_seen),
+            watched,
+            exact: self.exact(),
+        }
+    }
+
+    /// Returns the API's words for its signals.
+    pub(in super::super) fn signal_types(&self) -> Vec<&'static str> {
+        self.signals.iter().map(|signal| signal_type(signal)).collect()
+    }
+
+    /// Says whether its cardinality is exact.
+    pub(in super::super) fn exact(&self) -> Exact {
+        Exact::distinct(self.label == OVERFLOW, self.unlisted)
     }
 }
 
@@ -100,7 +128,7 @@ pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let direction = arguments.direction(by == "key");
     let (least, most) = (arguments.number("min_cardinality"), arguments.number("max_cardinality"));
     let watched = watch::keys(&ask.reader);
-    let tell = move |row: &Row| row.told(watched.contains(&row.label));
+    let tell = move |row: &Row| text_of(&row.told(watched.contains(&row.label)));
     let cardinality = Some((least.unwrap_or(0), most.unwrap_or(u64::MAX)));
     let wanted = KeyFilter { signal, scope, key: None, cardinality };
     let order = Order { by, rises: direction == "asc" };
@@ -136,14 +164,14 @@ pub(in super::super) async fn listed_keys(
     reader: Reader,
     ranked: RankedPieces<Row>,
     page: Page,
-    tell: impl Fn(&Row) -> Value + Clone + Send + 'static,
+    tell: impl Fn(&Row) -> Result<Box<RawValue>, Failure> + Clone + Send + 'static,
 ) -> Result<Answer, Failure> {
     let pieces = ranked.rows.and_then(move |mut rows| {
         let (reader, tell) = (reader.clone(), tell.clone());
         async move {
             add_samples(&reader, &mut rows).await?;
             let capped = rows.iter().any(|row| row.label == OVERFLOW);
-            Ok(Piece { items: rows.iter().map(tell).collect(), capped })
+            Ok(Piece { items: rows.iter().map(tell).collect::<Result<_, _>>()?, capped })
         }
     });
     let extent = Extent { page, total: ranked.total, samples: ranked.samples, capped: false };
@@ -158,12 +186,12 @@ pub(in super::super) async fn one(ask: Ask) -> Result<Answer, Failure> {
     Ok(json!({ "data": data, "watched": watched }).into())
 }
 
-async fn of(reader: &Reader, key: &str, filter: &Filter, watched: bool) -> Result<Value, Failure> {
+async fn of(reader: &Reader, key: &str, filter: &Filter, watched: bool) -> Result<Box<RawValue>, Failure> {
     let wanted = KeyFilter { key: Some(key.to_owned()), ..KeyFilter::default() };
     let unknown = || unknown("attribute", key, "/api/v1/attributes");
     let recalled = reader.recall(filter, move |seen| totals::key_rows(seen, &wanted, Order::BY_KEY, Page::ALL));
     if let Some(found) = recalled.await? {
-        return found.rows.first().map(|row| row.told(watched)).ok_or_else(unknown);
+        return text_of(&found.rows.first().ok_or_else(unknown)?.told(watched));
     }
     let sql = Sql::new(format!(
         "SELECT {} FROM catalog_attributes WHERE key = {{key:String}}{} GROUP BY label",
@@ -172,7 +200,7 @@ async fn of(reader: &Reader, key: &str, filter: &Filter, watched: bool) -> Resul
     ));
     let mut rows: Vec<Row> = reader.rows(sql.text("key", key).filtered(filter)).await?;
     add_samples(reader, &mut rows).await?;
-    rows.first().map(|row| row.told(watched)).ok_or_else(unknown)
+    text_of(&rows.first().ok_or_else(unknown)?.told(watched))
 }
 
 #[derive(Debug, Deserialize)]

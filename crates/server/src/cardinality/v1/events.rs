@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Ask, OVERFLOW, list, say_exact};
+use super::super::answer::{Answer, Ask, List, OVERFLOW, list, say_exact};
 use super::super::read::{Filter, Sql};
 use super::super::templates::Roots;
 use super::super::window::{Window, rfc3339};
@@ -69,9 +69,15 @@ pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let texts = ask.reader.template_texts(ranked.rows.iter().map(|event| event.root).collect::<BTreeSet<_>>()).await?;
     let capped = ranked.rows.iter().any(|event| texts.get(&event.root).is_some_and(|text| text == OVERFLOW));
     let data = ranked.rows.iter().map(|event| told(event, &texts)).collect();
-    let mut value = list(data, page, ranked.total, ranked.samples, capped);
-    value["rule"] = rule.told();
-    Ok(value.into())
+    let list = list(data, page, ranked.total, ranked.samples, capped);
+    Answer::told(&Events { list, rule: rule.told() })
+}
+
+#[derive(Debug, Serialize)]
+struct Events {
+    #[serde(flatten)]
+    list: List<Value>,
+    rule: Value,
 }
 
 impl Rule {

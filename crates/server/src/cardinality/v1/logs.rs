@@ -1,11 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
 
-use super::super::answer::{Answer, Ask, list, unknown};
-use super::super::items::Detail;
-use super::super::keys::{Key, by_item, map_of, percentage};
+use super::super::answer::{Answer, Ask, List, list, text_of, unknown};
+use super::super::items::{Common, Detail};
+use super::super::keys::{Key, KeyMap, by_item, percentage};
 use super::super::read::{Filter, Reader, Sql};
 use super::super::templates::Roots;
 use super::super::totals;
@@ -20,9 +21,15 @@ pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let names = ask.reader.names("name", Some("logs"), &filter, page).await?;
     let (data, patterns) =
         tokio::try_join!(told(&ask.reader, &names.items, &filter), pattern_count(&ask.reader, &filter))?;
-    let mut value = list(data, page, names.total, names.samples, names.capped);
-    value["total_log_patterns"] = json!(patterns);
-    Ok(value.into())
+    let list = list(data, page, names.total, names.samples, names.capped);
+    Answer::told(&Severities { list, total_log_patterns: patterns })
+}
+
+#[derive(Debug, Serialize)]
+struct Severities {
+    #[serde(flatten)]
+    list: List<Box<RawValue>>,
+    total_log_patterns: u64,
 }
 
 /// Answers `GET logs/{severity}`.
@@ -36,12 +43,9 @@ pub(in super::super) async fn one(ask: Ask) -> Result<Answer, Failure> {
 pub(in super::super) async fn of_service(ask: Ask) -> Result<Answer, Failure> {
     let (service, severity) = (ask.path("service"), ask.path("severity"));
     let filter = Filter { service: Some(service.to_owned()), window: ask.arguments.window()? };
-    let told = told(&ask.reader, &[severity.to_owned()], &filter).await?;
-    let Some(mut value) = told.into_iter().next() else {
-        return Err(unknown("log record with the severity", severity, "/api/v1/logs/by-service"));
-    };
-    value["service_name"] = json!(service);
-    Ok(value.into())
+    let told = told_of(&ask.reader, &[severity.to_owned()], &filter, Some(service)).await?;
+    let unknown = || unknown("log record with the severity", severity, "/api/v1/logs/by-service");
+    told.into_iter().next().map(Answer::from).ok_or_else(unknown)
 }
 
 #[derive(Debug, Deserialize)]
@@ -68,49 +72,100 @@ pub(in super::super) async fn by_service(ask: Ask) -> Result<Answer, Failure> {
         }
     };
     let row = |row: &OfService| json!({ "service_name": row.service, "severity": row.severity, "sample_count": row.n });
-    Ok(list(ranked.rows.iter().map(row).collect(), page, ranked.total, ranked.samples, false).into())
+    Answer::told(&list(ranked.rows.iter().map(row).collect(), page, ranked.total, ranked.samples, false))
 }
 
 /// Tells some severities, in their order.
-pub(in super::super) async fn told(reader: &Reader, names: &[String], filter: &Filter) -> Result<Vec<Value>, Failure> {
+pub(in super::super) async fn told(
+    reader: &Reader,
+    names: &[String],
+    filter: &Filter,
+) -> Result<Vec<Box<RawValue>>, Failure> {
+    told_of(reader, names, filter, None).await
+}
+
+/// Tells some severities, in their order, and that it is of one service.
+async fn told_of(
+    reader: &Reader,
+    names: &[String],
+    filter: &Filter,
+    service: Option<&str>,
+) -> Result<Vec<Box<RawValue>>, Failure> {
     let (details, keys, templates) = tokio::try_join!(
         reader.details("logs", names, filter),
         reader.keys("logs", names, filter),
         templates(reader, names, filter),
     )?;
     let keys = by_item(keys);
-    let none = Vec::new();
-    Ok(details.iter().map(|detail| log(detail, keys.get(&detail.item).unwrap_or(&none), &templates)).collect())
+    let text = |detail: &Detail| {
+        let own = keys.get(&detail.item).map(Vec::as_slice).unwrap_or_default();
+        let templates = templates.get(&detail.item).map(Vec::as_slice).unwrap_or_default();
+        text_of(&Log { service_name: service, ..log(detail, own, templates) })
+    };
+    details.iter().map(text).collect()
 }
 
-fn log(detail: &Detail, keys: &[Key], templates: &BTreeMap<String, Vec<Template>>) -> Value {
-    let numbers = detail.facets("severity_number");
-    let number = numbers.iter().filter_map(|number| number.parse::<u8>().ok()).max().unwrap_or(0);
-    let templates = templates.get(&detail.item).map(Vec::as_slice).unwrap_or_default();
-    let told = templates.iter().take(TEMPLATES_LISTED).map(|template| {
-        json!({
-            "template": template.text,
-            "template_id": template.id.to_string(),
-            "count": template.n,
-            "percentage": percentage(template.n, detail.samples),
-            "example": template.example,
-        })
+#[derive(Debug, Serialize)]
+struct Log<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_name: Option<&'a str>,
+    severity: &'a str,
+    severity_number: u8,
+    body_templates: Vec<BodyTemplate<'a>>,
+    body_template_count: usize,
+    event_names: Vec<&'a str>,
+    has_trace_context: bool,
+    has_span_context: bool,
+    dropped_attributes_stats: Dropped,
+    attribute_keys: KeyMap<'a>,
+    resource_keys: KeyMap<'a>,
+    scope_keys: KeyMap<'a>,
+    #[serde(flatten)]
+    common: Common<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct BodyTemplate<'a> {
+    template: &'a str,
+    template_id: String,
+    count: u64,
+    percentage: f64,
+    example: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Dropped {
+    total_dropped: u64,
+    records_with_dropped: u64,
+    max_dropped: u64,
+}
+
+fn log<'a>(detail: &'a Detail, keys: &'a [Key], templates: &'a [Template]) -> Log<'a> {
+    let number = detail.facets("severity_number");
+    let [total_dropped, max_dropped, records_with_dropped] = detail.dropped(0);
+    let listed = templates.iter().take(TEMPLATES_LISTED).map(|template| BodyTemplate {
+        template: &template.text,
+        template_id: template.id.to_string(),
+        count: template.n,
+        percentage: percentage(template.n, detail.samples),
+        example: &template.example,
     });
-    let mut value = json!({
-        "severity": detail.item,
-        "severity_number": number,
-        "body_templates": told.collect::<Vec<_>>(),
-        "body_template_count": templates.len(),
-        "event_names": detail.facets("event"),
-        "has_trace_context": !detail.facet("trace").is_empty(),
-        "has_span_context": !detail.facet("span").is_empty(),
-        "dropped_attributes_stats": detail.dropped(0, "records_with_dropped", "max_dropped"),
-    });
-    for (name, place) in [("attribute_keys", "attribute"), ("resource_keys", "resource"), ("scope_keys", "scope")] {
-        value[name] = Value::Object(map_of(keys, place, detail.samples));
+    let keys_of = |place| KeyMap::of(keys, place, detail.samples);
+    Log {
+        service_name: None,
+        severity: &detail.item,
+        severity_number: number.iter().filter_map(|number| number.parse().ok()).max().unwrap_or(0),
+        body_templates: listed.collect(),
+        body_template_count: templates.len(),
+        event_names: detail.facets("event"),
+        has_trace_context: !detail.facet("trace").is_empty(),
+        has_span_context: !detail.facet("span").is_empty(),
+        dropped_attributes_stats: Dropped { total_dropped, records_with_dropped, max_dropped },
+        attribute_keys: keys_of("attribute"),
+        resource_keys: keys_of("resource"),
+        scope_keys: keys_of("scope"),
+        common: detail.common(),
     }
-    detail.add_common(&mut value);
-    value
 }
 
 /// A template of one severity.

@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 
 use futures_util::StreamExt;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
-use super::super::answer::{Answer, Ask, unknown};
-use super::super::items::Detail;
-use super::super::keys::{Key, by_item, map_of};
+use super::super::answer::{Answer, Ask, text_of, unknown};
+use super::super::items::{Common, Detail, ScopeInfo};
+use super::super::keys::{Key, KeyMap, by_item};
 use super::super::listing::{Extent, Piece, in_pieces, listed};
 use super::super::read::{Filter, Reader};
 use super::super::series::{Buckets, Declared};
@@ -32,7 +33,11 @@ pub(in super::super) async fn one(ask: Ask) -> Result<Answer, Failure> {
 }
 
 /// Tells some metrics, in the order of their names.
-pub(in super::super) async fn told(reader: &Reader, names: &[String], filter: &Filter) -> Result<Vec<Value>, Failure> {
+pub(in super::super) async fn told(
+    reader: &Reader,
+    names: &[String],
+    filter: &Filter,
+) -> Result<Vec<Box<RawValue>>, Failure> {
     let (details, keys, declared) = tokio::try_join!(
         reader.details("metrics", names, filter),
         reader.keys("metrics", names, filter),
@@ -40,42 +45,66 @@ pub(in super::super) async fn told(reader: &Reader, names: &[String], filter: &F
     )?;
     let buckets = reader.buckets(&details).await?;
     let keys = by_item(keys);
-    Ok(details.iter().map(|detail| metric(detail, &keys, &declared, &buckets)).collect())
+    let (undeclared, no_buckets) = (Declared::default(), Buckets::default());
+    let text = |detail: &Detail| {
+        let own = keys.get(&detail.item).map(Vec::as_slice).unwrap_or_default();
+        let declared = declared.get(&detail.item).unwrap_or(&undeclared);
+        text_of(&metric(detail, own, declared, buckets.get(&detail.item).unwrap_or(&no_buckets)))
+    };
+    details.iter().map(text).collect()
 }
 
-fn metric(
-    detail: &Detail,
-    keys: &BTreeMap<String, Vec<Key>>,
-    declared: &BTreeMap<String, Declared>,
-    buckets: &BTreeMap<String, Buckets>,
-) -> Value {
-    let (no_series, no_buckets) = (Declared::default(), Buckets::default());
-    let declared = declared.get(&detail.item).unwrap_or(&no_series);
-    let buckets = buckets.get(&detail.item).unwrap_or(&no_buckets);
-    let keys = keys.get(&detail.item).map(Vec::as_slice).unwrap_or_default();
+#[derive(Debug, Serialize)]
+struct Metric<'a> {
+    name: &'a str,
+    description: &'a str,
+    unit: &'a str,
+    r#type: &'a str,
+    data: Data<'a>,
+    metadata: &'a BTreeMap<String, String>,
+    scope_info: ScopeInfo<'a>,
+    active_series: u64,
+    active_series_otlp: u64,
+    active_series_prometheus: u64,
+    label_keys: KeyMap<'a>,
+    resource_keys: KeyMap<'a>,
+    scope_keys: KeyMap<'a>,
+    #[serde(flatten)]
+    common: Common<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct Data<'a> {
+    data_point_count: u64,
+    aggregation_temporality: &'a str,
+    is_monotonic: bool,
+    explicit_bounds: &'a [Option<f64>],
+    scales: &'a [i32],
+}
+
+fn metric<'a>(detail: &'a Detail, keys: &'a [Key], declared: &'a Declared, buckets: &'a Buckets) -> Metric<'a> {
     let metric_type = detail.facet("type");
-    let prometheus = detail.active.saturating_mul(buckets.weight(metric_type).prometheus);
-    let mut value = json!({
-        "name": detail.item,
-        "description": declared.about,
-        "unit": declared.in_unit,
-        "type": metric_type,
-        "data": {
-            "data_point_count": detail.samples,
-            "aggregation_temporality": declared.temporality,
-            "is_monotonic": declared.monotonic,
-            "explicit_bounds": buckets.bounds,
-            "scales": buckets.scales,
+    let keys_of = |place| KeyMap::of(keys, place, detail.samples);
+    Metric {
+        name: &detail.item,
+        description: &declared.about,
+        unit: &declared.in_unit,
+        r#type: metric_type,
+        data: Data {
+            data_point_count: detail.samples,
+            aggregation_temporality: &declared.temporality,
+            is_monotonic: declared.monotonic,
+            explicit_bounds: &buckets.bounds,
+            scales: &buckets.scales,
         },
-        "metadata": declared.own_metadata,
-        "scope_info": detail.scope_info(),
-        "active_series": detail.active,
-        "active_series_otlp": detail.active,
-        "active_series_prometheus": prometheus,
-    });
-    for (name, place) in [("label_keys", "attribute"), ("resource_keys", "resource"), ("scope_keys", "scope")] {
-        value[name] = Value::Object(map_of(keys, place, detail.samples));
+        metadata: &declared.own_metadata,
+        scope_info: detail.scope_info(),
+        active_series: detail.active,
+        active_series_otlp: detail.active,
+        active_series_prometheus: detail.active.saturating_mul(buckets.weight(metric_type).prometheus),
+        label_keys: keys_of("attribute"),
+        resource_keys: keys_of("resource"),
+        scope_keys: keys_of("scope"),
+        common: detail.common(),
     }
-    detail.add_common(&mut value);
-    value
 }

@@ -1,11 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
-use super::super::answer::{Answer, Ask, OVERFLOW, say_exact, unknown};
+use super::super::answer::{Answer, Ask, Exact, OVERFLOW, unknown};
 use super::super::arguments::Page;
-use super::super::keys::{Key, KeysOf, by_item, short_list};
+use super::super::keys::{Key, KeyList, KeysOf, by_item};
 use super::super::read::{Filter, Ranked, Reader, Sql};
 use super::super::templates::Roots;
 use super::super::totals;
@@ -45,18 +44,27 @@ pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     };
     let roots = ask.reader.roots().await?;
     let found = ranked(&ask.reader, &roots, &wanted).await?;
-    let (patterns, total) = (told(&ask.reader, &roots, &found.rows, &wanted.filter).await?, found.total);
-    let capped = patterns.iter().any(|pattern| pattern["template"] == OVERFLOW);
-    let mut value = json!({
-        "patterns": null,
-        "total": total,
-        "limit": wanted.page.limit,
-        "offset": wanted.page.offset,
-        "has_more": wanted.page.has_more(total),
-    });
-    value["patterns"] = Value::Array(patterns);
-    say_exact(&mut value, capped);
-    Ok(value.into())
+    let told = told(&ask.reader, &roots, &found.rows, &wanted.filter).await?;
+    let patterns = told.all();
+    Answer::told(&Patterns {
+        total: found.total,
+        limit: wanted.page.limit,
+        offset: wanted.page.offset,
+        has_more: wanted.page.has_more(found.total),
+        exact: Exact::unless(patterns.iter().any(Pattern::is_overflow)),
+        patterns,
+    })
+}
+
+#[derive(Debug, Serialize)]
+struct Patterns<'a> {
+    patterns: Vec<Pattern<'a>>,
+    total: u64,
+    limit: u64,
+    offset: u64,
+    has_more: bool,
+    #[serde(flatten)]
+    exact: Exact,
 }
 
 /// Answers `GET logs/patterns/{severity}/{template}`; the template by its text, or by its id.
@@ -78,17 +86,29 @@ pub(in super::super) async fn one(ask: Ask) -> Result<Answer, Failure> {
     let keys = keys(&ask.reader, &roots, &ids, Some(severity), &filter).await?;
     let all = ask.reader.details("logs", &[severity.to_owned()], &filter).await?;
     let pattern = pattern(&own, &keys, own[0].root, &texts);
-    let mut value = json!({
-        "template": pattern["template"],
-        "template_id": pattern["template_id"],
-        "example_body": pattern["example_body"],
-        "severity": severity,
-        "total_count": pattern["total_count"],
-        "total_severity_count": all.first().map_or(0, |detail| detail.samples),
-        "services": pattern["services"],
-    });
-    say_exact(&mut value, template == OVERFLOW);
-    Ok(value.into())
+    Answer::told(&OfSeverity {
+        template: pattern.template,
+        template_id: pattern.template_id,
+        example_body: pattern.example_body,
+        severity,
+        total_count: pattern.total_count,
+        total_severity_count: all.first().map_or(0, |detail| detail.samples),
+        services: pattern.services,
+        exact: Exact::unless(template == OVERFLOW),
+    })
+}
+
+#[derive(Debug, Serialize)]
+struct OfSeverity<'a> {
+    template: Option<&'a str>,
+    template_id: String,
+    example_body: &'a str,
+    severity: &'a str,
+    total_count: u64,
+    total_severity_count: u64,
+    services: Vec<OfService<'a>>,
+    #[serde(flatten)]
+    exact: Exact,
 }
 
 /// Finds the templates that are wanted, the most frequent first.
@@ -115,25 +135,41 @@ pub(in super::super) async fn ranked(
     reader.ranked::<Ranking>(("root", &inner, "n DESC, root"), bind, wanted.page).await
 }
 
-/// Tells some templates, in their order.
+/// What is told of some templates.
+#[derive(Debug)]
+pub(in super::super) struct Found {
+    roots: Vec<u64>,
+    pieces: Vec<Piece>,
+    keys: BTreeMap<String, Vec<Key>>,
+    texts: BTreeMap<u64, String>,
+}
+
+/// Reads what is told of some templates, in their order.
 pub(in super::super) async fn told(
     reader: &Reader,
     roots: &Roots,
     rows: &[Ranking],
     filter: &Filter,
-) -> Result<Vec<Value>, Failure> {
+) -> Result<Found, Failure> {
     let ids: BTreeSet<u64> = rows.iter().map(|row| row.root).collect();
     let (pieces, keys, texts) = tokio::try_join!(
         pieces(reader, roots, &ids, filter),
         keys(reader, roots, &ids, None, filter),
         reader.template_texts(ids.clone()),
     )?;
-    let mut by_root: BTreeMap<u64, Vec<&Piece>> = BTreeMap::new();
-    for piece in &pieces {
-        by_root.entry(piece.root).or_default().push(piece);
+    Ok(Found { roots: rows.iter().map(|row| row.root).collect(), pieces, keys, texts })
+}
+
+impl Found {
+    /// Tells them.
+    pub(in super::super) fn all(&self) -> Vec<Pattern<'_>> {
+        let mut by_root: BTreeMap<u64, Vec<&Piece>> = BTreeMap::new();
+        for piece in &self.pieces {
+            by_root.entry(piece.root).or_default().push(piece);
+        }
+        let own = |root: u64| by_root.get(&root).map(Vec::as_slice).unwrap_or_default();
+        self.roots.iter().map(|root| pattern(own(*root), &self.keys, *root, &self.texts)).collect()
     }
-    let own = |root: u64| by_root.get(&root).map(Vec::as_slice).unwrap_or_default();
-    Ok(rows.iter().map(|row| pattern(own(row.root), &keys, row.root, &texts)).collect())
 }
 
 async fn pieces(reader: &Reader, roots: &Roots, ids: &BTreeSet<u64>, filter: &Filter) -> Result<Vec<Piece>, Failure> {
@@ -180,7 +216,45 @@ async fn keys(
     Ok(by_item(reader.keys_of(KeysOf { item: &item, condition: &condition, filter }, bind).await?))
 }
 
-fn pattern(pieces: &[&Piece], keys: &BTreeMap<String, Vec<Key>>, root: u64, texts: &BTreeMap<u64, String>) -> Value {
+/// One template.
+#[derive(Debug, Serialize)]
+pub(in super::super) struct Pattern<'a> {
+    template: Option<&'a str>,
+    template_id: String,
+    example_body: &'a str,
+    total_count: u64,
+    severity_breakdown: BTreeMap<&'a str, u64>,
+    services: Vec<OfService<'a>>,
+}
+
+/// One template in one service.
+#[derive(Debug, Serialize)]
+struct OfService<'a> {
+    service_name: &'a str,
+    sample_count: u64,
+    severities: Vec<&'a str>,
+    resource_keys: KeyList<'a>,
+    attribute_keys: KeyList<'a>,
+}
+
+impl<'a> Pattern<'a> {
+    /// Says whether it stands for templates that were past a limit.
+    pub(in super::super) fn is_overflow(&self) -> bool {
+        self.template == Some(OVERFLOW)
+    }
+
+    /// Counts its records by service.
+    pub(in super::super) fn by_service(&self) -> BTreeMap<&'a str, u64> {
+        self.services.iter().map(|own| (own.service_name, own.sample_count)).collect()
+    }
+}
+
+fn pattern<'a>(
+    pieces: &[&'a Piece],
+    keys: &'a BTreeMap<String, Vec<Key>>,
+    root: u64,
+    texts: &'a BTreeMap<u64, String>,
+) -> Pattern<'a> {
     let (mut severities, mut services) = (BTreeMap::<&str, u64>::new(), BTreeMap::<&str, (u64, Vec<&str>)>::new());
     for piece in pieces {
         *severities.entry(&piece.severity).or_default() += piece.n;
@@ -188,24 +262,17 @@ fn pattern(pieces: &[&Piece], keys: &BTreeMap<String, Vec<Key>>, root: u64, text
         service.0 += piece.n;
         service.1.push(&piece.severity);
     }
-    let told: Vec<Value> = services
-        .iter()
-        .map(|(name, (count, severities))| {
-            let keys = keys.get(&format!("{root} {name}")).map(Vec::as_slice).unwrap_or_default();
-            let mut value = json!({ "service_name": name, "sample_count": count, "severities": severities });
-            value["resource_keys"] = Value::Array(short_list(keys, "resource"));
-            value["attribute_keys"] = Value::Array(short_list(keys, "attribute"));
-            value
-        })
-        .collect();
-    let example = pieces.iter().map(|piece| piece.example_of.as_str()).max();
-    let mut value = json!({
-        "template": texts.get(&root),
-        "template_id": root.to_string(),
-        "example_body": example.unwrap_or_default(),
-        "total_count": pieces.iter().map(|piece| piece.n).sum::<u64>(),
-        "severity_breakdown": severities,
-    });
-    value["services"] = Value::Array(told);
-    value
+    let of_service = |(service_name, (sample_count, severities))| {
+        let keys = keys.get(&format!("{root} {service_name}")).map(Vec::as_slice).unwrap_or_default();
+        let [resource_keys, attribute_keys] = ["resource", "attribute"].map(|place| KeyList::of(keys, place));
+        OfService { service_name, sample_count, severities, resource_keys, attribute_keys }
+    };
+    Pattern {
+        template: texts.get(&root).map(String::as_str),
+        template_id: root.to_string(),
+        example_body: pieces.iter().map(|piece| piece.example_of.as_str()).max().unwrap_or_default(),
+        total_count: pieces.iter().map(|piece| piece.n).sum(),
+        severity_breakdown: severities,
+        services: services.into_iter().map(of_service).collect(),
+    }
 }

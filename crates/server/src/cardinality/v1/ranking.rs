@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::super::answer::{Answer, Ask, OVERFLOW, say_distinct, say_exact};
 use super::super::arguments::Page;
 use super::super::items::Detail;
-use super::super::keys::{HASHES, Key};
+use super::super::keys::{HASHES, Key, Samples};
 use super::super::read::{Filter, Ranked, Reader, Sql};
 use super::super::totals;
 use super::attributes::signal_type;
@@ -49,7 +49,7 @@ pub(in super::super) async fn high(ask: Ask) -> Result<Answer, Failure> {
                 "estimated_cardinality": key.cardinality,
                 "key_count": key.n,
                 "bytes": key.size,
-                "value_samples": key.samples,
+                "value_samples": Samples(&key.samples),
             });
             if let Some(name) = names.get(&key.item).filter(|_| key.place == "event") {
                 value["event_name"] = json!(name);

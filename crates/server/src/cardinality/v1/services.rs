@@ -1,7 +1,8 @@
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
 
-use super::super::answer::{Answer, Ask, OVERFLOW, list, say_exact, unknown};
+use super::super::answer::{Answer, Ask, Exact, OVERFLOW, list, say_exact, unknown};
 use super::super::keys::HASHES;
 use super::super::read::{Filter, Reader, Sql};
 use super::super::totals::{self, KeyFilter, Order};
@@ -12,8 +13,7 @@ use crate::errors::Failure;
 pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let (filter, page) = (ask.filter()?, ask.arguments.page());
     let names = ask.reader.names("service_name", None, &filter, page).await?;
-    let data = names.items.into_iter().map(Value::from).collect();
-    Ok(list(data, page, names.total, names.samples, names.capped).into())
+    Answer::told(&list(names.items, page, names.total, names.samples, names.capped))
 }
 
 /// Answers `GET services/{name}/overview`; `limit` and `offset` page through each of its three lists.
@@ -31,20 +31,35 @@ pub(in super::super) async fn overview(ask: Ask) -> Result<Answer, Failure> {
         spans::told(reader, &span_names.items, &filter),
         logs::told(reader, &severities.items, &filter),
     )?;
-    let mut value = json!({
-        "service_name": service,
-        "metric_count": metric_names.total,
-        "span_count": span_names.total,
-        "log_count": severities.total,
-        "data_point_samples": metric_names.samples,
-        "span_samples": span_names.samples,
-        "log_samples": severities.samples,
-    });
-    for (name, items) in [("metrics", metrics), ("spans", spans), ("logs", logs)] {
-        value[name] = Value::Array(items);
-    }
-    say_exact(&mut value, service == OVERFLOW || metric_names.capped || span_names.capped);
-    Ok(value.into())
+    Answer::told(&Overview {
+        service_name: service,
+        metric_count: metric_names.total,
+        span_count: span_names.total,
+        log_count: severities.total,
+        data_point_samples: metric_names.samples,
+        span_samples: span_names.samples,
+        log_samples: severities.samples,
+        metrics,
+        spans,
+        logs,
+        exact: Exact::unless(service == OVERFLOW || metric_names.capped || span_names.capped),
+    })
+}
+
+#[derive(Debug, Serialize)]
+struct Overview<'a> {
+    service_name: &'a str,
+    metric_count: u64,
+    span_count: u64,
+    log_count: u64,
+    data_point_samples: u64,
+    span_samples: u64,
+    log_samples: u64,
+    metrics: Vec<Box<RawValue>>,
+    spans: Vec<Box<RawValue>>,
+    logs: Vec<Box<RawValue>>,
+    #[serde(flatten)]
+    exact: Exact,
 }
 
 /// Answers `GET services/{name}/attributes`.
@@ -69,7 +84,7 @@ pub(in super::super) async fn keys(ask: Ask) -> Result<Answer, Failure> {
     }
     attributes::add_samples(&ask.reader, &mut ranked.rows).await?;
     let watched = watch::keys(&ask.reader);
-    let keys: Vec<Value> = ranked.rows.iter().map(|row| row.told(watched.contains(&row.label))).collect();
+    let keys: Vec<_> = ranked.rows.iter().map(|row| row.told(watched.contains(&row.label))).collect();
     let mut value = json!({
         "service": service,
         "keys": keys,

@@ -1,13 +1,15 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use futures_util::StreamExt;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tidegate_templates::span_pattern;
 
-use super::super::answer::{Answer, Ask, OVERFLOW, say_exact, unknown};
-use super::super::items::Detail;
-use super::super::keys::{Key, by_item, map_of};
+use super::super::answer::{Answer, Ask, OVERFLOW, say_exact, text_of, unknown};
+use super::super::items::{Common, Detail, ScopeInfo};
+use super::super::keys::{Key, KeyMap, by_item};
 use super::super::listing::{Extent, Piece, in_pieces, listed};
 use super::super::read::{Filter, Reader, Sql};
 use super::super::totals;
@@ -37,48 +39,90 @@ pub(in super::super) async fn one(ask: Ask) -> Result<Answer, Failure> {
 }
 
 /// Tells some span names, in their order.
-pub(in super::super) async fn told(reader: &Reader, names: &[String], filter: &Filter) -> Result<Vec<Value>, Failure> {
+pub(in super::super) async fn told(
+    reader: &Reader,
+    names: &[String],
+    filter: &Filter,
+) -> Result<Vec<Box<RawValue>>, Failure> {
     let (details, keys) =
         tokio::try_join!(reader.details("traces", names, filter), reader.keys("traces", names, filter),)?;
     let keys = by_item(keys);
-    let none = Vec::new();
-    Ok(details.iter().map(|detail| span(detail, keys.get(&detail.item).unwrap_or(&none))).collect())
+    let own = |detail: &Detail| keys.get(&detail.item).map(Vec::as_slice).unwrap_or_default();
+    details.iter().map(|detail| text_of(&span(detail, own(detail)))).collect()
 }
 
-fn span(detail: &Detail, keys: &[Key]) -> Value {
+#[derive(Debug, Serialize)]
+struct Span<'a> {
+    name: &'a str,
+    kind: usize,
+    kind_name: &'a str,
+    kinds: Vec<&'a str>,
+    event_names: Vec<&'a str>,
+    has_trace_state: bool,
+    has_parent_span_id: bool,
+    status_codes: Vec<&'a str>,
+    dropped_attributes_stats: Dropped,
+    dropped_events_stats: Dropped,
+    dropped_links_stats: Dropped,
+    scope_info: ScopeInfo<'a>,
+    name_patterns: [NamePattern<'a>; 1],
+    attribute_keys: KeyMap<'a>,
+    event_attribute_keys: KeyMap<'a>,
+    link_attribute_keys: KeyMap<'a>,
+    resource_keys: KeyMap<'a>,
+    scope_keys: KeyMap<'a>,
+    #[serde(flatten)]
+    common: Common<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct Dropped {
+    total_dropped: u64,
+    items_with_dropped: u64,
+    max_dropped: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct NamePattern<'a> {
+    template: Cow<'a, str>,
+    count: u64,
+    percentage: f64,
+    examples: [&'a str; 1],
+}
+
+fn span<'a>(detail: &'a Detail, keys: &'a [Key]) -> Span<'a> {
     let kind_name = detail.facet("kind");
-    let kind = KINDS.iter().position(|known| *known == kind_name).unwrap_or(0);
-    let mut value = json!({
-        "name": detail.item,
-        "kind": kind,
-        "kind_name": kind_name,
-        "kinds": detail.facets("kind"),
-        "event_names": detail.facets("event"),
-        "has_trace_state": !detail.facet("trace_state").is_empty(),
-        "has_parent_span_id": !detail.facet("parent").is_empty(),
-        "status_codes": detail.facets("status"),
-        "dropped_attributes_stats": detail.dropped(0, "items_with_dropped", "max_dropped"),
-        "dropped_events_stats": detail.dropped(1, "items_with_dropped", "max_dropped"),
-        "dropped_links_stats": detail.dropped(2, "items_with_dropped", "max_dropped"),
-        "scope_info": detail.scope_info(),
-        "name_patterns": [{
-            "template": span_pattern(&detail.item),
-            "count": detail.samples,
-            "percentage": 100.0,
-            "examples": [detail.item],
+    let dropped = |which| {
+        let [total_dropped, max_dropped, items_with_dropped] = detail.dropped(which);
+        Dropped { total_dropped, items_with_dropped, max_dropped }
+    };
+    let keys_of = |place| KeyMap::of(keys, place, detail.samples);
+    Span {
+        name: &detail.item,
+        kind: KINDS.iter().position(|known| *known == kind_name).unwrap_or(0),
+        kind_name,
+        kinds: detail.facets("kind"),
+        event_names: detail.facets("event"),
+        has_trace_state: !detail.facet("trace_state").is_empty(),
+        has_parent_span_id: !detail.facet("parent").is_empty(),
+        status_codes: detail.facets("status"),
+        dropped_attributes_stats: dropped(0),
+        dropped_events_stats: dropped(1),
+        dropped_links_stats: dropped(2),
+        scope_info: detail.scope_info(),
+        name_patterns: [NamePattern {
+            template: span_pattern(&detail.item),
+            count: detail.samples,
+            percentage: 100.0,
+            examples: [&detail.item],
         }],
-    });
-    for (name, place) in [
-        ("attribute_keys", "attribute"),
-        ("event_attribute_keys", "event"),
-        ("link_attribute_keys", "link"),
-        ("resource_keys", "resource"),
-        ("scope_keys", "scope"),
-    ] {
-        value[name] = Value::Object(map_of(keys, place, detail.samples));
+        attribute_keys: keys_of("attribute"),
+        event_attribute_keys: keys_of("event"),
+        link_attribute_keys: keys_of("link"),
+        resource_keys: keys_of("resource"),
+        scope_keys: keys_of("scope"),
+        common: detail.common(),
     }
-    detail.add_common(&mut value);
-    value
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,9 +1,8 @@
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
-use super::super::answer::{Answer, Ask, OVERFLOW, say_distinct, unknown};
+use super::super::answer::{Answer, Ask, Exact, text_of, unknown};
 use super::super::arguments::Page;
-use super::super::keys::HASHES;
+use super::super::keys::{HASHES, Samples};
 use super::super::read::Sql;
 use super::super::totals::{self, KeyFilter, Order};
 use super::super::v1::attributes::{NAMES, Row, add_samples, columns, listed_keys};
@@ -22,7 +21,7 @@ pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let wanted = KeyFilter { signal, cardinality: Some((least, u64::MAX)), ..KeyFilter::default() };
     let recalled = ask.reader.recall(&filter, move |seen| totals::key_rows(seen, &wanted, Order::HIGHEST, page));
     if let Some(ranked) = recalled.await? {
-        return listed_keys(ask.reader, ranked.in_pieces(), page, told).await;
+        return listed_keys(ask.reader, ranked.in_pieces(), page, |row| text_of(&told(row))).await;
     }
     let inner = format!(
         "SELECT {} FROM catalog_attributes WHERE 1{}{} GROUP BY label HAVING cardinality >= {{least:UInt64}}",
@@ -36,7 +35,7 @@ pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     };
     let order = "cardinality DESC, n DESC, label";
     let ranked = ask.reader.ranked_pieces::<Row>((NAMES, &inner, order), bind, page).await?;
-    listed_keys(ask.reader, ranked, page, told).await
+    listed_keys(ask.reader, ranked, page, |row| text_of(&told(row))).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,38 +77,61 @@ pub(super) async fn one(ask: Ask) -> Result<Answer, Failure> {
     };
     let (rows, buckets) = tokio::try_join!(whole, ask.reader.rows::<Bucket>(bind(buckets)))?;
     let Some(row) = rows.first() else { return Err(unknown("attribute", key, "/v2/cardinality")) };
-    let mut value = told(row);
-    value["period"] = json!(format!("{hours}h"));
-    value["buckets"] = buckets
-        .iter()
-        .map(|bucket| {
-            json!({
-                "start": rfc3339(bucket.start),
-                "estimated_cardinality": bucket.cardinality,
-                "observations": bucket.n,
-                "bytes": bucket.size,
-            })
-        })
-        .collect();
-    Ok(value.into())
+    let buckets = buckets.iter().map(|bucket| BucketTold {
+        start: rfc3339(bucket.start),
+        estimated_cardinality: bucket.cardinality,
+        observations: bucket.n,
+        bytes: bucket.size,
+    });
+    Answer::told(&ByHours { key: told(row), period: format!("{hours}h"), buckets: buckets.collect() })
 }
 
-fn told(row: &Row) -> Value {
-    let whole = row.told(false);
-    let samples: Vec<Value> = whole["value_samples"].as_array().into_iter().flatten().take(SAMPLES).cloned().collect();
-    let mut value = json!({
-        "key": row.label,
-        "estimated_cardinality": row.cardinality,
-        "signal_types": whole["signal_types"],
-        "scopes": whole["scopes"],
-        "total_observations": row.n,
-        "bytes": whole["bytes"],
-        "value_samples": samples,
-        "first_seen": whole["first_seen"],
-        "last_seen": whole["last_seen"],
-    });
-    say_distinct(&mut value, row.label == OVERFLOW, row.unlisted);
-    value
+/// A key, and the same in buckets.
+#[derive(Debug, Serialize)]
+struct ByHours<'a> {
+    #[serde(flatten)]
+    key: Told<'a>,
+    period: String,
+    buckets: Vec<BucketTold>,
+}
+
+#[derive(Debug, Serialize)]
+struct BucketTold {
+    start: String,
+    estimated_cardinality: u64,
+    observations: u64,
+    bytes: u64,
+}
+
+/// What is told of one key.
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    key: &'a str,
+    estimated_cardinality: u64,
+    signal_types: Vec<&'static str>,
+    scopes: &'a [String],
+    total_observations: u64,
+    bytes: u64,
+    value_samples: Samples<'a>,
+    first_seen: String,
+    last_seen: String,
+    #[serde(flatten)]
+    exact: Exact,
+}
+
+fn told(row: &Row) -> Told<'_> {
+    Told {
+        key: &row.label,
+        estimated_cardinality: row.cardinality,
+        signal_types: row.signal_types(),
+        scopes: &row.places,
+        total_observations: row.n,
+        bytes: row.size,
+        value_samples: Samples(row.samples.get(..SAMPLES).unwrap_or(&row.samples)),
+        first_seen: rfc3339(row.first_seen),
+        last_seen: rfc3339(row.last_seen),
+        exact: row.exact(),
+    }
 }
 
 /// Reads a number of hours or days.

@@ -2,14 +2,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Ask, OVERFLOW, say_exact};
+use super::super::answer::{Answer, Ask, say_exact, text_of};
 use super::super::listing::{Extent, Piece, in_pieces, listed};
 use super::super::read::Sql;
 use super::super::templates::Roots;
-use super::super::v1::patterns::{Wanted, ranked, told};
+use super::super::v1::patterns::{Pattern, Wanted, ranked, told};
 use super::distance::{grams, likeness, words_apart};
 use crate::errors::Failure;
 
@@ -33,23 +33,30 @@ pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let pieces = in_pieces(found.rows).then(move |rows| {
         let (reader, roots, filter) = (ask.reader.clone(), Arc::clone(&roots), wanted.filter.clone());
         async move {
-            let patterns = told(&reader, &roots, &rows, &filter).await?;
-            let capped = patterns.iter().any(|pattern| pattern["template"] == OVERFLOW);
-            Ok(Piece { items: patterns.into_iter().map(with_spread).collect(), capped })
+            let told = told(&reader, &roots, &rows, &filter).await?;
+            let patterns = told.all();
+            let capped = patterns.iter().any(Pattern::is_overflow);
+            let items = patterns.into_iter().map(|pattern| text_of(&Spread::of(pattern)));
+            Ok(Piece { items: items.collect::<Result<_, _>>()?, capped })
         }
     });
     listed(extent, pieces.boxed()).await
 }
 
-fn with_spread(mut pattern: Value) -> Value {
-    let services = pattern["services"].as_array().cloned().unwrap_or_default();
-    let spread: BTreeMap<_, _> = services
-        .iter()
-        .filter_map(|service| Some((service["service_name"].as_str()?.to_owned(), service["sample_count"].clone())))
-        .collect();
-    pattern["service_count"] = json!(spread.len());
-    pattern["service_distribution"] = json!(spread);
-    pattern
+/// A template and how its records are spread over services.
+#[derive(Debug, Serialize)]
+struct Spread<'a> {
+    #[serde(flatten)]
+    pattern: Pattern<'a>,
+    service_count: usize,
+    service_distribution: BTreeMap<&'a str, u64>,
+}
+
+impl<'a> Spread<'a> {
+    fn of(pattern: Pattern<'a>) -> Self {
+        let service_distribution = pattern.by_service();
+        Self { pattern, service_count: service_distribution.len(), service_distribution }
+    }
 }
 
 #[derive(Debug, Deserialize)]
