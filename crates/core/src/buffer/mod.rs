@@ -87,6 +87,7 @@ pub use write::{Appended, Rows, Write};
 use open::CommitThread;
 use shared::Shared;
 use state::{Admission, Phase};
+use tail::{Chunks, Tail};
 
 /// The buffer; clones share it.
 #[derive(Clone)]
@@ -133,21 +134,30 @@ impl Buffer {
     /// Takes the tails of several tables at one moment. An unknown table has an empty tail.
     #[must_use]
     pub fn snapshot(&self, tables: &[TableName]) -> Vec<TableTail> {
+        self.taken(tables.iter().map(|table| (table, Tail::chunks)))
+    }
+
+    /// Does the same with only the chunks that have a row above a number of each table: for who has seen the rest.
+    #[must_use]
+    pub fn snapshot_above(&self, tables: &[(TableName, Seq)]) -> Vec<TableTail> {
+        self.taken(tables.iter().map(|(table, seen)| (table, |tail: &Tail| tail.chunks_above(*seen))))
+    }
+
+    fn taken<'t>(&self, wanted: impl Iterator<Item = (&'t TableName, impl Fn(&Tail) -> Chunks)>) -> Vec<TableTail> {
         let state = self.shared.lock();
-        let tails: Vec<_> = tables
-            .iter()
-            .map(|table| {
-                let tail = state.tails.get(table)?;
-                Some((tail.stored, tail.sealed, tail.head, tail.shows, tail.chunks()))
+        let tails: Vec<_> = wanted
+            .map(|(table, chunks)| {
+                let tail = state.tails.get(table);
+                let told = |tail: &Tail| (tail.stored, tail.sealed, tail.head, tail.shows, tail.oldest(), chunks(tail));
+                (table, tail.map(told).unwrap_or_default())
             })
             .collect();
         drop(state);
         let now = self.shared.clock.monotonic();
-        let taken = tables.iter().zip(tails).map(|(table, tail)| {
-            let (stored, sealed, head, shows, chunks) = tail.unwrap_or_default();
-            let chunks = chunks.into_vec();
-            let oldest_ms = chunks.first().map(|chunk| age_ms(now, chunk.received()));
-            TableTail { table: table.clone(), stored, head, in_flight: sealed > stored, shows, oldest_ms, chunks }
+        let taken = tails.into_iter().map(|(table, (stored, sealed, head, shows, oldest, chunks))| {
+            let oldest_ms = oldest.map(|received| age_ms(now, received));
+            let (in_flight, chunks) = (sealed > stored, chunks.into_vec());
+            TableTail { table: table.clone(), stored, head, in_flight, shows, oldest_ms, chunks }
         });
         taken.collect()
     }

@@ -66,11 +66,6 @@ impl Chunk {
         Ok(whole.slice(skipped, wanted))
     }
 
-    /// Returns when the rows came, by the monotonic clock.
-    pub(super) const fn received(&self) -> Duration {
-        self.received
-    }
-
     /// Returns the part of the chunk above `stored`.
     #[must_use]
     pub fn above(self, stored: Seq) -> Self {
@@ -239,6 +234,12 @@ impl Tail {
     /// Returns the chunks as they are now, for pointers only.
     pub(super) fn chunks(&self) -> Chunks {
         self.chunks.clone()
+    }
+
+    /// Returns those with a row above `seq`.
+    pub(super) fn chunks_above(&self, seq: Seq) -> Chunks {
+        let above: Vec<Chunk> = self.chunks.above(seq).cloned().collect();
+        Chunks { blocks: [Arc::new(above)].into() }
     }
 
     fn seal_up_to(&mut self, sealed: Seq) {

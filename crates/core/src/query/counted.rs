@@ -9,7 +9,7 @@ use tidegate_model::{Seq, TableName, TableSpec};
 
 use super::error::QueryError;
 use crate::buffer::{Chunk, TableTail};
-use crate::rollup::{Descriptions, Part, Rollup, Turn};
+use crate::rollup::{Descriptions, Part, Reducer, Rollup, Turn};
 use crate::store::Store;
 
 /// The rows that each table of the catalogue gets.
@@ -62,30 +62,48 @@ pub(super) async fn count_above(
     (rollup, store): (&Rollup, &Store),
     sources: Vec<(TableTail, Seq)>,
 ) -> Result<Vec<Came>, QueryError> {
-    let learning = rollup.clone();
-    let reducing = blocking(move || {
-        let (mut reducers, mut fingerprints) = (Vec::new(), Vec::new());
-        for (tail, counted) in &sources {
-            let mut reducer = learning.reducer();
-            for chunk in tail.chunks.iter().filter(|chunk| chunk.range.last > *counted) {
-                reducer.count(&tail.table, &chunk.clone().above(*counted).rows()?)?;
+    let counting = rollup.clone();
+    // In one go where no series has to be looked up: handing over to another thread takes longer than a few rows do.
+    let (reduced, known, unknown) = blocking(move || {
+        let (mut reduced, mut fingerprints, mut tails) = (Vec::new(), Vec::new(), Vec::new());
+        for (tail, counted) in sources {
+            let mut reducer = counting.reducer();
+            for chunk in tail.chunks.iter().filter(|chunk| chunk.range.last > counted) {
+                reducer.count(&tail.table, &chunk.clone().above(counted).rows()?)?;
             }
             fingerprints.extend(reducer.fingerprints());
-            reducers.push((tail.table.clone(), tail.head, reducer));
+            reduced.push((tail.table.clone(), tail.head, reducer));
+            tails.push(tail);
         }
-        Ok::<_, QueryError>((reducers, sources.into_iter().map(|(tail, _)| tail).collect(), fingerprints))
-    });
-    let (reducers, sources, fingerprints) = reducing.await?;
-    let (_, known) = described((rollup, store), sources, fingerprints).await?;
-    let rollup = rollup.clone();
-    blocking(move || {
-        let made = reducers.into_iter().map(|(table, head, mut reducer)| {
-            let parts = rollup.look(&mut reducer, &known)?;
-            Ok((table, head, parts))
-        });
-        made.collect()
+        let (known, unknown) = remembered(&counting, &tails, fingerprints)?;
+        if !unknown.is_empty() {
+            return Ok((Reduced::Waiting(reduced), known, unknown));
+        }
+        Ok::<_, QueryError>((Reduced::Made(made(&counting, reduced, &known)?), known, unknown))
     })
-    .await
+    .await?;
+    match reduced {
+        Reduced::Made(came) => Ok(came),
+        Reduced::Waiting(reduced) => {
+            let known = looked_up((rollup, store), known, &unknown).await?;
+            let rollup = rollup.clone();
+            blocking(move || made(&rollup, reduced, &known)).await
+        }
+    }
+}
+
+/// Rows of a table, reduced up to one of them.
+type OfTable = (TableName, Seq, Reducer);
+
+enum Reduced {
+    Made(Vec<Came>),
+    /// Their series are to be looked up first.
+    Waiting(Vec<OfTable>),
+}
+
+fn made(rollup: &Rollup, reduced: Vec<OfTable>, known: &Descriptions) -> Result<Vec<Came>, QueryError> {
+    let made = |(table, head, mut reducer)| Ok((table, head, rollup.look(&mut reducer, known)?));
+    reduced.into_iter().map(made).collect()
 }
 
 /// Returns what is known of series: remembered, hot among these tails, or looked up.
@@ -98,20 +116,41 @@ async fn described(
         return Ok((tails, Descriptions::new()));
     }
     let learning = rollup.clone();
-    let (tails, mut known, unknown) = blocking(move || {
-        let series = tails.iter().filter(|tail| tail.table == METRIC_SERIES.name).flat_map(|tail| &tail.chunks);
-        for chunk in series.filter(|chunk| chunk.range.last > learning.series_learned()) {
-            learning.learn_series(chunk.range, &chunk.rows()?)?;
-        }
-        let (known, unknown) = learning.describe(fingerprints.into_iter());
+    let (tails, known, unknown) = blocking(move || {
+        let (known, unknown) = remembered(&learning, &tails, fingerprints)?;
         Ok::<_, QueryError>((tails, known, unknown))
     })
     .await?;
-    for sql in Rollup::lookups(store.database(), &unknown) {
+    Ok((tails, looked_up((rollup, store), known, &unknown).await?))
+}
+
+/// Returns what is known of series without asking the store, and those of which nothing is.
+fn remembered(
+    rollup: &Rollup,
+    tails: &[TableTail],
+    fingerprints: Vec<u64>,
+) -> Result<(Descriptions, Vec<u64>), QueryError> {
+    if fingerprints.is_empty() {
+        return Ok((Descriptions::new(), Vec::new()));
+    }
+    let series = tails.iter().filter(|tail| tail.table == METRIC_SERIES.name).flat_map(|tail| &tail.chunks);
+    for chunk in series.filter(|chunk| chunk.range.last > rollup.series_learned()) {
+        rollup.learn_series(chunk.range, &chunk.rows()?)?;
+    }
+    Ok(rollup.describe(fingerprints.into_iter()))
+}
+
+/// Adds what the store knows of series.
+async fn looked_up(
+    (rollup, store): (&Rollup, &Store),
+    mut known: Descriptions,
+    unknown: &[u64],
+) -> Result<Descriptions, QueryError> {
+    for sql in Rollup::lookups(store.database(), unknown) {
         let found = store.rows(&sql, &[]).await.map_err(QueryError::of_store)?;
         rollup.add_series(found, &mut known).map_err(QueryError::Series)?;
     }
-    Ok((tails, known))
+    Ok(known)
 }
 
 async fn blocking<T, F>(work: F) -> Result<T, QueryError>

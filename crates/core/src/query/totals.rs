@@ -6,7 +6,7 @@ use arrow_buffer::Buffer as Bytes;
 use arrow_ipc::reader::StreamDecoder;
 use futures_util::StreamExt;
 use tidegate_model::limits::{CATALOG_HASHES_PER_ROW, QUERY_WAIT_POLL_MS};
-use tidegate_model::tables::{CATALOG_ATTRIBUTES, CATALOG_SIGNALS, CATALOG_VALUES};
+use tidegate_model::tables::{CATALOG_ATTRIBUTES, CATALOG_SIGNALS, CATALOG_VALUES, METRIC_SERIES};
 use tidegate_model::{Merge, Seq, TableName, TableSpec};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -43,9 +43,17 @@ impl Query {
 
     /// Counts the hot rows that nobody has counted; `false`: there are no totals.
     async fn count_up(&self, rollup: &Rollup, turn: &mut TotalsTurn) -> Result<bool, QueryError> {
+        let mut seen = Vec::new();
+        for table in sources() {
+            let Some(counted) = turn.counted(&table) else { return Ok(false) };
+            seen.push((table, counted));
+        }
+        let mut wanted = seen.clone();
+        // What is known of series is learned when points need it, which may be later than the series are counted.
+        let series = wanted.iter_mut().filter(|(table, _)| *table == METRIC_SERIES.name);
+        series.for_each(|(_, from)| *from = rollup.series_learned().min(*from));
         let mut above = Vec::new();
-        for tail in self.buffer.snapshot(&sources()) {
-            let Some(counted) = turn.counted(&tail.table) else { return Ok(false) };
+        for (tail, (_, counted)) in self.buffer.snapshot_above(&wanted).into_iter().zip(seen) {
             if counted < tail.stored {
                 // Rows left the tail uncounted, which movers prevent.
                 tracing::warn!(table = %tail.table, %counted, stored = %tail.stored, "the totals in memory lack rows and are read anew");

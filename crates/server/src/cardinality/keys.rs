@@ -6,7 +6,6 @@ use tidegate_core::rollup::totals::SAMPLES;
 
 use super::answer::{Exact, OVERFLOW};
 use super::read::{Filter, Reader, Sql};
-use super::totals;
 use crate::errors::Failure;
 
 /// Values whose text is looked for: some of a key's values may have no text stored, so more than are shown.
@@ -28,10 +27,22 @@ pub(super) struct Key {
     pub(super) samples: Vec<Arc<str>>,
 }
 
+/// The same, to be told.
+#[derive(Debug)]
+pub(super) struct KeyView<'a> {
+    pub(super) place: &'a str,
+    pub(super) label: &'a str,
+    pub(super) n: u64,
+    pub(super) size: u64,
+    pub(super) cardinality: u64,
+    pub(super) unlisted: u64,
+    pub(super) samples: Vec<&'a str>,
+}
+
 /// Keys of one place, told as `{key → …}`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct KeyMap<'a> {
-    keys: &'a [Key],
+    keys: &'a [KeyView<'a>],
     place: &'static str,
     /// How many may have them.
     of: u64,
@@ -40,7 +51,7 @@ pub(super) struct KeyMap<'a> {
 /// Keys of one place, told as `[{name, cardinality, …}]`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct KeyList<'a> {
-    keys: &'a [Key],
+    keys: &'a [KeyView<'a>],
     place: &'static str,
 }
 
@@ -53,7 +64,7 @@ struct KeyTold<'a> {
     count: u64,
     percentage: f64,
     estimated_cardinality: u64,
-    value_samples: Samples<'a>,
+    value_samples: &'a [&'a str],
     bytes: u64,
     #[serde(flatten)]
     exact: Exact,
@@ -63,19 +74,34 @@ struct KeyTold<'a> {
 struct KeyInShort<'a> {
     name: &'a str,
     cardinality: u64,
-    sample_values: Samples<'a>,
+    sample_values: &'a [&'a str],
     #[serde(flatten)]
     exact: Exact,
 }
 
 impl Key {
+    /// Returns it as it is told.
+    pub(super) fn view(&self) -> KeyView<'_> {
+        KeyView {
+            place: &self.place,
+            label: &self.label,
+            n: self.n,
+            size: self.size,
+            cardinality: self.cardinality,
+            unlisted: self.unlisted,
+            samples: self.samples.iter().map(|text| &**text).collect(),
+        }
+    }
+}
+
+impl KeyView<'_> {
     fn exact(&self) -> Exact {
         Exact::distinct(self.label == OVERFLOW, self.unlisted)
     }
 }
 
 impl<'a> KeyMap<'a> {
-    pub(super) const fn of(keys: &'a [Key], place: &'static str, of: u64) -> Self {
+    pub(super) const fn of(keys: &'a [KeyView<'a>], place: &'static str, of: u64) -> Self {
         Self { keys, place, of }
     }
 }
@@ -87,17 +113,17 @@ impl Serialize for KeyMap<'_> {
                 count: key.n,
                 percentage: percentage(key.n, self.of),
                 estimated_cardinality: key.cardinality,
-                value_samples: Samples(&key.samples),
+                value_samples: &key.samples,
                 bytes: key.size,
                 exact: key.exact(),
             };
-            (key.label.as_str(), told)
+            (key.label, told)
         }))
     }
 }
 
 impl<'a> KeyList<'a> {
-    pub(super) const fn of(keys: &'a [Key], place: &'static str) -> Self {
+    pub(super) const fn of(keys: &'a [KeyView<'a>], place: &'static str) -> Self {
         Self { keys, place }
     }
 }
@@ -105,9 +131,9 @@ impl<'a> KeyList<'a> {
 impl Serialize for KeyList<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.keys.iter().filter(|key| key.place == self.place).map(|key| KeyInShort {
-            name: &key.label,
+            name: key.label,
             cardinality: key.cardinality,
-            sample_values: Samples(&key.samples),
+            sample_values: &key.samples,
             exact: key.exact(),
         }))
     }
@@ -137,14 +163,10 @@ struct ValueText {
 }
 
 impl Reader {
-    /// Returns the attributes of some names of a signal.
+    /// Returns the attributes of some names of a signal, as the tables have them.
     pub(super) async fn keys(&self, signal: &str, names: &[String], filter: &Filter) -> Result<Vec<Key>, Failure> {
         if names.is_empty() {
             return Ok(Vec::new());
-        }
-        let (word, asked) = (signal.to_owned(), names.to_vec());
-        if let Some(keys) = self.recall(filter, move |seen| totals::keys(seen, &word, &asked)).await? {
-            return Ok(keys);
         }
         let of = KeysOf {
             item: "toString(name)",
@@ -198,10 +220,10 @@ impl Reader {
 }
 
 /// Groups keys by their item.
-pub(super) fn by_item(keys: Vec<Key>) -> BTreeMap<String, Vec<Key>> {
-    let mut grouped: BTreeMap<String, Vec<Key>> = BTreeMap::new();
-    for mut key in keys {
-        grouped.entry(std::mem::take(&mut key.item)).or_default().push(key);
+pub(super) fn by_item(keys: &[Key]) -> BTreeMap<&str, Vec<KeyView<'_>>> {
+    let mut grouped: BTreeMap<&str, Vec<KeyView<'_>>> = BTreeMap::new();
+    for key in keys {
+        grouped.entry(&key.item).or_default().push(key.view());
     }
     grouped
 }

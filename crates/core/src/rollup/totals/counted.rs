@@ -61,7 +61,7 @@ impl Default for Counted {
 }
 
 impl Counted {
-    /// Returns some of the values; no text of a key is there twice.
+    /// Returns some of the values, in the order of their texts, none twice.
     #[must_use]
     pub fn samples(&self) -> &[Text] {
         &self.samples.texts[..usize::from(self.samples.count)]
@@ -95,14 +95,12 @@ impl Samples {
             return;
         }
         self.looked_at += 1;
-        if used < SAMPLES {
-            self.texts[used] = text;
-            self.count += 1;
-            return;
-        }
-        let last = self.texts.iter_mut().max_by_key(|known| texts.text(**known));
-        if let Some(last) = last.filter(|last| texts.text(**last) > texts.text(text)) {
-            *last = text;
+        let at = self.texts[..used].partition_point(|known| texts.text(*known) < texts.text(text));
+        if at < SAMPLES {
+            let used = SAMPLES.min(used + 1);
+            self.texts[at..used].rotate_right(1);
+            self.texts[at] = text;
+            self.count = u8::try_from(used).unwrap_or(u8::MAX);
         }
     }
 }

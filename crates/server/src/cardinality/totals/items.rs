@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 
 use hashbrown::HashSet;
-use tidegate_core::rollup::totals::{Source, distinct};
+use tidegate_core::rollup::totals::{Item, Source, distinct};
 
 use super::super::answer::OVERFLOW;
 use super::super::arguments::Page;
 use super::super::items::{Detail, Names};
+use super::super::keys::KeyView;
+use super::keys::keys_of;
 use super::{Seen, page_of};
 
 /// Series whose points are looked at for buckets that were not noted.
@@ -20,23 +22,44 @@ pub(in super::super) fn names(seen: Seen<'_>, is_service: bool, signal: Option<&
             samples += source.records;
         }
     }
+    let capped = seen.catalogue.word(OVERFLOW).is_some_and(|overflow| found.contains(&overflow));
     let found: Vec<&str> = found.into_iter().map(|word| seen.text(word)).collect();
-    let (total, capped) = (found.len() as u64, found.contains(&OVERFLOW));
+    let total = found.len() as u64;
     let items = page_of(found, page, Ord::cmp).into_iter().map(str::to_owned).collect();
     Names { total, samples, capped, items }
 }
 
 /// Returns what is known of some names of a signal, in the order of the names.
 pub(in super::super) fn details(seen: Seen<'_>, signal: &str, names: &[String]) -> Option<Vec<Detail>> {
-    let mut names: Vec<&String> = names.iter().collect();
+    known(seen, signal, names).map(|(name, item)| detail(seen, name, &sources_of(seen, item))).collect()
+}
+
+/// Tells of some names of a signal, in the order of the names: what is known of each, and its attributes. It is told here,
+/// where it is read, because what another thread frees costs more than what is told.
+pub(in super::super) fn tell<T>(
+    seen: Seen<'_>,
+    signal: &str,
+    names: &[String],
+    tell: impl Fn(&Detail, &[KeyView<'_>]) -> T,
+) -> Option<Vec<T>> {
+    let mut groups = Vec::new();
+    let told = known(seen, signal, names).map(|(name, item)| {
+        let detail = detail(seen, name, &sources_of(seen, item))?;
+        Some(tell(&detail, &keys_of(seen, item, &mut groups)?))
+    });
+    told.collect()
+}
+
+fn known<'a>(seen: Seen<'a>, signal: &str, names: &'a [String]) -> impl Iterator<Item = (&'a str, &'a Item)> {
+    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
     names.sort_unstable();
     names.dedup();
-    let known = names.into_iter().filter_map(|name| {
-        let item = seen.catalogue.item(signal, name)?;
-        let sources: Vec<&Source> = seen.sources(item).collect();
-        (!sources.is_empty()).then_some((name, sources))
-    });
-    known.map(|(name, sources)| detail(seen, name, &sources)).collect()
+    let known = names.into_iter().filter_map(move |name| Some((name, seen.catalogue.item(signal, name)?)));
+    known.filter(move |(_, item)| seen.sources(item).next().is_some())
+}
+
+fn sources_of<'a>(seen: Seen<'a>, item: &'a Item) -> Vec<&'a Source> {
+    seen.sources(item).collect()
 }
 
 fn detail(seen: Seen<'_>, name: &str, sources: &[&Source]) -> Option<Detail> {

@@ -1,14 +1,14 @@
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
-use tidegate_core::rollup::totals::{Attribute, Counted, Item, SAMPLES, Word, distinct};
+use tidegate_core::rollup::totals::{Attribute, Counted, Item, SAMPLES, Text, Word, distinct};
 
 use super::super::arguments::Page;
-use super::super::keys::Key;
+use super::super::keys::KeyView;
 use super::super::read::Ranked;
 use super::super::v1::attributes::{Bearer, Row, Use};
 use super::{Seen, ranked};
@@ -59,12 +59,31 @@ impl<'a> Sum<'a> {
     }
 
     /// Returns the text of some values, in their order.
-    pub(super) fn samples(&self, seen: Seen<'_>) -> Vec<Arc<str>> {
-        let ids = self.all().flat_map(Counted::samples);
-        let mut texts: Vec<&Arc<str>> = ids.filter_map(|text| seen.catalogue.value(*text)).collect();
-        texts.sort_unstable();
-        texts.dedup();
-        texts.into_iter().take(SAMPLES).cloned().collect()
+    pub(super) fn samples(&self, seen: Seen<'a>) -> Vec<&'a Arc<str>> {
+        let text = |text: &Text| seen.catalogue.value(*text);
+        let mut samples: Vec<Text> = Vec::with_capacity(2 * SAMPLES);
+        samples.extend_from_slice(self.one.samples());
+        for sample in self.more.iter().flat_map(|more| more.samples()) {
+            // Most groups have the same values in each of their parts, which is seen without a look at any text.
+            if !samples.contains(sample) {
+                let at = samples.partition_point(|known| text(known) < text(sample));
+                samples.insert(at, *sample);
+                samples.truncate(SAMPLES);
+            }
+        }
+        samples.iter().filter_map(text).collect()
+    }
+
+    fn view(&self, seen: Seen<'a>, (scope, key): (Word, Word)) -> Option<KeyView<'a>> {
+        Some(KeyView {
+            place: seen.text(scope),
+            label: seen.text(key),
+            n: self.n,
+            size: self.size,
+            cardinality: self.cardinality()?,
+            unlisted: self.unlisted,
+            samples: self.samples(seen).into_iter().map(|text| &**text).collect(),
+        })
     }
 }
 
@@ -87,59 +106,46 @@ pub(super) fn by_place<'a>(seen: Seen<'a>, item: &'a Item, groups: &mut Vec<((Wo
     groups.extend(summed(seen.attributes(item).map(|own| ((own.scope, own.key), &own.counted))));
 }
 
-/// Returns the attributes of some names of a signal.
-pub(in super::super) fn keys(seen: Seen<'_>, signal: &str, names: &[String]) -> Option<Vec<Key>> {
-    let (mut all, mut groups) = (Vec::new(), Vec::new());
-    for name in names.iter().collect::<BTreeSet<_>>() {
-        let Some(item) = seen.catalogue.item(signal, name) else { continue };
-        by_place(seen, item, &mut groups);
-        all.extend(told(seen, groups.drain(..), name)?);
-    }
-    Some(all)
-}
-
-/// Returns attributes of one signal by items of the caller's: those that `item` says of a name and an attribute.
-pub(in super::super) fn keys_where(
-    seen: Seen<'_>,
-    signal: &str,
-    item: impl Fn(&str, &Attribute) -> Option<u64>,
-) -> Option<Vec<Key>> {
-    let mut rows = Vec::new();
-    for (_, name, of) in seen.items(Some(signal)) {
-        let name = seen.text(name);
-        let own = seen.attributes(of);
-        rows.extend(own.filter_map(|own| Some(((own.scope, own.key, item(name, own)?, own.service), own))));
-    }
-    let mut groups: HashMap<(u64, Word), Vec<_>> = HashMap::new();
-    for ((scope, key, item, service), own) in rows {
-        groups.entry((item, service)).or_default().push(((scope, key), &own.counted));
-    }
-    let mut all = Vec::new();
-    for ((item, service), rows) in groups {
-        let groups = summed(rows.into_iter()).into_iter();
-        all.extend(told(seen, groups, &format!("{item} {}", seen.text(service)))?);
-    }
-    Some(all)
-}
-
-fn told<'a>(seen: Seen<'a>, groups: impl Iterator<Item = ((Word, Word), Sum<'a>)>, item: &str) -> Option<Vec<Key>> {
-    let told = |((scope, key), sum): ((Word, Word), Sum<'_>)| {
-        let (place, label) = (seen.text(scope), seen.text(key));
-        Some(Key {
-            item: item.to_owned(),
-            place: place.to_owned(),
-            label: label.to_owned(),
-            n: sum.n,
-            size: sum.size,
-            cardinality: sum.cardinality()?,
-            unlisted: sum.unlisted,
-            hashes: Vec::new(),
-            samples: sum.samples(seen),
-        })
-    };
-    let mut keys: Vec<Key> = groups.map(told).collect::<Option<_>>()?;
-    keys.sort_unstable_by(|a, b| (&a.place, &a.label).cmp(&(&b.place, &b.label)));
+/// Returns the attributes of an item, by place and label.
+pub(super) fn keys_of<'a>(
+    seen: Seen<'a>,
+    item: &'a Item,
+    groups: &mut Vec<((Word, Word), Sum<'a>)>,
+) -> Option<Vec<KeyView<'a>>> {
+    by_place(seen, item, groups);
+    let mut keys: Vec<_> = groups.iter().map(|(by, sum)| sum.view(seen, *by)).collect::<Option<_>>()?;
+    keys.sort_unstable_by(|a: &KeyView<'_>, b| (a.place, a.label).cmp(&(b.place, b.label)));
     Some(keys)
+}
+
+/// Returns attributes of log records by a number of the caller's (which severities and templates have one) and service.
+pub(in super::super) fn keys_where<'a>(
+    seen: Seen<'a>,
+    number: impl Fn(&str, u64) -> Option<u64>,
+) -> Option<BTreeMap<(u64, &'a str), Vec<KeyView<'a>>>> {
+    let mut rows = Vec::new();
+    for (_, name, of) in seen.items(Some("logs")) {
+        let name = seen.text(name);
+        rows.extend(seen.attributes(of).filter_map(|own| Some((number(name, own.template_id)?, own))));
+    }
+    // Texts are compared once for each attribute that there is, not for each row.
+    let mut places: Vec<(Word, Word)> = rows.iter().map(|(_, own)| (own.scope, own.key)).collect();
+    places.sort_unstable();
+    places.dedup();
+    places.sort_unstable_by_key(|(scope, key)| (seen.text(*scope), seen.text(*key)));
+    let ranks: HashMap<_, _> = places.into_iter().enumerate().map(|(rank, place)| (place, rank)).collect();
+    let mut ranked: Vec<_> =
+        rows.into_iter().map(|(number, own)| (number, own.service, ranks[&(own.scope, own.key)], own)).collect();
+    ranked.sort_unstable_by_key(|(number, service, rank, _)| (*number, *service, *rank));
+    let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for group in ranked.chunk_by(|a, b| (a.0, a.1, a.2) == (b.0, b.1, b.2)) {
+        let (number, service, _, own) = group[0];
+        let mut sum = Sum::of(&own.counted);
+        group[1..].iter().for_each(|(.., own)| sum.add(&own.counted));
+        let keys = found.entry((number, seen.text(service))).or_default();
+        keys.push(sum.view(seen, (own.scope, own.key))?);
+    }
+    Some(found)
 }
 
 /// What narrows the attributes that are listed by key.
@@ -202,7 +208,7 @@ pub(in super::super) fn key_rows(seen: Seen<'_>, wanted: &KeyFilter, order: Orde
         first_seen: sum.first,
         last_seen: sum.last,
         hashes: Vec::new(),
-        samples: sum.samples(seen),
+        samples: sum.samples(seen).into_iter().cloned().collect(),
     });
     Some(Ranked { rows: told.collect(), total: found.total, samples: found.samples })
 }

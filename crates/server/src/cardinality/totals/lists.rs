@@ -115,7 +115,7 @@ pub(in super::super) fn high(seen: Seen<'_>, signal: Option<&str>, threshold: u6
             cardinality,
             unlisted: sum.unlisted,
             hashes: Vec::new(),
-            samples: sum.samples(seen),
+            samples: sum.samples(seen).into_iter().cloned().collect(),
         },
     });
     Some(Ranked { rows: told.collect(), total: found.total, samples: found.samples })

@@ -26,8 +26,8 @@ use super::window::Window;
 use crate::errors::Failure;
 use crate::stages::SchemaState;
 
-pub(super) use items::{details, names};
-pub(super) use keys::{KeyFilter, Order, key_rows, keys, keys_where, signals_of, uses};
+pub(super) use items::{details, names, tell};
+pub(super) use keys::{KeyFilter, Order, key_rows, keys_where, signals_of, uses};
 pub(super) use lists::{complexity, content, high, label_scores, services_of_severities, span_names, summary};
 pub(super) use templates::{pattern_count, pieces, ranked_templates, severities_of};
 

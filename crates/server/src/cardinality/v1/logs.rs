@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -6,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::super::answer::{Answer, Ask, List, list, text_of, unknown};
 use super::super::items::{Common, Detail};
-use super::super::keys::{Key, KeyMap, by_item, percentage};
+use super::super::keys::{KeyMap, KeyView, by_item, percentage};
 use super::super::read::{Filter, Reader, Sql};
 use super::super::templates::Roots;
 use super::super::totals;
@@ -91,18 +92,18 @@ async fn told_of(
     filter: &Filter,
     service: Option<&str>,
 ) -> Result<Vec<Box<RawValue>>, Failure> {
-    let (details, keys, templates) = tokio::try_join!(
-        reader.details("logs", names, filter),
-        reader.keys("logs", names, filter),
-        templates(reader, names, filter),
-    )?;
-    let keys = by_item(keys);
-    let text = |detail: &Detail| {
-        let own = keys.get(&detail.item).map(Vec::as_slice).unwrap_or_default();
-        let templates = templates.get(&detail.item).map(Vec::as_slice).unwrap_or_default();
-        text_of(&Log { service_name: service, ..log(detail, own, templates) })
-    };
-    details.iter().map(text).collect()
+    let templates = Arc::new(templates(reader, names, filter).await?);
+    let (asked, listed, of) = (names.to_vec(), Arc::clone(&templates), service.map(str::to_owned));
+    let recalled = reader.recall(filter, move |seen| {
+        totals::tell(seen, "logs", &asked, |detail, keys| text_of(&log(of.as_deref(), detail, keys, &listed)))
+    });
+    if let Some(told) = recalled.await? {
+        return told.into_iter().collect();
+    }
+    let (details, keys) = tokio::try_join!(reader.details("logs", names, filter), reader.keys("logs", names, filter))?;
+    let keys = by_item(&keys);
+    let own = |detail: &Detail| keys.get(detail.item.as_str()).map(Vec::as_slice).unwrap_or_default();
+    details.iter().map(|detail| text_of(&log(service, detail, own(detail), &templates))).collect()
 }
 
 #[derive(Debug, Serialize)]
@@ -140,7 +141,13 @@ struct Dropped {
     max_dropped: u64,
 }
 
-fn log<'a>(detail: &'a Detail, keys: &'a [Key], templates: &'a [Template]) -> Log<'a> {
+fn log<'a>(
+    service_name: Option<&'a str>,
+    detail: &'a Detail,
+    keys: &'a [KeyView<'a>],
+    templates: &'a BTreeMap<String, Vec<Template>>,
+) -> Log<'a> {
+    let templates = templates.get(&detail.item).map(Vec::as_slice).unwrap_or_default();
     let number = detail.facets("severity_number");
     let [total_dropped, max_dropped, records_with_dropped] = detail.dropped(0);
     let listed = templates.iter().take(TEMPLATES_LISTED).map(|template| BodyTemplate {
@@ -152,7 +159,7 @@ fn log<'a>(detail: &'a Detail, keys: &'a [Key], templates: &'a [Template]) -> Lo
     });
     let keys_of = |place| KeyMap::of(keys, place, detail.samples);
     Log {
-        service_name: None,
+        service_name,
         severity: &detail.item,
         severity_number: number.iter().filter_map(|number| number.parse().ok()).max().unwrap_or(0),
         body_templates: listed.collect(),

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use futures_util::StreamExt;
 use serde::Serialize;
@@ -6,10 +7,11 @@ use serde_json::value::RawValue;
 
 use super::super::answer::{Answer, Ask, text_of, unknown};
 use super::super::items::{Common, Detail, ScopeInfo};
-use super::super::keys::{Key, KeyMap, by_item};
+use super::super::keys::{KeyMap, KeyView, by_item};
 use super::super::listing::{Extent, Piece, in_pieces, listed};
 use super::super::read::{Filter, Reader};
 use super::super::series::{Buckets, Declared};
+use super::super::totals;
 use crate::errors::Failure;
 
 /// Answers `GET metrics`.
@@ -38,21 +40,24 @@ pub(in super::super) async fn told(
     names: &[String],
     filter: &Filter,
 ) -> Result<Vec<Box<RawValue>>, Failure> {
-    let (details, keys, declared) = tokio::try_join!(
-        reader.details("metrics", names, filter),
-        reader.keys("metrics", names, filter),
-        reader.declared(names),
-    )?;
+    let (details, declared) = tokio::try_join!(reader.details("metrics", names, filter), reader.declared(names))?;
     let buckets = reader.buckets(&details).await?;
-    let keys = by_item(keys);
-    let (undeclared, no_buckets) = (Declared::default(), Buckets::default());
-    let text = |detail: &Detail| {
-        let own = keys.get(&detail.item).map(Vec::as_slice).unwrap_or_default();
-        let declared = declared.get(&detail.item).unwrap_or(&undeclared);
-        text_of(&metric(detail, own, declared, buckets.get(&detail.item).unwrap_or(&no_buckets)))
-    };
-    details.iter().map(text).collect()
+    let known = Arc::new((declared, buckets));
+    let (asked, beside) = (names.to_vec(), Arc::clone(&known));
+    let recalled = reader.recall(filter, move |seen| {
+        totals::tell(seen, "metrics", &asked, |detail, keys| text_of(&metric(detail, keys, &beside)))
+    });
+    if let Some(told) = recalled.await? {
+        return told.into_iter().collect();
+    }
+    let keys = reader.keys("metrics", names, filter).await?;
+    let keys = by_item(&keys);
+    let own = |detail: &Detail| keys.get(detail.item.as_str()).map(Vec::as_slice).unwrap_or_default();
+    details.iter().map(|detail| text_of(&metric(detail, own(detail), &known))).collect()
 }
+
+/// What is known of metrics that the catalogue does not count.
+type Beside = (BTreeMap<String, Declared>, BTreeMap<String, Buckets>);
 
 #[derive(Debug, Serialize)]
 struct Metric<'a> {
@@ -82,7 +87,11 @@ struct Data<'a> {
     scales: &'a [i32],
 }
 
-fn metric<'a>(detail: &'a Detail, keys: &'a [Key], declared: &'a Declared, buckets: &'a Buckets) -> Metric<'a> {
+fn metric<'a>(detail: &'a Detail, keys: &'a [KeyView<'a>], (declared, buckets): &'a Beside) -> Metric<'a> {
+    static UNDECLARED: LazyLock<Declared> = LazyLock::new(Declared::default);
+    static NO_BUCKETS: LazyLock<Buckets> = LazyLock::new(Buckets::default);
+    let declared = declared.get(&detail.item).unwrap_or(&UNDECLARED);
+    let buckets = buckets.get(&detail.item).unwrap_or(&NO_BUCKETS);
     let metric_type = detail.facet("type");
     let keys_of = |place| KeyMap::of(keys, place, detail.samples);
     Metric {

@@ -1,10 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::super::answer::{Answer, Ask, Exact, OVERFLOW, unknown};
 use super::super::arguments::Page;
-use super::super::keys::{Key, KeyList, KeysOf, by_item};
+use super::super::keys::{Key, KeyList, KeyView, KeysOf};
 use super::super::read::{Filter, Ranked, Reader, Sql};
 use super::super::templates::Roots;
 use super::super::totals;
@@ -44,16 +45,18 @@ pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     };
     let roots = ask.reader.roots().await?;
     let found = ranked(&ask.reader, &roots, &wanted).await?;
-    let told = told(&ask.reader, &roots, &found.rows, &wanted.filter).await?;
-    let patterns = told.all();
-    Answer::told(&Patterns {
-        total: found.total,
-        limit: wanted.page.limit,
-        offset: wanted.page.offset,
-        has_more: wanted.page.has_more(found.total),
-        exact: Exact::unless(patterns.iter().any(Pattern::is_overflow)),
-        patterns,
-    })
+    let (page, total) = (wanted.page, found.total);
+    let tell = move |patterns: Vec<Pattern<'_>>| {
+        Answer::told(&Patterns {
+            total,
+            limit: page.limit,
+            offset: page.offset,
+            has_more: page.has_more(total),
+            exact: Exact::unless(patterns.iter().any(Pattern::is_overflow)),
+            patterns,
+        })
+    };
+    told(&ask.reader, &roots, Asked::each(&found.rows), &wanted.filter, tell).await?
 }
 
 #[derive(Debug, Serialize)]
@@ -73,29 +76,30 @@ pub(in super::super) async fn one(ask: Ask) -> Result<Answer, Failure> {
     let filter = ask.filter()?;
     let roots = ask.reader.roots().await?;
     let ids = ask.reader.templates_named(template, &roots).await?;
-    let pieces = pieces(&ask.reader, &roots, &ids, &filter).await?;
-    let own: Vec<&Piece> = pieces.iter().filter(|piece| piece.severity == severity).collect();
-    if own.is_empty() {
-        return Err(unknown(
-            &format!("template with records of severity `{severity}`:"),
-            template,
-            "/api/v1/logs/patterns",
-        ));
-    }
-    let texts = ask.reader.template_texts(ids.clone()).await?;
-    let keys = keys(&ask.reader, &roots, &ids, Some(severity), &filter).await?;
     let all = ask.reader.details("logs", &[severity.to_owned()], &filter).await?;
-    let pattern = pattern(&own, &keys, own[0].root, &texts);
-    Answer::told(&OfSeverity {
-        template: pattern.template,
-        template_id: pattern.template_id,
-        example_body: pattern.example_body,
-        severity,
-        total_count: pattern.total_count,
-        total_severity_count: all.first().map_or(0, |detail| detail.samples),
-        services: pattern.services,
-        exact: Exact::unless(template == OVERFLOW),
-    })
+    let total_severity_count = all.first().map_or(0, |detail| detail.samples);
+    let (name, exact) = (severity.to_owned(), template != OVERFLOW);
+    let tell = move |patterns: Vec<Pattern<'_>>| {
+        let told = patterns.into_iter().next().map(|pattern| {
+            Answer::told(&OfSeverity {
+                template: pattern.template,
+                template_id: pattern.template_id,
+                example_body: pattern.example_body,
+                severity: &name,
+                total_count: pattern.total_count,
+                total_severity_count,
+                services: pattern.services,
+                exact: Exact::unless(!exact),
+            })
+        });
+        told.transpose()
+    };
+    let asked = Asked { roots: ids.into_iter().collect(), severity: Some(severity.to_owned()) };
+    let unknown = || {
+        let what = format!("template with records of severity `{severity}`:");
+        unknown(&what, template, "/api/v1/logs/patterns")
+    };
+    told(&ask.reader, &roots, asked, &filter, tell).await??.ok_or_else(unknown)
 }
 
 #[derive(Debug, Serialize)]
@@ -135,48 +139,71 @@ pub(in super::super) async fn ranked(
     reader.ranked::<Ranking>(("root", &inner, "n DESC, root"), bind, wanted.page).await
 }
 
-/// What is told of some templates.
-#[derive(Debug)]
-pub(in super::super) struct Found {
+/// Templates that are asked for.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Asked {
+    /// In this order.
     roots: Vec<u64>,
-    pieces: Vec<Piece>,
-    keys: BTreeMap<String, Vec<Key>>,
-    texts: BTreeMap<u64, String>,
+    /// Only their records of one severity, and all of them as one template.
+    severity: Option<String>,
 }
 
-/// Reads what is told of some templates, in their order.
-pub(in super::super) async fn told(
+impl Asked {
+    /// Asks for each of some templates.
+    pub(in super::super) fn each(rows: &[Ranking]) -> Self {
+        Self { roots: rows.iter().map(|row| row.root).collect(), severity: None }
+    }
+
+    /// Returns the number under which the attributes of a template are found.
+    const fn number(&self, root: u64) -> u64 {
+        if self.severity.is_some() { 0 } else { root }
+    }
+
+    fn is_of(&self, severity: &str) -> bool {
+        self.severity.as_ref().is_none_or(|only| only == severity)
+    }
+}
+
+/// The attributes of templates, by number and service.
+type Keys<'a> = BTreeMap<(u64, &'a str), Vec<KeyView<'a>>>;
+
+/// Tells of templates. From memory it is told where it is read: what another thread frees costs more than what is told.
+pub(in super::super) async fn told<T: Send + 'static>(
     reader: &Reader,
     roots: &Roots,
-    rows: &[Ranking],
+    asked: Asked,
     filter: &Filter,
-) -> Result<Found, Failure> {
-    let ids: BTreeSet<u64> = rows.iter().map(|row| row.root).collect();
-    let (pieces, keys, texts) = tokio::try_join!(
-        pieces(reader, roots, &ids, filter),
-        keys(reader, roots, &ids, None, filter),
-        reader.template_texts(ids.clone()),
-    )?;
-    Ok(Found { roots: rows.iter().map(|row| row.root).collect(), pieces, keys, texts })
-}
-
-impl Found {
-    /// Tells them.
-    pub(in super::super) fn all(&self) -> Vec<Pattern<'_>> {
-        let mut by_root: BTreeMap<u64, Vec<&Piece>> = BTreeMap::new();
-        for piece in &self.pieces {
-            by_root.entry(piece.root).or_default().push(piece);
+    tell: impl Fn(Vec<Pattern<'_>>) -> T + Clone + Send + 'static,
+) -> Result<T, Failure> {
+    let ids: BTreeSet<u64> = asked.roots.iter().copied().collect();
+    let texts = Arc::new(reader.template_texts(ids.clone()).await?);
+    let recalled = reader.recall(filter, {
+        let (ids, asked, roots) = (ids.clone(), asked.clone(), roots.clone());
+        let (texts, tell) = (Arc::clone(&texts), tell.clone());
+        move |seen| {
+            let number = |name: &str, template_id| {
+                let root = roots.of(template_id);
+                (asked.is_of(name) && ids.contains(&root)).then(|| asked.number(root))
+            };
+            let keys = totals::keys_where(seen, number)?;
+            Some(tell(patterns(&asked, &totals::pieces(seen, &roots, &ids), &keys, &texts)))
         }
-        let own = |root: u64| by_root.get(&root).map(Vec::as_slice).unwrap_or_default();
-        self.roots.iter().map(|root| pattern(own(*root), &self.keys, *root, &self.texts)).collect()
+    });
+    if let Some(told) = recalled.await? {
+        return Ok(told);
     }
+    let (pieces, keys) =
+        tokio::try_join!(pieces(reader, roots, &ids, filter), keys(reader, roots, &asked, &ids, filter))?;
+    let numbered = keys.iter().map(|key| {
+        let (root, service) = key.item.split_once(' ').unwrap_or_default();
+        ((asked.number(root.parse().unwrap_or(0)), service), key.view())
+    });
+    let mut keys = Keys::new();
+    numbered.for_each(|(by, key)| keys.entry(by).or_default().push(key));
+    Ok(tell(patterns(&asked, &pieces, &keys, &texts)))
 }
 
 async fn pieces(reader: &Reader, roots: &Roots, ids: &BTreeSet<u64>, filter: &Filter) -> Result<Vec<Piece>, Failure> {
-    let (known, asked) = (roots.clone(), ids.clone());
-    if let Some(pieces) = reader.recall(filter, move |seen| Some(totals::pieces(seen, &known, &asked))).await? {
-        return Ok(pieces);
-    }
     let sql = Sql::new(format!(
         "SELECT {} AS root, toString(name) AS severity, toString(service_name) AS service, sum(records) AS n, \
          max(example) AS example_of FROM catalog_signals \
@@ -188,32 +215,41 @@ async fn pieces(reader: &Reader, roots: &Roots, ids: &BTreeSet<u64>, filter: &Fi
     reader.rows(roots.bind(sql).numbers("ids", roots.members(ids)).filtered(filter)).await
 }
 
-/// Returns the attributes of templates, by template and service.
+/// Returns the attributes of templates; an item is a template and a service.
 async fn keys(
     reader: &Reader,
     roots: &Roots,
+    asked: &Asked,
     ids: &BTreeSet<u64>,
-    severity: Option<&str>,
     filter: &Filter,
-) -> Result<BTreeMap<String, Vec<Key>>, Failure> {
-    let (known, asked, only) = (roots.clone(), ids.clone(), severity.map(str::to_owned));
-    let recalled = reader.recall(filter, move |seen| {
-        totals::keys_where(seen, "logs", |name, own| {
-            let root = known.of(own.template_id);
-            (only.as_ref().is_none_or(|only| only == name) && asked.contains(&root)).then_some(root)
-        })
-    });
-    if let Some(keys) = recalled.await? {
-        return Ok(by_item(keys));
-    }
-    let item = format!("concat(toString({}), ' ', toString(service_name))", Roots::SQL);
+) -> Result<Vec<Key>, Failure> {
+    // All as one template are found under one number.
+    let root = if asked.severity.is_some() { "0" } else { Roots::SQL };
+    let item = format!("concat(toString({root}), ' ', toString(service_name))");
     let condition = format!(
         "signal = 'logs' AND template_id IN {{ids:Array(UInt64)}}{}",
-        if severity.is_some() { " AND name = {severity:String}" } else { "" }
+        if asked.severity.is_some() { " AND name = {severity:String}" } else { "" }
     );
-    let bind =
-        |sql: Sql| roots.bind(sql).numbers("ids", roots.members(ids)).text("severity", severity.unwrap_or_default());
-    Ok(by_item(reader.keys_of(KeysOf { item: &item, condition: &condition, filter }, bind).await?))
+    let severity = asked.severity.as_deref().unwrap_or_default();
+    let bind = |sql: Sql| roots.bind(sql).numbers("ids", roots.members(ids)).text("severity", severity);
+    reader.keys_of(KeysOf { item: &item, condition: &condition, filter }, bind).await
+}
+
+fn patterns<'a>(
+    asked: &Asked,
+    pieces: &'a [Piece],
+    keys: &'a Keys<'a>,
+    texts: &'a BTreeMap<u64, String>,
+) -> Vec<Pattern<'a>> {
+    let mut by_number: BTreeMap<u64, Vec<&Piece>> = BTreeMap::new();
+    for piece in pieces.iter().filter(|piece| asked.is_of(&piece.severity)) {
+        by_number.entry(asked.number(piece.root)).or_default().push(piece);
+    }
+    if asked.severity.is_some() {
+        return by_number.values().map(|all| pattern(all, keys, 0, texts)).collect();
+    }
+    let own = |root: &u64| by_number.get(root).map(|all| pattern(all, keys, *root, texts));
+    asked.roots.iter().filter_map(own).collect()
 }
 
 /// One template.
@@ -249,12 +285,7 @@ impl<'a> Pattern<'a> {
     }
 }
 
-fn pattern<'a>(
-    pieces: &[&'a Piece],
-    keys: &'a BTreeMap<String, Vec<Key>>,
-    root: u64,
-    texts: &'a BTreeMap<u64, String>,
-) -> Pattern<'a> {
+fn pattern<'a>(pieces: &[&'a Piece], keys: &'a Keys<'a>, number: u64, texts: &'a BTreeMap<u64, String>) -> Pattern<'a> {
     let (mut severities, mut services) = (BTreeMap::<&str, u64>::new(), BTreeMap::<&str, (u64, Vec<&str>)>::new());
     for piece in pieces {
         *severities.entry(&piece.severity).or_default() += piece.n;
@@ -263,10 +294,11 @@ fn pattern<'a>(
         service.1.push(&piece.severity);
     }
     let of_service = |(service_name, (sample_count, severities))| {
-        let keys = keys.get(&format!("{root} {service_name}")).map(Vec::as_slice).unwrap_or_default();
+        let keys = keys.get(&(number, service_name)).map(Vec::as_slice).unwrap_or_default();
         let [resource_keys, attribute_keys] = ["resource", "attribute"].map(|place| KeyList::of(keys, place));
         OfService { service_name, sample_count, severities, resource_keys, attribute_keys }
     };
+    let root = pieces.first().map_or(number, |piece| piece.root);
     Pattern {
         template: texts.get(&root).map(String::as_str),
         template_id: root.to_string(),

@@ -9,7 +9,7 @@ use tidegate_templates::span_pattern;
 
 use super::super::answer::{Answer, Ask, OVERFLOW, say_exact, text_of, unknown};
 use super::super::items::{Common, Detail, ScopeInfo};
-use super::super::keys::{Key, KeyMap, by_item};
+use super::super::keys::{KeyMap, KeyView, by_item};
 use super::super::listing::{Extent, Piece, in_pieces, listed};
 use super::super::read::{Filter, Reader, Sql};
 use super::super::totals;
@@ -44,10 +44,16 @@ pub(in super::super) async fn told(
     names: &[String],
     filter: &Filter,
 ) -> Result<Vec<Box<RawValue>>, Failure> {
+    let asked = names.to_vec();
+    let recalled = reader
+        .recall(filter, move |seen| totals::tell(seen, "traces", &asked, |detail, keys| text_of(&span(detail, keys))));
+    if let Some(told) = recalled.await? {
+        return told.into_iter().collect();
+    }
     let (details, keys) =
         tokio::try_join!(reader.details("traces", names, filter), reader.keys("traces", names, filter),)?;
-    let keys = by_item(keys);
-    let own = |detail: &Detail| keys.get(&detail.item).map(Vec::as_slice).unwrap_or_default();
+    let keys = by_item(&keys);
+    let own = |detail: &Detail| keys.get(detail.item.as_str()).map(Vec::as_slice).unwrap_or_default();
     details.iter().map(|detail| text_of(&span(detail, own(detail)))).collect()
 }
 
@@ -90,7 +96,7 @@ struct NamePattern<'a> {
     examples: [&'a str; 1],
 }
 
-fn span<'a>(detail: &'a Detail, keys: &'a [Key]) -> Span<'a> {
+fn span<'a>(detail: &'a Detail, keys: &'a [KeyView<'a>]) -> Span<'a> {
     let kind_name = detail.facet("kind");
     let dropped = |which| {
         let [total_dropped, max_dropped, items_with_dropped] = detail.dropped(which);

@@ -3,13 +3,14 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::super::answer::{Answer, Ask, say_exact, text_of};
 use super::super::listing::{Extent, Piece, in_pieces, listed};
 use super::super::read::Sql;
 use super::super::templates::Roots;
-use super::super::v1::patterns::{Pattern, Wanted, ranked, told};
+use super::super::v1::patterns::{Asked, Pattern, Wanted, ranked, told};
 use super::distance::{grams, likeness, words_apart};
 use crate::errors::Failure;
 
@@ -32,15 +33,15 @@ pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let extent = Extent { page: wanted.page, total: found.total, samples: found.samples, capped: false };
     let pieces = in_pieces(found.rows).then(move |rows| {
         let (reader, roots, filter) = (ask.reader.clone(), Arc::clone(&roots), wanted.filter.clone());
-        async move {
-            let told = told(&reader, &roots, &rows, &filter).await?;
-            let patterns = told.all();
-            let capped = patterns.iter().any(Pattern::is_overflow);
-            let items = patterns.into_iter().map(|pattern| text_of(&Spread::of(pattern)));
-            Ok(Piece { items: items.collect::<Result<_, _>>()?, capped })
-        }
+        async move { told(&reader, &roots, Asked::each(&rows), &filter, spread).await? }
     });
     listed(extent, pieces.boxed()).await
+}
+
+fn spread(patterns: Vec<Pattern<'_>>) -> Result<Piece<Box<RawValue>>, Failure> {
+    let capped = patterns.iter().any(Pattern::is_overflow);
+    let items = patterns.into_iter().map(|pattern| text_of(&Spread::of(pattern)));
+    Ok(Piece { items: items.collect::<Result<_, _>>()?, capped })
 }
 
 /// A template and how its records are spread over services.
