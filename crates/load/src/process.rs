@@ -14,6 +14,14 @@ pub fn cpu(pid: u32) -> Option<Duration> {
     Some(Duration::from_millis(ticks * 1_000 / clock_ticks_per_second()))
 }
 
+/// Returns the CPU time that this process's children used which have ended.
+#[must_use]
+pub fn ended_children_cpu() -> Option<Duration> {
+    let fields = stat(std::process::id())?;
+    let ticks: u64 = fields.get(13..15)?.iter().filter_map(|field| field.parse::<u64>().ok()).sum();
+    Some(Duration::from_millis(ticks * 1_000 / clock_ticks_per_second()))
+}
+
 /// Returns the CPU time of the calling thread.
 #[must_use]
 pub fn thread_cpu() -> Duration {

@@ -5,6 +5,7 @@ use rustix::process::Signal as Kill;
 use tidegate_load::{Stack, Wire, now_unix_nanos};
 use tidegate_model::Signal;
 
+use crate::draws::{Draws, setting};
 use crate::fleet::{Fleet, Habit};
 use crate::{READY_WITHIN, SMALL_BATCHES, account, eventually, recount, stack, started};
 
@@ -126,21 +127,4 @@ async fn kill_and_mend(stack: &mut Stack, victim: Victim) -> Result<(Duration, D
     let to_ready = began.elapsed();
     eventually("a query is answered", async || Ok(stack.query("SELECT count() FROM logs").await.is_ok())).await?;
     Ok((to_ready, began.elapsed()))
-}
-
-/// Chance from one seed (xorshift64*).
-struct Draws(u64);
-
-impl Draws {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) % limit
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a person chooses the rounds and the seed of a run by hand")]
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }

@@ -7,6 +7,7 @@
 //! | `backup.rs` | backups under load, broken off, damaged; what is restored of them |
 //! | `catalogue.rs` | every number of the catalogue is that of a recount, while batches move, an engine dies, parts merge |
 //! | `cardinality/` | the cardinality API tells what was sent, hot or stored |
+//! | `model/` | random work on a dataset, with crashes and restores, against a plain model |
 //! | `datasets.rs` | datasets over HTTP and from the terminal: schemas, refused rows, scopes, ETags, audit |
 //! | `check.rs` | `tidegate check`: recordings, what is sent, a server; verdicts and exit codes |
 //! | `templates/` | log templates: merges, masks, events, overflow |
@@ -19,6 +20,7 @@
 //! | `start.rs` | what a start refuses or says; a stop that may not take its time |
 //! | `names.rs` | columns whose names SQL must quote |
 //! | `timestore.rs` | datasets over REST: queries, saved SQL, the schema, SQL for operators |
+//! | `draws.rs` | chance from a seed |
 //! | `fleet.rs` | producers that remember what was acknowledged |
 //! | `account.rs` | compares what was acknowledged with what is answered |
 #![expect(clippy::print_stderr, reason = "a failing round must be told with its seed and its times")]
@@ -37,12 +39,14 @@ mod catalogue;
 mod check;
 mod crash;
 mod datasets;
+mod draws;
 mod exports;
 mod fleet;
 mod fresh;
 mod freshness;
 mod full;
 mod manifests;
+mod model;
 mod recount;
 mod names;
 mod snapshot;

@@ -9,11 +9,13 @@
 //! | `catalogue/` | reads of a catalogue that was filled to a stated size, each with its bar |
 //! | `stages.rs` | receive, decode, WAL, batch encode, by themselves |
 //! | `rows.rs` | JSON rows of a dataset, decoded by themselves |
+//! | `datasets.rs` | rows of a dataset taken, read and loaded from a file, each with its bar |
 //! | `lab.rs` | starting, pre-encoding, waiting until merges have settled |
 //! | `parts.rs` | bytes of a table's active parts on disk |
 //! | `report.rs` | tables and JSON |
 
 mod catalogue;
+mod datasets;
 mod lab;
 mod load;
 mod paced;
@@ -50,6 +52,7 @@ enum Measurement {
     Memory,
     Visible,
     HotTail,
+    Dataset(datasets::Work),
     Load(load::Load),
     Catalogue(catalogue::Size),
 }
@@ -89,6 +92,7 @@ async fn measure(lab: &Lab, name: &str, measurement: Measurement) -> anyhow::Res
         Measurement::HotTail => {
             return Ok(Measured { lines: reading::hot_tail(lab, name).await?, ..Measured::default() });
         }
+        Measurement::Dataset(work) => return datasets::run(lab, name, work).await,
         Measurement::Load(load) => return load::run(lab, name, load).await,
         Measurement::Catalogue(size) => return catalogue::run(lab, name, size).await,
     };
@@ -130,6 +134,7 @@ fn all() -> Vec<(String, Measurement)> {
     all.push(("memory-100k".into(), Measurement::Memory));
     all.push(("visible".into(), Measurement::Visible));
     all.push(("hot-tail".into(), Measurement::HotTail));
+    all.extend(datasets::Work::ALL.map(|work| (work.name().to_owned(), Measurement::Dataset(work))));
     all.extend(load::Load::ALL.map(|load| (load.name().to_owned(), Measurement::Load(load))));
     all.extend(catalogue::Size::ALL.map(|size| (size.name().to_owned(), Measurement::Catalogue(size))));
     all

@@ -1,5 +1,5 @@
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use tidegate_core::ingest::rows::{DatasetRequest, RowsFormat, dry_run};
 use tidegate_load::{now_unix_nanos, process};
 use tidegate_model::UnixNanos;
@@ -37,22 +37,32 @@ pub(super) fn run(lab: &Lab, name: &str, rows: u64) -> Result<Line> {
     Ok(Line { kind: "stages in this process, CPU", name: name.to_owned(), numbers })
 }
 
-/// Rows as a web shop's events have them: a time, words, numbers, a flag, one longer text.
 fn request(first: u64, rows: u64) -> DatasetRequest {
-    let row = |n: u64| {
-        json!({
-            "time": format!("2026-11-21T10:{:02}:{:02}.{:03}Z", n / 60_000 % 60, n / 1_000 % 60, n % 1_000),
-            "page": format!("/products/{}", n * 7 % 991),
-            "user": format!("user-{}", n * 31 % 10_007),
-            "country": (["de", "fr", "us", "jp"][(n % 4) as usize]),
-            "status": 200 + n % 5,
-            "ms": (n * 13 % 9_973) as f64 / 8.0,
-            "cached": n.is_multiple_of(3),
-            "note": format!("request {n} was served by the second shard after a look into its cache"),
-        })
-        .to_string()
-    };
-    let body = (first..first + rows).map(row).collect::<Vec<_>>().join("\n");
     let (slug, format) = ("bench".into(), RowsFormat::Ndjson);
-    DatasetRequest { slug, format, body: body.into(), head: None, idempotency_key: None, actor: None, may_grow: true }
+    let body = lines(first, rows).into();
+    DatasetRequest { slug, format, body, head: None, idempotency_key: None, actor: None, may_grow: true }
+}
+
+/// Returns rows as lines of JSON.
+pub(super) fn lines(first: u64, rows: u64) -> String {
+    let mut lines = String::new();
+    for n in first..first + rows {
+        lines.push_str(&row(n).to_string());
+        lines.push('\n');
+    }
+    lines
+}
+
+/// Returns a row as a web shop's events have it: a time, words, numbers, a flag, one longer text.
+pub(super) fn row(n: u64) -> Value {
+    json!({
+        "time": format!("2026-11-21T{:02}:{:02}:{:02}.{:03}Z", n / 3_600_000 % 24, n / 60_000 % 60, n / 1_000 % 60, n % 1_000),
+        "page": format!("/products/{}", n * 7 % 991),
+        "user": format!("user-{}", n * 31 % 10_007),
+        "country": (["de", "fr", "us", "jp"][(n % 4) as usize]),
+        "status": 200 + n % 5,
+        "ms": (n * 13 % 9_973) as f64 / 8.0,
+        "cached": n.is_multiple_of(3),
+        "note": format!("request {n} was served by the second shard after a look into its cache"),
+    })
 }

@@ -61,14 +61,16 @@ impl<'a> Sum<'a> {
     /// Returns the text of some values, in their order.
     pub(super) fn samples(&self, seen: Seen<'a>) -> Vec<&'a Arc<str>> {
         let text = |text: &Text| seen.catalogue.value(*text);
-        let mut samples: Vec<Text> = Vec::with_capacity(2 * SAMPLES);
+        let mut samples: Vec<Text> = Vec::with_capacity(SAMPLES);
         samples.extend_from_slice(self.one.samples());
         for sample in self.more.iter().flat_map(|more| more.samples()) {
+            if samples.len() == SAMPLES {
+                break;
+            }
             // Most groups have the same values in each of their parts, which is seen without a look at any text.
             if !samples.contains(sample) {
                 let at = samples.partition_point(|known| text(known) < text(sample));
                 samples.insert(at, *sample);
-                samples.truncate(SAMPLES);
             }
         }
         samples.iter().filter_map(text).collect()
@@ -126,7 +128,14 @@ pub(in super::super) fn keys_where<'a>(
     let mut rows = Vec::new();
     for (_, name, of) in seen.items(Some("logs")) {
         let name = seen.text(name);
-        rows.extend(seen.attributes(of).filter_map(|own| Some((number(name, own.template_id)?, own))));
+        // The attributes of one template mostly stand together.
+        let mut last = (0, number(name, 0));
+        for own in seen.attributes(of) {
+            if own.template_id != last.0 {
+                last = (own.template_id, number(name, own.template_id));
+            }
+            rows.extend(last.1.map(|number| (number, own)));
+        }
     }
     // Texts are compared once for each attribute that there is, not for each row.
     let mut places: Vec<(Word, Word)> = rows.iter().map(|(_, own)| (own.scope, own.key)).collect();

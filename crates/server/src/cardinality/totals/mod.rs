@@ -59,14 +59,19 @@ impl Reader {
         answered
     }
 
+    /// Says whether what is asked for is ever in memory.
+    pub(super) fn may_recall(&self, filter: &Filter) -> bool {
+        // Before ClickHouse has its tables there is nothing to read into memory.
+        let has_tables = *self.stages.schema.borrow() == SchemaState::Current;
+        has_tables && self.sources.is_plain() && filter.window == Window::default()
+    }
+
     async fn recalled<T: Send + 'static>(
         &self,
         filter: &Filter,
         answer: impl FnOnce(Seen<'_>) -> Option<T> + Send + 'static,
     ) -> Result<Option<T>, Failure> {
-        // Before ClickHouse has its tables there is nothing to read into memory.
-        let has_tables = *self.stages.schema.borrow() == SchemaState::Current;
-        if !has_tables || !self.sources.is_plain() || filter.window != Window::default() {
+        if !self.may_recall(filter) {
             return Ok(None);
         }
         let Some(totals) = self.stages.query.totals().await.map_err(told)? else { return Ok(None) };

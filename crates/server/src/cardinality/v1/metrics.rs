@@ -40,7 +40,12 @@ pub(in super::super) async fn told(
     names: &[String],
     filter: &Filter,
 ) -> Result<Vec<Box<RawValue>>, Failure> {
-    let (details, declared) = tokio::try_join!(reader.details("metrics", names, filter), reader.declared(names))?;
+    let early_keys = async {
+        let from_tables = !reader.may_recall(filter);
+        Ok(if from_tables { Some(reader.keys("metrics", names, filter).await?) } else { None })
+    };
+    let (details, declared, keys) =
+        tokio::try_join!(reader.details("metrics", names, filter), reader.declared(names), early_keys)?;
     let buckets = reader.buckets(&details).await?;
     let known = Arc::new((declared, buckets));
     let (asked, beside) = (names.to_vec(), Arc::clone(&known));
@@ -50,7 +55,10 @@ pub(in super::super) async fn told(
     if let Some(told) = recalled.await? {
         return told.into_iter().collect();
     }
-    let keys = reader.keys("metrics", names, filter).await?;
+    let keys = match keys {
+        Some(keys) => keys,
+        None => reader.keys("metrics", names, filter).await?,
+    };
     let keys = by_item(&keys);
     let own = |detail: &Detail| keys.get(detail.item.as_str()).map(Vec::as_slice).unwrap_or_default();
     details.iter().map(|detail| text_of(&metric(detail, own(detail), &known))).collect()
