@@ -315,6 +315,9 @@ pub const CATALOG_ATTRIBUTES_PER_BATCH: usize = 1 << 18;
 /// past it is counted as `unlisted`. ClickHouse holds several times as much while it merges such a row.
 pub const CATALOG_HASHES_PER_ROW: usize = 1 << 21;
 
+/// A key with more distinct values than this counts as one of high cardinality, as in the reference.
+pub const CATALOG_HIGH_CARDINALITY: u64 = 100;
+
 /// Rows of `catalog_attributes` with many values whose number is watched at once; 8 KiB each.
 pub const CATALOG_WIDE_ROWS_MAX: usize = 2_048;
 

@@ -11,13 +11,13 @@ use rand::{Rng, SeedableRng};
 use std::ops::Range;
 
 use arrow_schema::ArrowError;
-use tidegate_model::limits::{CATALOG_KEYS_MAX, CATALOG_SERVICES_MAX};
+use tidegate_model::limits::{CATALOG_HIGH_CARDINALITY, CATALOG_KEYS_MAX, CATALOG_SERVICES_MAX};
 use tidegate_model::tables::{CATALOG_ATTRIBUTES, CATALOG_SIGNALS, CATALOG_VALUES, LOGS, METRIC_SERIES};
 use tidegate_model::{Seq, SeqRange, Signal, TableSpec, UnixNanos};
 use twox_hash::XxHash3_64;
 
 use super::reducer::{Place, Tally, Who};
-use super::totals::{self, Catalogue, Hashes, Item, by_table, distinct};
+use super::totals::{self, Catalogue, Hashes, Item, Word, by_table, distinct};
 use super::{Descriptions, OVERFLOW, Rollup};
 use crate::buffer::{Rows, merge};
 use crate::ingest::otlp::tests::generate::Generator;
@@ -87,6 +87,7 @@ fn every_number_is_that_of_a_recount() {
         let attributes = merged(&CATALOG_ATTRIBUTES, &mut draw);
         compare(&counts, signals.as_ref(), attributes.as_ref(), &texts);
         compare_in_memory(&counts, &catalogue);
+        catalogue.items().for_each(|(signal, name, item)| summary_agrees(&catalogue, [signal, name], item));
         assert!(catalogue.fits(usize::MAX) && !catalogue.fits(0), "names alone take room");
         let spilled =
             |item: &Item| item.attributes.iter().all(|own| own.counted.values.count().is_none_or(|few| few <= 32));
@@ -149,6 +150,32 @@ fn compare_in_memory(counts: &Counts, catalogue: &Catalogue) {
         assert_eq!((Some(first), Some(last)), (counted.times.first(), counted.times.last()), "{by:?}");
         assert_eq!(distinct(sets.iter().copied()), Some(counted.distinct.len() as u64), "{by:?}");
     }
+}
+
+/// What an item's summary says is what its places and sources come to.
+fn summary_agrees(catalogue: &Catalogue, [signal, name]: [Word; 2], item: &Item) {
+    let summary = &item.summary;
+    let count = |own: &totals::Counted| own.values.count().expect("nothing was given up");
+    let most = |scopes: &[&str], of: &dyn Fn(&totals::Counted) -> u64| {
+        let own = item.places().filter(|(scope, ..)| scopes.contains(&catalogue.text(*scope)));
+        own.map(|(_, _, own)| of(own)).max().unwrap_or(0)
+    };
+    let scopes = ["attribute", "resource", "event", "link"];
+    let keys = scopes.map(|scope| item.places().filter(|(own, ..)| catalogue.text(*own) == scope).count() as u64);
+    assert_eq!((summary.keys, summary.is_spilled), (keys, false));
+    assert_eq!(summary.top, item.places().map(|(_, _, own)| count(own)).max().unwrap_or(0));
+    assert_eq!((summary.key_top, summary.key_records), (most(&scopes, &count), most(&scopes, &|own| own.records)));
+    let high = item
+        .places()
+        .filter(|(scope, _, own)| scopes.contains(&catalogue.text(*scope)) && count(own) > CATALOG_HIGH_CARDINALITY);
+    assert_eq!((summary.label_top, summary.high), (most(&scopes[..1], &count), high.count() as u64));
+    let sources = &item.sources;
+    assert_eq!(summary.records, sources.iter().map(|source| source.records).sum::<u64>());
+    let times = (sources.iter().map(|source| source.first).min(), sources.iter().map(|source| source.last).max());
+    assert_eq!((Some(summary.first), Some(summary.last)), times);
+    let names = catalogue.names(catalogue.text(signal)).expect("names of the signal");
+    assert!(names.has(catalogue.text(name)) && names.sorted().is_sorted());
+    assert_eq!(names.sorted().len(), catalogue.items().filter(|(own, ..)| *own == signal).count());
 }
 
 fn numbers_of(own: &totals::Counted) -> (u64, u64, i64, i64, &Hashes) {

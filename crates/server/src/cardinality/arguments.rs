@@ -80,7 +80,7 @@ impl Page {
     }
 
     /// Takes the page out of the whole.
-    pub(super) fn of<T>(self, all: Vec<T>) -> impl Iterator<Item = T> {
+    pub(super) fn of<I: IntoIterator>(self, all: I) -> impl Iterator<Item = I::Item> + use<I> {
         let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         all.into_iter().skip(size(self.offset)).take(size(self.items()))
     }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -10,11 +11,26 @@ use super::counted::{Counted, Row};
 use super::hashes::Hashes;
 use super::item::{Item, Together, index};
 use super::rows::{Numbers, TextLists, Texts, number, time};
+use super::summary::Scope;
 use super::values::{Text, Values};
 use super::words::{Word, Words};
 
 /// Where an attribute is: signal and name of its item, its number there.
 type AttributeAt = ((Word, Word), u32);
+
+/// Facets of metrics whose points have buckets.
+const WITH_BUCKETS: [&str; 2] = ["type:histogram", "type:exponential_histogram"];
+
+/// What a name takes among those of its signal.
+const NAME_BYTES: usize = 2 * size_of::<Arc<str>>();
+
+/// The names of one signal.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// How many log records, spans or data points came by all of them.
+    pub records: u64,
+    sorted: BTreeSet<Arc<str>>,
+}
 
 /// Everything that was counted, over all hours.
 #[derive(Debug, Default)]
@@ -23,6 +39,8 @@ pub struct Catalogue {
     items: HashMap<(Word, Word), Item>,
     /// What came of a key in one scope of one signal, of all items together.
     keys: HashMap<[Word; 3], Together<AttributeAt>>,
+    /// The names of each signal.
+    names: HashMap<Word, Names>,
     /// Of all metrics.
     series: Hashes,
     values: Values,
@@ -53,15 +71,16 @@ impl Catalogue {
         self.items.iter().map(|((signal, name), item)| (*signal, *name, item))
     }
 
+    /// Returns the names of a signal; `None`: nothing of it came.
+    #[must_use]
+    pub fn names(&self, signal: &str) -> Option<&Names> {
+        self.names.get(&self.word(signal)?)
+    }
+
     /// Returns what came of each key, of all items together, in no order: signal, scope, key, how much.
     pub fn keys(&self) -> impl Iterator<Item = ([Word; 3], &Counted)> {
-        self.keys.iter().filter_map(|(by, key)| {
-            let counted = match key {
-                Together::One((item, at)) => &self.items.get(item)?.attributes[index(*at)].counted,
-                Together::Several(counted) => counted,
-            };
-            Some((*by, counted))
-        })
+        let of = |(item, at): &'_ AttributeAt| &self.items[item].attributes[index(*at)].counted;
+        self.keys.iter().map(move |(by, key)| (*by, key.counted(of)))
     }
 
     /// Returns the fingerprints of all series.
@@ -105,6 +124,7 @@ impl Catalogue {
             let Some(largest) = sets.next() else { break };
             largest.spill(&mut self.bytes);
         }
+        self.items.values_mut().for_each(Item::note_spilled);
         self.size() <= room
     }
 
@@ -149,6 +169,16 @@ impl Catalogue {
             for (own, [total, max, records]) in source.dropped.iter_mut().zip(&dropped) {
                 *own = [own[0] + total[row], own[1].max(max[row]), own[2] + records[row]];
             }
+            let is_new = item.summary.records == 0;
+            item.summary.records += records[row];
+            item.summary.add_times(first[row], last[row]);
+            item.summary.has_buckets |= facets.get(row).any(|facet| WITH_BUCKETS.contains(&facet));
+            let named = self.names.entry(by.0).or_default();
+            named.records += records[row];
+            if is_new {
+                named.sorted.insert(self.words.shared(by.1));
+                self.bytes += NAME_BYTES;
+            }
         }
         Ok(())
     }
@@ -176,7 +206,8 @@ impl Catalogue {
             };
             fresh.clear();
             let item = item(&mut self.items, &mut self.bytes, by);
-            let at = item.add((own, template[row]), counted, (&self.values, &mut self.bytes, &mut fresh));
+            let of = (Scope::named(scope.get(row)), own, template[row]);
+            let at = item.add(of, counted, (&self.values, &mut self.bytes, &mut fresh));
             self.add_to_key((by, at), [by.0, own[0], own[1]], Row { hashes: &fresh, ..counted });
         }
         Ok(())
@@ -199,6 +230,19 @@ impl Catalogue {
             self.values.put(key, *hash, value.get(row));
         }
         Ok(())
+    }
+}
+
+impl Names {
+    /// Returns them in their order.
+    pub fn sorted(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.sorted.iter().map(|name| &**name)
+    }
+
+    /// Says whether one of them came.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.sorted.contains(name)
     }
 }
 

@@ -3,6 +3,7 @@ use twox_hash::XxHash3_64;
 
 use super::counted::{Counted, Row};
 use super::hashes::Hashes;
+use super::summary::{Scope, Summary};
 use super::values::Values;
 use super::words::Word;
 
@@ -51,6 +52,8 @@ pub struct Attribute {
 /// All that came by one name.
 #[derive(Debug, Default)]
 pub struct Item {
+    /// All services and templates together.
+    pub summary: Summary,
     /// By service and template.
     pub sources: Vec<Source>,
     /// By scope, key, service and template.
@@ -78,13 +81,7 @@ pub(super) enum Together<At> {
 impl Item {
     /// Returns what came of each attribute, of all services and templates together: scope, key, how much.
     pub fn places(&self) -> impl ExactSizeIterator<Item = (Word, Word, &Counted)> {
-        self.places.iter().map(|place| {
-            let counted = match &place.of {
-                Together::One(at) => &self.attributes[index(*at)].counted,
-                Together::Several(counted) => counted,
-            };
-            (place.scope, place.key, counted)
-        })
+        self.places.iter().map(|place| (place.scope, place.key, counted(place, &self.attributes)))
     }
 
     /// Returns every set of hashes.
@@ -118,23 +115,40 @@ impl Item {
         &mut self.sources[at]
     }
 
-    /// Adds a row of an attribute; returns which attribute it is of. `fresh` gets the values that it did not have.
+    /// Adds a row of an attribute in a scope of this kind; returns which attribute it is of. `fresh` gets the values that
+    /// it did not have.
     pub(super) fn add(
         &mut self,
-        ([scope, key, service], template_id): ([Word; 3], u64),
+        (kind, [scope, key, service], template_id): (Scope, [Word; 3], u64),
         row: Row<'_>,
         (values, bytes, fresh): (&Values, &mut usize, &mut Vec<u64>),
     ) -> u32 {
-        let at = self.attribute([scope, key, service], template_id, bytes);
+        let at = self.attribute((kind, [scope, key, service], template_id), bytes);
+        let number = index(self.attributes[index(at)].place);
+        let before = counted(&self.places[number], &self.attributes).values.count();
         let attribute = &mut self.attributes[index(at)];
         attribute.counted.add(row, values, bytes, fresh);
-        let place = index(attribute.place);
-        let (attributes, place) = (&self.attributes, &mut self.places[place]);
+        let (attributes, place) = (&self.attributes, &mut self.places[number]);
         place.of.add(at, Row { hashes: fresh, ..row }, (values, bytes), |at| &attributes[index(*at)].counted);
+        self.summary.note(kind, before, counted(&self.places[number], &self.attributes));
+        if kind.is_label() {
+            self.summary.unlisted += row.unlisted;
+            self.summary.add_times(row.first, row.last);
+        }
         at
     }
 
-    fn attribute(&mut self, [scope, key, service]: [Word; 3], template_id: u64, bytes: &mut usize) -> u32 {
+    /// Notes which sets were given up.
+    pub(super) fn note_spilled(&mut self) {
+        let is_spilled = self.places().any(|(_, _, counted)| counted.values.count().is_none());
+        self.summary.is_spilled = is_spilled;
+    }
+
+    fn attribute(
+        &mut self,
+        (kind, [scope, key, service], template_id): (Scope, [Word; 3], u64),
+        bytes: &mut usize,
+    ) -> u32 {
         let is_it = |at: &u32| {
             let own = &self.attributes[index(*at)];
             (own.scope, own.key, own.service, own.template_id) == (scope, key, service, template_id)
@@ -144,7 +158,7 @@ impl Item {
             return *at;
         }
         let at = number(self.attributes.len());
-        let place = self.place(scope, key, at, bytes);
+        let place = self.place((kind, scope, key), at, bytes);
         let attribute = Attribute { scope, key, template_id, service, counted: Counted::default(), place };
         push(&mut self.attributes, attribute);
         let attributes = &self.attributes;
@@ -158,7 +172,7 @@ impl Item {
     }
 
     /// Returns the place of an attribute; a new one is this attribute's alone.
-    fn place(&mut self, scope: Word, key: Word, first: u32, bytes: &mut usize) -> u32 {
+    fn place(&mut self, (kind, scope, key): (Scope, Word, Word), first: u32, bytes: &mut usize) -> u32 {
         let is_it = |at: &u32| {
             let place = &self.places[index(*at)];
             (place.scope, place.key) == (scope, key)
@@ -168,12 +182,27 @@ impl Item {
             return *at;
         }
         let at = number(self.places.len());
+        self.summary.add_key(kind);
         push(&mut self.places, Place { scope, key, of: Together::One(first) });
         let places = &self.places;
         let hash_of = |at: &u32| hash(&[places[index(*at)].scope, places[index(*at)].key], 0);
         self.place_numbers.insert_unique(hashed, at, hash_of);
         *bytes += size_of::<Place>() + 2 * size_of::<u32>();
         at
+    }
+}
+
+fn counted<'a>(place: &'a Place, attributes: &'a [Attribute]) -> &'a Counted {
+    place.of.counted(|at| &attributes[index(*at)].counted)
+}
+
+impl<At> Together<At> {
+    /// Returns what it comes to; `of` is what an attribute comes to.
+    pub(super) fn counted<'a>(&'a self, of: impl FnOnce(&'a At) -> &'a Counted) -> &'a Counted {
+        match self {
+            Self::One(at) => of(at),
+            Self::Several(counted) => counted,
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `mod.rs` | [`Totals`]: whether there is one, and whose turn it is with it |
 //! | `catalogue.rs` | [`Catalogue`]: items, and keys over all of them |
 //! | `item.rs` | [`Item`]: its sources, its attributes |
+//! | `summary.rs` | [`Summary`]: what all attributes of an item come to |
 //! | `counted.rs` | [`Counted`]: how much came of an attribute |
 //! | `rows.rs` | rows of the catalogue's tables, read from Arrow |
 //! | `hashes.rs` | distinct values |
@@ -21,6 +22,7 @@ mod counted;
 mod hashes;
 mod item;
 mod rows;
+mod summary;
 mod values;
 mod words;
 
@@ -36,10 +38,11 @@ use tidegate_model::tables::CATALOG_VALUES;
 use tidegate_model::{Seq, TableName};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
-pub use catalogue::Catalogue;
+pub use catalogue::{Catalogue, Names};
 pub use counted::{Counted, SAMPLES};
 pub use hashes::{Hashes, distinct};
 pub use item::{Attribute, Item, Source};
+pub use summary::Summary;
 pub use values::Text;
 pub use words::Word;
 

@@ -38,6 +38,11 @@ impl Words {
         self.numbers.get(text).copied()
     }
 
+    /// Returns a number's text, to be held elsewhere, too.
+    pub(super) fn shared(&self, word: Word) -> Arc<str> {
+        usize::try_from(word.0).ok().and_then(|at| self.texts.get(at)).cloned().unwrap_or_default()
+    }
+
     pub(super) fn text(&self, word: Word) -> &str {
         usize::try_from(word.0).ok().and_then(|at| self.texts.get(at)).map_or("", |text| text)
     }

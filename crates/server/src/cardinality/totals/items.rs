@@ -15,6 +15,12 @@ const SERIES_MAX: usize = 4;
 
 /// Returns a page of names, or of services.
 pub(in super::super) fn names(seen: Seen<'_>, is_service: bool, signal: Option<&str>, page: Page) -> Names {
+    if let Some(signal) = signal.filter(|_| seen.sees_all() && !is_service) {
+        let Some(names) = seen.catalogue.names(signal) else { return Names::default() };
+        let sorted = names.sorted();
+        let (total, samples, capped) = (sorted.len() as u64, names.records, names.has(OVERFLOW));
+        return Names { total, samples, capped, items: page.of(sorted).map(str::to_owned).collect() };
+    }
     let (mut found, mut samples) = (HashSet::new(), 0);
     for (_, name, item) in seen.items(signal) {
         for source in seen.sources(item) {

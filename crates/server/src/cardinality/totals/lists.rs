@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
 use hashbrown::{HashMap, HashSet};
-use tidegate_core::rollup::totals::{Item, Word, distinct};
+use tidegate_core::rollup::totals::{Item, Summary, Word, distinct};
+use tidegate_model::limits::CATALOG_HIGH_CARDINALITY;
 
 use super::super::answer::OVERFLOW;
 use super::super::arguments::Page;
@@ -10,7 +11,7 @@ use super::super::read::Ranked;
 use super::super::series::Buckets;
 use super::super::sessions::{ItemRow, KeyRow};
 use super::super::v1::logs::OfService;
-use super::super::v1::ranking::{Complex, HIGH, High};
+use super::super::v1::ranking::{Complex, High};
 use super::super::v1::services::{KeyTotals, Totals};
 use super::super::v1::spans::Named;
 use super::super::v2::Labels;
@@ -46,7 +47,7 @@ pub(in super::super) fn summary(seen: Seen<'_>) -> Option<(Totals, KeyTotals)> {
     totals.services = services.len() as u64;
     totals.series_count = if seen.sees_all() { seen.catalogue.series().count() } else { distinct(series) }?;
     let keys = key_counts(seen)?;
-    let high = keys.iter().filter(|(_, _, cardinality)| *cardinality > HIGH).count() as u64;
+    let high = keys.iter().filter(|(_, _, cardinality)| *cardinality > CATALOG_HIGH_CARDINALITY).count() as u64;
     Some((totals, KeyTotals { total: keys.len() as u64, high }))
 }
 
@@ -93,6 +94,9 @@ pub(in super::super) fn span_names(seen: Seen<'_>) -> Vec<Named> {
 pub(in super::super) fn high(seen: Seen<'_>, signal: Option<&str>, threshold: u64, page: Page) -> Option<Ranked<High>> {
     let (mut rows, mut groups) = (Vec::new(), Vec::new());
     for (signal, name, item) in seen.items(signal) {
+        if !item.summary.is_spilled && item.summary.top < threshold {
+            continue;
+        }
         by_place(seen, item, &mut groups);
         for ((scope, key), sum) in groups.drain(..) {
             if let Some(cardinality) = sum.at_least(threshold)? {
@@ -129,45 +133,65 @@ pub(in super::super) fn complexity(
     page: Page,
 ) -> Option<Ranked<Complex>> {
     let (mut rows, mut groups) = (Vec::new(), Vec::new());
-    let known = |text| seen.catalogue.word(text);
-    let scopes = ["attribute", "resource", "event", "link"].map(known);
-    let histograms = ["type:histogram", "type:exponential_histogram"].map(known);
+    let scopes = ["attribute", "resource", "event", "link"].map(|scope| seen.catalogue.word(scope));
     for (signal, name, item) in seen.items(signal) {
-        by_place(seen, item, &mut groups);
-        let (mut keys, mut samples) = ([0; 4], 0);
-        for ((scope, _), sum) in &groups {
-            if let Some(at) = scopes.iter().position(|known| *known == Some(*scope)) {
-                keys[at] += 1;
-                samples = sum.n.max(samples);
-            }
-        }
-        let mut row = Complex { total_keys: keys.iter().sum(), ..Complex::default() };
-        let has_keys = row.total_keys > 0;
-        [row.attribute_keys, row.resource_keys, row.event_keys, row.link_keys] = keys;
-        let mut facets = seen.sources(item).flat_map(|source| &source.facets);
-        if facets.any(|facet| histograms.contains(&Some(*facet))) {
-            let facets = seen.sources(item).flat_map(|source| &source.facets).map(|facet| seen.text(*facet));
-            row.total_keys += Buckets::keys_of(facets)?;
-        }
-        if !has_keys || row.total_keys < threshold {
+        let own = keys_in(seen, item, scopes, &mut groups)?;
+        let mut total_keys: u64 = own.keys.iter().sum();
+        if total_keys == 0 {
             continue;
         }
-        // Values are counted only of what is told.
-        for (_, sum) in groups.iter().filter(|((scope, _), _)| scopes.contains(&Some(*scope))) {
-            let cardinality = sum.cardinality()?;
-            row.top = row.top.max(cardinality);
-            row.high += u64::from(cardinality > HIGH);
+        if item.summary.has_buckets {
+            let facets = seen.sources(item).flat_map(|source| &source.facets).map(|facet| seen.text(*facet));
+            total_keys += Buckets::keys_of(facets)?;
         }
-        rows.push((samples, [signal, name].map(|word| seen.text(word)), row));
+        if total_keys >= threshold {
+            rows.push((total_keys, [signal, name].map(|word| seen.text(word)), own));
+        }
     }
-    type Row<'a> = (u64, [&'a str; 2], Complex);
-    let order = |(_, one, a): &Row<'_>, (_, other, b): &Row<'_>| {
-        (b.total_keys, b.top).cmp(&(a.total_keys, a.top)).then_with(|| one.cmp(other))
+    type Row<'a> = (u64, [&'a str; 2], KeysIn);
+    let order = |(keys, one, a): &Row<'_>, (others, other, b): &Row<'_>| {
+        (others, b.top).cmp(&(keys, a.top)).then_with(|| one.cmp(other))
     };
-    let found = ranked(rows, page, |(samples, ..)| *samples, order);
-    let named = |[signal, name]: [&str; 2], row| Complex { signal_of: signal.to_owned(), item: name.to_owned(), ..row };
-    let rows = found.rows.into_iter().map(|(_, of, row)| named(of, row)).collect();
-    Some(Ranked { rows, total: found.total, samples: found.samples })
+    let found = ranked(rows, page, |(.., own)| own.records, order);
+    let told = found.rows.into_iter().map(|(total_keys, [signal, name], own)| {
+        let [attribute_keys, resource_keys, event_keys, link_keys] = own.keys;
+        let (signal_of, item, top, high) = (signal.to_owned(), name.to_owned(), own.top, own.high);
+        Complex { signal_of, item, total_keys, attribute_keys, resource_keys, event_keys, link_keys, top, high }
+    });
+    Some(Ranked { rows: told.collect(), total: found.total, samples: found.samples })
+}
+
+/// The keys of an item in the four scopes that have any.
+struct KeysIn {
+    keys: [u64; 4],
+    /// Of the most frequent key.
+    records: u64,
+    top: u64,
+    high: u64,
+}
+
+fn keys_in<'a>(
+    seen: Seen<'a>,
+    item: &'a Item,
+    scopes: [Option<Word>; 4],
+    groups: &mut Vec<((Word, Word), Sum<'a>)>,
+) -> Option<KeysIn> {
+    let summary = &item.summary;
+    if seen.sees_all() {
+        let Summary { keys, key_records, key_top, high, .. } = *summary;
+        return (!summary.is_spilled).then_some(KeysIn { keys, records: key_records, top: key_top, high });
+    }
+    let mut own = KeysIn { keys: [0; 4], records: 0, top: 0, high: 0 };
+    by_place(seen, item, groups);
+    for ((scope, _), sum) in groups {
+        let Some(at) = scopes.iter().position(|known| *known == Some(*scope)) else { continue };
+        let cardinality = sum.cardinality()?;
+        own.keys[at] += 1;
+        own.records = own.records.max(sum.n);
+        own.top = own.top.max(cardinality);
+        own.high += u64::from(cardinality > CATALOG_HIGH_CARDINALITY);
+    }
+    Some(own)
 }
 
 /// Ranks metrics by the labels of their points.
@@ -175,21 +199,7 @@ pub(in super::super) fn label_scores(seen: Seen<'_>, score_min: u64, page: Page)
     let (mut rows, mut groups) = (Vec::new(), Vec::new());
     let own = seen.catalogue.word("attribute");
     for (_, name, item) in seen.items(Some("metrics")) {
-        let mut row = Labels { first_seen: i64::MAX, last_seen: i64::MIN, ..Labels::default() };
-        for source in seen.sources(item) {
-            row.n += source.records;
-            row.first_seen = row.first_seen.min(source.first);
-            row.last_seen = row.last_seen.max(source.last);
-        }
-        by_place(seen, item, &mut groups);
-        for (_, sum) in groups.iter().filter(|((scope, _), _)| Some(*scope) == own) {
-            row.label_count += 1;
-            row.top = row.top.max(sum.cardinality()?);
-            row.unlisted += sum.unlisted;
-            row.first_seen = row.first_seen.min(sum.first);
-            row.last_seen = row.last_seen.max(sum.last);
-        }
-        row.score = row.label_count.saturating_mul(row.top);
+        let row = labels_of(seen, item, own, &mut groups)?;
         if row.last_seen >= row.first_seen && row.score >= score_min {
             rows.push((seen.text(name), item, row));
         }
@@ -206,6 +216,40 @@ pub(in super::super) fn label_scores(seen: Seen<'_>, score_min: u64, page: Page)
         Some(Labels { item: name.to_owned(), labels, ..row })
     });
     Some(Ranked { rows: told.collect::<Option<_>>()?, total: found.total, samples: found.samples })
+}
+
+/// Returns what the labels of a metric come to; they themselves are left out.
+fn labels_of<'a>(
+    seen: Seen<'a>,
+    item: &'a Item,
+    own: Option<Word>,
+    groups: &mut Vec<((Word, Word), Sum<'a>)>,
+) -> Option<Labels> {
+    let summary = &item.summary;
+    let mut row = Labels { first_seen: i64::MAX, last_seen: i64::MIN, ..Labels::default() };
+    if seen.sees_all() {
+        if summary.is_spilled {
+            return None;
+        }
+        (row.label_count, row.top, row.unlisted) = (summary.keys[0], summary.label_top, summary.unlisted);
+        (row.n, row.first_seen, row.last_seen) = (summary.records, summary.first, summary.last);
+    } else {
+        for source in seen.sources(item) {
+            row.n += source.records;
+            row.first_seen = row.first_seen.min(source.first);
+            row.last_seen = row.last_seen.max(source.last);
+        }
+        by_place(seen, item, groups);
+        for (_, sum) in groups.iter().filter(|((scope, _), _)| Some(*scope) == own) {
+            row.label_count += 1;
+            row.top = row.top.max(sum.cardinality()?);
+            row.unlisted += sum.unlisted;
+            row.first_seen = row.first_seen.min(sum.first);
+            row.last_seen = row.last_seen.max(sum.last);
+        }
+    }
+    row.score = row.label_count.saturating_mul(row.top);
+    Some(row)
 }
 
 /// Returns what a session says: items, their keys, and all keys together.

@@ -24,6 +24,8 @@ pub(super) mod spans;
 mod system;
 pub(super) mod watch;
 
+use tidegate_model::limits::CATALOG_HIGH_CARDINALITY;
+
 use super::answer::asked;
 use super::arguments::{PAGE_NUMBERS, PAGING, SCOPE, SERVICE, SIGNAL, VIEW};
 use crate::routes::{Gives, Kind, Param, Route, delete, get, post};
@@ -57,7 +59,8 @@ const PATTERNS: &[Param] = &[
     Param { name: "min_services", kind: Kind::Number { default: None, max: u64::MAX }, about: "as `minServices`" },
 ];
 const RANKED: Param = Param::number("limit", 100, ranking::RANKED_MAX, "items; 0 for all");
-const HIGH: &[Param] = &[Param::number("threshold", ranking::HIGH, u64::MAX, "the fewest distinct values"), RANKED];
+const HIGH: &[Param] =
+    &[Param::number("threshold", CATALOG_HIGH_CARDINALITY, u64::MAX, "the fewest distinct values"), RANKED];
 const COMPLEX: &[Param] = &[Param::number("threshold", 10, u64::MAX, "the fewest keys"), RANKED];
 
 const fn direction(name: &'static str) -> Param {

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tidegate_model::limits::CATALOG_HIGH_CARDINALITY;
 
 use super::super::answer::{Answer, Ask, OVERFLOW, say_distinct, say_exact};
 use super::super::arguments::Page;
@@ -12,8 +13,6 @@ use super::super::totals;
 use super::attributes::signal_type;
 use crate::errors::Failure;
 
-/// A key with more distinct values than this counts as one of high cardinality.
-pub(in super::super) const HIGH: u64 = 100;
 /// Rows of a ranking that one request may ask for.
 pub(super) const RANKED_MAX: u64 = 1_000;
 
@@ -27,7 +26,7 @@ pub(in super::super) struct High {
 /// Answers `GET cardinality/high`: keys with at least `threshold` distinct values in one metric, span or severity.
 pub(in super::super) async fn high(ask: Ask) -> Result<Answer, Failure> {
     let (filter, signal) = (ask.filter()?, ask.arguments.signal());
-    let threshold = ask.arguments.number("threshold").unwrap_or(HIGH);
+    let threshold = ask.arguments.number("threshold").unwrap_or(CATALOG_HIGH_CARDINALITY);
     let page = ask.arguments.page();
     let recalled = ask.reader.recall(&filter, move |seen| totals::high(seen, signal, threshold, page));
     let ranked = match recalled.await? {
@@ -165,7 +164,7 @@ async fn complex(
          + if(signal_of = 'metrics', buckets, 0) AS total_keys, attribute_keys, resource_keys, event_keys, link_keys, \
          top, high, n FROM (SELECT signal_of, item, countIf(place = 'attribute') AS attribute_keys, \
          countIf(place = 'resource') AS resource_keys, countIf(place = 'event') AS event_keys, \
-         countIf(place = 'link') AS link_keys, max(cardinality) AS top, countIf(cardinality > {HIGH}) AS high, \
+         countIf(place = 'link') AS link_keys, max(cardinality) AS top, countIf(cardinality > {CATALOG_HIGH_CARDINALITY}) AS high, \
          max(key_records) AS n FROM (SELECT signal AS signal_of, name AS item, \
          scope AS place, key AS label, uniqExactArray(value_hashes) AS cardinality, \
          sum(records) AS key_records FROM catalog_attributes \
