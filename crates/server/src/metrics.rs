@@ -6,10 +6,11 @@ use prometheus::proto::MetricFamily;
 use prometheus::{
     Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use tidegate_core::catalog::{Export, ExportEnd, ExportState};
 use tidegate_core::ingest::{Admitted, Reason};
 use tidegate_core::store::EngineState;
 use tidegate_core::verify::Ledger;
-use tidegate_model::Signal;
+use tidegate_model::{Signal, UnixNanos};
 
 use crate::errors::{Failure, kind_name};
 use crate::stages::Stages;
@@ -51,6 +52,9 @@ pub struct Metrics {
     retry_keys_evicted: IntGauge,
     log_templates: IntGauge,
     log_lines_overflowed: IntGauge,
+    exports: IntCounterVec,
+    export_bytes: IntCounterVec,
+    export_seconds: HistogramVec,
     own_logs_dropped: IntCounter,
     resident_bytes: IntGauge,
     uptime_seconds: Gauge,
@@ -117,6 +121,17 @@ impl Metrics {
                 .gauge("tidegate_log_templates", "Log templates that are remembered, merged ones included"),
             log_lines_overflowed: list
                 .gauge("tidegate_log_lines_overflowed", "Log records under the overflow template since the start"),
+            exports: list.counters(
+                "tidegate_exports_total",
+                "Exports that came into a state since the start, by where they go",
+                &["state", "target"],
+            ),
+            export_bytes: list.counters("tidegate_export_bytes_total", "Bytes of completed exports", &["target"]),
+            export_seconds: list.seconds(
+                "tidegate_export_seconds",
+                "From asking for an export to its completion",
+                &["target"],
+            ),
             own_logs_dropped: list.counter(
                 "tidegate_own_logs_dropped_total",
                 "The server's own log records that were printed and not stored",
@@ -167,6 +182,21 @@ impl Metrics {
     /// Counts a question about the catalogue.
     pub(crate) fn catalogue_answer(&self, from: &str) {
         self.catalogue_answers.with_label_values(&[from]).inc();
+    }
+
+    /// Counts an export that came into a state.
+    pub(crate) fn export(&self, export: &Export, state: ExportState) {
+        self.exports.with_label_values(&[state.as_str(), export_target(export)]).inc();
+    }
+
+    /// Counts an export that ended.
+    pub(crate) fn export_end(&self, export: &Export, at: UnixNanos, end: &ExportEnd) {
+        let target = export_target(export);
+        let ExportEnd::Completed(manifest) = end else { return self.export(export, ExportState::Failed) };
+        self.export(export, ExportState::Completed);
+        self.export_bytes.with_label_values(&[target]).inc_by(manifest["bytes"].as_u64().unwrap_or(0));
+        let took = u64::try_from(at.0.saturating_sub(export.created_at.0)).unwrap_or(0);
+        self.export_seconds.with_label_values(&[target]).observe(Duration::from_nanos(took).as_secs_f64());
     }
 
     /// Counts an answer that broke on its way.
@@ -270,6 +300,11 @@ impl List {
         self.0.register(Box::new(collector.clone())).expect("the names in this file differ");
         collector
     }
+}
+
+/// A closed list: the names of targets are the users'.
+fn export_target(export: &Export) -> &'static str {
+    if export.folder.starts_with("s3://") { "s3" } else { "local" }
 }
 
 fn signed(number: u64) -> i64 {

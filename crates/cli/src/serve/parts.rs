@@ -7,6 +7,7 @@ use tidegate_core::backup::{Backups, Sources};
 use tidegate_core::buffer::{Buffer, BufferOptions, Recovery, Remembered};
 use tidegate_core::catalog::Catalog;
 use tidegate_core::ingest::Ingest;
+use tidegate_core::objects::{Bucket, BucketOptions};
 use tidegate_core::query::{Query, QueryOptions};
 use tidegate_core::rollup::Rollup;
 use tidegate_core::rollup::totals::Totals;
@@ -76,6 +77,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         rollup,
         options: query_options(&settings.query),
     };
+    let bucket = bucket(&settings.s3)?;
     let backups = backup_folder.map(|folder_of_backups| {
         let (buffer, catalog, store) = (buffer.clone(), catalog.clone(), store.clone());
         let (sessions, clock, program) = (folder.sessions(), Arc::clone(&clock), env!("CARGO_PKG_VERSION"));
@@ -94,7 +96,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         sessions: folder.sessions(),
         unkept: settings.retain.dropped(),
         access: access(&settings.access),
-        exports: Exports::new(exports(&settings.exports, folder)?),
+        exports: Exports::new(exports(&settings.exports, folder, bucket)?),
         replica_age_sla_ms: settings.freshness.replica_age_sla_ms,
         admin_sql: settings.query.admin_sql,
     })
@@ -139,7 +141,7 @@ fn access(own: &settings::Access) -> Access {
     }
 }
 
-fn exports(own: &settings::Exports, folder: &DataFolder) -> Result<ExportOptions> {
+fn exports(own: &settings::Exports, folder: &DataFolder, bucket: Option<Bucket>) -> Result<ExportOptions> {
     // What is listed of an export is where it is, wherever the server is started the next time.
     let below = if own.folder.is_empty() {
         folder.exports()
@@ -147,13 +149,33 @@ fn exports(own: &settings::Exports, folder: &DataFolder) -> Result<ExportOptions
         std::path::absolute(&own.folder).with_context(|| format!("find the folder of exports {}", own.folder))?
     };
     let webhook = Webhook { url: own.webhook_url.clone(), secret: own.webhook_secret.clone() };
+    let target = own.target.clone();
     Ok(ExportOptions {
         folder: below,
+        bucket,
+        target,
         every_hours: own.every_hours,
         keep: own.keep,
         datasets: own.datasets.clone(),
         webhook: (!own.webhook_url.is_empty()).then_some(webhook),
     })
+}
+
+/// Prepares requests to the bucket that the settings name, if they name one.
+pub(crate) fn bucket(s3: &settings::S3) -> Result<Option<Bucket>> {
+    if s3.bucket.is_empty() {
+        return Ok(None);
+    }
+    let options = BucketOptions {
+        endpoint: s3.address(),
+        region: s3.region.clone(),
+        bucket: s3.bucket.clone(),
+        prefix: s3.prefix.clone(),
+        access_key_id: s3.access_key_id.clone(),
+        secret_access_key: s3.secret_access_key.clone(),
+        path_style: s3.path_style,
+    };
+    Ok(Some(Bucket::new(options)?))
 }
 
 /// Makes the folder of backups, if there is to be one: the engine is locked to it, so it must be there.

@@ -17,4 +17,6 @@ pub(crate) use print::commented;
 #[cfg(test)]
 use sources::Loaded;
 pub(crate) use sources::{Flags, SettingsError, load};
-pub(crate) use tree::{Access, Backend, ClickHouse, Exports, Listen, Log, LogFormat, Query, Retain, Settings, Sync};
+pub(crate) use tree::{
+    Access, Backend, ClickHouse, Exports, Listen, Log, LogFormat, Query, Retain, S3, Settings, Sync,
+};

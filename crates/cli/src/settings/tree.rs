@@ -240,6 +240,9 @@ section! {
     Exports, EXPORTS {
         /// The folder below which all exports are; empty: `exports` in the data folder.
         folder: String = String::new(),
+        /// Where the exports of a dataset without a storage target of its own go: "local", the folder; "s3", the bucket of
+        /// `[s3]`; or a target that somebody made.
+        target: String = "local".into(),
         /// Every so many hours each dataset is exported whole; 0: never. 24 is once a day.
         every_hours: u64 = 0,
         /// So many of these exports of each table keep their files; 0: all.

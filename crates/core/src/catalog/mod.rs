@@ -19,6 +19,7 @@
 //! | `saved.rs` | saved SQL |
 //! | `exports.rs` | exports of tables to files |
 //! | `export_events.rs` | what the webhook of exports has not taken yet |
+//! | `targets.rs` | places that exports may go to |
 //! | `states.rs` | what parts of the program know and can do without |
 //! | `retries.rs` | retry keys and the ledger's counts |
 //! | `datasets.rs` | tables of datasets and the versions of their schemas |
@@ -39,6 +40,7 @@ pub use export_events::{ExportEvent, NewEvent};
 pub use exports::{Export, ExportEnd, ExportFilter, ExportState};
 pub use quarantine::{HeldRow, Refused, RefusedBy};
 pub use records::{DatasetRecord, DatasetStatus, RecordFilter};
+pub use targets::{StorageTarget, TargetPlace};
 
 mod audit;
 mod batches;
@@ -53,6 +55,7 @@ mod records;
 mod retries;
 mod saved;
 mod states;
+mod targets;
 
 #[cfg(test)]
 mod tests;
