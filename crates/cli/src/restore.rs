@@ -1,7 +1,7 @@
 //! `tidegate restore`: a backup becomes a data folder that `tidegate serve` starts on.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,15 +14,16 @@ use tidegate_core::verify::{self, TableReport};
 use tidegate_core::world::SystemClock;
 use tidegate_model::limits::ENGINE_READY_MS;
 
-use crate::serve::{DataFolder, open_buffer, start_engine};
-use crate::settings::{self, Backend, Flags, Settings};
+use crate::serve::{self, DataFolder, open_buffer, start_engine};
+use crate::settings::{self, Backend, Flags, S3, Settings};
 
 /// What `tidegate restore` takes.
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArgs {
-    /// The backup's folder; those that it refers to must lie beside it
-    #[arg(long, value_name = "DIR")]
-    from: PathBuf,
+    /// The backup's folder, or s3://BUCKET/PATH with the server and the key of `[s3]`; those that it refers to must lie
+    /// beside it
+    #[arg(long, value_name = "PLACE")]
+    from: String,
     /// The data folder that it becomes: empty, or made
     #[arg(long, value_name = "DIR")]
     data: String,
@@ -43,8 +44,11 @@ pub(crate) async fn run(args: RestoreArgs, environment: &BTreeMap<String, String
     }
     // The engine is for this process alone.
     settings.listen.clickhouse_http.clear();
-    let shown = args.from.display();
-    let from = args.from.canonicalize().with_context(|| format!("find the backup {shown}"))?;
+    let staged = Staged::beside(&settings.data);
+    let from = match args.from.strip_prefix("s3://") {
+        Some(path) => fetch(&settings, path, &staged).await?,
+        None => Path::new(&args.from).canonicalize().with_context(|| format!("find the backup {}", args.from))?,
+    };
     let began = Instant::now();
     let checked = from.clone();
     let chain = tokio::task::spawn_blocking(move || backup::check_chain(&checked)).await??;
@@ -78,6 +82,40 @@ pub(crate) async fn run(args: RestoreArgs, environment: &BTreeMap<String, String
     folder.restored()?;
     println!("start it: tidegate serve --data {}", settings.data.display());
     Ok(())
+}
+
+/// What was read from an S3 server; it goes in any case.
+struct Staged(PathBuf);
+
+impl Staged {
+    fn beside(data: &Path) -> Self {
+        let mut name = data.as_os_str().to_owned();
+        name.push(".staged");
+        Self(name.into())
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if self.0.exists()
+            && let Err(error) = std::fs::remove_dir_all(&self.0)
+        {
+            eprintln!("{} could not be removed, it is needed no more: {error}", self.0.display());
+        }
+    }
+}
+
+/// Reads a backup, and those that it refers to, from a bucket; returns the folder that it is in.
+async fn fetch(settings: &Settings, path: &str, staged: &Staged) -> Result<PathBuf> {
+    let (bucket, key) = path.trim_end_matches('/').split_once('/').context("name a backup as s3://BUCKET/PATH/NAME")?;
+    let (prefix, name) = key.rsplit_once('/').unwrap_or(("", key));
+    let s3 = S3 { bucket: bucket.to_owned(), prefix: prefix.to_owned(), ..settings.s3.clone() };
+    settings::check_s3(&s3)?;
+    let bucket = serve::bucket(&s3)?.context("name a bucket")?;
+    let began = Instant::now();
+    backup::fetch_chain(&bucket, name, &staged.0).await?;
+    println!("{}: every object is what was written, {:.1} s", bucket.url(name), began.elapsed().as_secs_f64());
+    staged.0.join(name).canonicalize().context("find what was read")
 }
 
 /// Lets a new engine read the tables.

@@ -39,7 +39,7 @@ use crate::settings::{self, Flags, LogFormat};
 
 pub(crate) use folder::{DataFolder, FOLDER_VERSION, read_version};
 pub(crate) use logs::to_stderr as log_to_stderr;
-pub(crate) use parts::{open_buffer, start_engine};
+pub(crate) use parts::{bucket, open_buffer, start_engine};
 pub(crate) use running::{Running, start};
 pub(crate) use stop::Signals;
 

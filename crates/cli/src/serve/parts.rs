@@ -21,7 +21,10 @@ use tidegate_server::{
 use tokio::sync::watch;
 
 use super::DataFolder;
-use crate::settings::{self, Backend, Settings};
+use crate::settings::{self, Backend, BackupTarget, Settings};
+
+/// What the names of backups begin with in the bucket of the settings.
+const BACKUPS: &str = "backups";
 
 /// Every state and mover but the batches, which wait for ClickHouse.
 pub(super) struct Parts {
@@ -49,7 +52,7 @@ pub(super) struct Parts {
 pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Parts> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     // First, so that it boots while the log is read.
-    let backup_folder = backup_folder(settings)?;
+    let backup_folder = backup_folder(settings, folder)?;
     let (engine, store) = clickhouse(settings, folder, backup_folder.as_deref())?;
     let opened = Catalog::open(&folder.catalog()).await;
     let catalog = opened.with_context(|| format!("open the catalog {}", folder.catalog().display()))?;
@@ -81,7 +84,11 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
     let backups = backup_folder.map(|folder_of_backups| {
         let (buffer, catalog, store) = (buffer.clone(), catalog.clone(), store.clone());
         let (sessions, clock, program) = (folder.sessions(), Arc::clone(&clock), env!("CARGO_PKG_VERSION"));
-        Backups::new(folder_of_backups, Sources { buffer, catalog, store, sessions, clock, program })
+        let taken = Backups::new(folder_of_backups, Sources { buffer, catalog, store, sessions, clock, program });
+        match bucket.as_ref().filter(|_| settings.backup.target == BackupTarget::S3) {
+            Some(bucket) => taken.sent_to(bucket.below(BACKUPS)),
+            None => taken,
+        }
     });
     Ok(Parts {
         backups,
@@ -179,12 +186,17 @@ pub(crate) fn bucket(s3: &settings::S3) -> Result<Option<Bucket>> {
 }
 
 /// Makes the folder of backups, if there is to be one: the engine is locked to it, so it must be there.
-fn backup_folder(settings: &Settings) -> Result<Option<PathBuf>> {
-    let folder = &settings.backup.folder;
+fn backup_folder(settings: &Settings, data: &DataFolder) -> Result<Option<PathBuf>> {
+    let own = &settings.backup.folder;
+    let folder = match settings.backup.target {
+        BackupTarget::Folder => own.clone(),
+        BackupTarget::S3 if own.as_os_str().is_empty() => data.staged_backups(),
+        BackupTarget::S3 => own.join("staged"),
+    };
     if folder.as_os_str().is_empty() || settings.storage.backend != Backend::Embedded {
         return Ok(None);
     }
-    let made = std::fs::create_dir_all(folder).and_then(|()| folder.canonicalize());
+    let made = std::fs::create_dir_all(&folder).and_then(|()| folder.canonicalize());
     made.map(Some).with_context(|| {
         format!("the folder of backups {} cannot be made; mend `backup.folder` or its owner", folder.display())
     })

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::tree::Settings;
+use super::tree::{BackupTarget, S3, Settings};
 
 /// The file that is read when none is named and it exists.
 const FILE: &str = "tidegate.toml";
@@ -194,6 +194,11 @@ fn check_templates(settings: &Settings, sources: &BTreeMap<String, String>) -> R
     })
 }
 
+/// Checks how an S3 server is reached.
+pub(crate) fn check_s3(s3: &S3) -> Result<(), SettingsError> {
+    s3.mistake().map_or(Ok(()), |mistake| Err(SettingsError(mistake)))
+}
+
 /// Checks what a type cannot say.
 fn check(settings: &Settings) -> Result<(), SettingsError> {
     let listen = &settings.listen;
@@ -224,8 +229,10 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
                     set with it: the messages are signed, so that the receiver can know them";
         return Err(SettingsError(text.to_owned()));
     }
-    if let Some(mistake) = settings.s3.mistake() {
-        return Err(SettingsError(mistake));
+    check_s3(&settings.s3)?;
+    if settings.backup.target == BackupTarget::S3 && settings.s3.bucket.is_empty() {
+        let text = "backup.target is \"s3\", and s3.bucket names no bucket: set it with what else `[s3]` needs";
+        return Err(SettingsError(text.to_owned()));
     }
     if !settings.catalogue.enabled
         && let Some(signal) = settings.retain.dropped().first()

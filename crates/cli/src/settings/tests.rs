@@ -47,6 +47,7 @@ fn mistakes_are_named() {
     check_refused(&[("STORAGE_BACKEND", "oracle")], "oracle");
     check_refused(&[("CLICKHOUSE_VERIFY", "false")], "ca_cert");
     check_refused(&[("TIDEGATE_EXPORTS__WEBHOOK_URL", "http://here/hook")], "exports.webhook_secret must be set");
+    check_refused(&[("TIDEGATE_BACKUP__TARGET", "s3")], "s3.bucket names no bucket");
     let s3 = |name, value| {
         [("TIDEGATE_S3__BUCKET", "b"), ("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s"), (name, value)]
     };

@@ -260,6 +260,9 @@ section! {
 section! {
     /// Copies of the data folder, taken while the server runs (`docs/backup.md`).
     Backup, BACKUP {
+        /// Where backups go: "folder", or "s3": the bucket of `[s3]`, below `backups`. The folder then holds each until it is
+        /// there; empty: one in the data folder.
+        target: BackupTarget = BackupTarget::Folder,
         /// The folder that `tidegate backup` writes to, best on another disk; made when absent. The embedded ClickHouse is
         /// let into it. Empty: no backups are taken.
         folder: PathBuf = PathBuf::new(),
@@ -344,6 +347,14 @@ pub(crate) enum Backend {
 pub(crate) enum Sync {
     Always,
     Interval,
+}
+
+/// Where backups go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum BackupTarget {
+    Folder,
+    S3,
 }
 
 /// How log lines look.

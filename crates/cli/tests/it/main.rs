@@ -45,6 +45,7 @@ mod full;
 mod manifests;
 mod recount;
 mod names;
+mod objects;
 mod snapshot;
 mod start;
 mod templates;

@@ -107,6 +107,16 @@ impl Bucket {
         &self.options
     }
 
+    /// Returns the same bucket, further below.
+    #[must_use]
+    pub fn below(&self, folder: &str) -> Self {
+        let prefix = self.whole_key(folder);
+        Self {
+            client: Arc::clone(&self.client),
+            options: Arc::new(BucketOptions { prefix, ..(*self.options).clone() }),
+        }
+    }
+
     /// Names an object or a folder of them, as people and other tools do: `s3://bucket/prefix/key`.
     #[must_use]
     pub fn url(&self, key: &str) -> String {
