@@ -49,8 +49,34 @@ pub(crate) async fn run(args: RestoreArgs, environment: &BTreeMap<String, String
         Some(path) => fetch(&settings, path, &staged).await?,
         None => Path::new(&args.from).canonicalize().with_context(|| format!("find the backup {}", args.from))?,
     };
+    rebuild(&settings, &from, args.verify, &|line| println!("{line}")).await?;
+    println!("start it: tidegate serve --data {}", settings.data.display());
+    Ok(())
+}
+
+/// What was made of a backup.
+pub(crate) struct Rebuilt {
+    /// How long the tables took to be there again.
+    pub(crate) took: Duration,
+    pub(crate) proved: Option<Proved>,
+}
+
+/// What was proved of it.
+pub(crate) struct Proved {
+    pub(crate) took: Duration,
+    /// Stored rows that were recounted.
+    pub(crate) rows: u64,
+}
+
+/// Makes the data folder of the settings of a backup that lies in a folder, each of its files checked before.
+pub(crate) async fn rebuild(
+    settings: &Settings,
+    from: &Path,
+    is_proved: bool,
+    say: &(dyn Fn(String) + Sync),
+) -> Result<Rebuilt> {
     let began = Instant::now();
-    let checked = from.clone();
+    let checked = from.to_owned();
     let chain = tokio::task::spawn_blocking(move || backup::check_chain(&checked)).await??;
     let manifest = chain.first().context("a chain has its newest")?;
     ensure!(
@@ -59,29 +85,28 @@ pub(crate) async fn run(args: RestoreArgs, environment: &BTreeMap<String, String
         manifest.database,
         settings.clickhouse.database
     );
-    println!("{}: every file is what was written, {:.1} s", manifest.name, began.elapsed().as_secs_f64());
+    say(format!("{}: every file is what was written, {:.1} s", manifest.name, began.elapsed().as_secs_f64()));
 
     let folder = DataFolder::restoring(&settings.data)?;
     let began = Instant::now();
-    backup::copy_states(&from, folder.path())?;
+    backup::copy_states(from, folder.path())?;
     let place = from.parent().context("a backup lies in a folder of backups")?;
-    let (engine, store) = start_engine(&settings, EngineData::Folder(folder.engine()), Some(place))?;
-    let filled = fill(&engine, &store, manifest).await;
-    let proved = match filled {
-        Ok(()) => {
-            println!("restored, {:.1} s", began.elapsed().as_secs_f64());
-            if args.verify { prove(&settings, &folder, &store, manifest).await } else { Ok(()) }
-        }
-        Err(error) => Err(error),
+    let (engine, store) = start_engine(settings, EngineData::Folder(folder.engine()), Some(place))?;
+    let rebuilt = async {
+        fill(&engine, &store, manifest).await?;
+        let took = began.elapsed();
+        say(format!("restored, {:.1} s", took.as_secs_f64()));
+        let proved = if is_proved { Some(prove(settings, &folder, &store, manifest, say).await?) } else { None };
+        anyhow::Ok(Rebuilt { took, proved })
     };
+    let rebuilt = rebuilt.await;
     engine.stop().await;
-    proved.with_context(|| {
+    let rebuilt = rebuilt.with_context(|| {
         let data = settings.data.display();
         format!("{data} is not restored, and is not served; remove it before the next try")
     })?;
     folder.restored()?;
-    println!("start it: tidegate serve --data {}", settings.data.display());
-    Ok(())
+    Ok(rebuilt)
 }
 
 /// What was read from an S3 server; it goes in any case.
@@ -126,7 +151,13 @@ async fn fill(engine: &Engine, store: &Store, manifest: &BackupManifest) -> Resu
 }
 
 /// Proves that rows are as many and have the values that they had, and that the log goes as far as it went.
-async fn prove(settings: &Settings, folder: &DataFolder, store: &Store, manifest: &BackupManifest) -> Result<()> {
+async fn prove(
+    settings: &Settings,
+    folder: &DataFolder,
+    store: &Store,
+    manifest: &BackupManifest,
+    say: &(dyn Fn(String) + Sync),
+) -> Result<Proved> {
     let began = Instant::now();
     let catalog = Catalog::open(&folder.catalog()).await.context("open the restored catalog")?;
     let clock = Arc::new(SystemClock::start());
@@ -148,23 +179,23 @@ async fn prove(settings: &Settings, folder: &DataFolder, store: &Store, manifest
             told.head.0
         );
     }
-    tell_differences(&reports)?;
+    tell_differences(&reports, say)?;
     let sum = |count: fn(&TableReport) -> u64| reports.iter().map(count).sum::<u64>();
-    println!(
+    say(format!(
         "verified, {:.1} s: {} rows of {} batches recounted, {} manifests hashed, {} rows in the log",
         began.elapsed().as_secs_f64(),
         sum(|report| report.rows),
         sum(|report| report.batches),
         sum(|report| report.manifests),
         recovery.rows
-    );
-    Ok(())
+    ));
+    Ok(Proved { took: began.elapsed(), rows: sum(|report| report.rows) })
 }
 
-fn tell_differences(reports: &[TableReport]) -> Result<()> {
+fn tell_differences(reports: &[TableReport], say: &(dyn Fn(String) + Sync)) -> Result<()> {
     let wrong: Vec<_> = reports.iter().filter(|report| !report.is_exact()).collect();
     for report in &wrong {
-        println!("{}", serde_json::to_string(report)?);
+        say(serde_json::to_string(report)?);
     }
     ensure!(wrong.is_empty(), "{} tables are not what the catalog says", wrong.len());
     Ok(())

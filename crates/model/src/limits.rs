@@ -487,3 +487,18 @@ pub const S3_TEXT_BYTES_MAX: u64 = 256 << 20;
 
 /// Storage targets that are remembered: places, not datasets; a list of them is answered whole.
 pub const STORAGE_TARGETS_MAX: u32 = 1_000;
+
+/// Drills that are remembered: one a day for more than a year.
+pub const BACKUP_DRILLS_KEPT: u32 = 400;
+
+/// How often it is looked whether a backup or a drill is due (seconds); the settings count in hours.
+pub const BACKUP_SCHEDULE_SECONDS: u64 = 60;
+
+/// Scheduled backups that are kept: a week of days.
+pub const BACKUPS_KEPT: u32 = 7;
+
+/// Backups of one chain: a restore reads all of them, and all of them must be sound.
+pub const BACKUP_CHAIN_MAX: u32 = 7;
+
+/// Drills that wait at once: one runs at a time, and each restores everything.
+pub const BACKUP_DRILLS_WAITING_MAX: usize = 4;

@@ -6,7 +6,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{
     Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
-use tidegate_core::catalog::{Export, ExportEnd, ExportState};
+use tidegate_core::catalog::{BackupDrill, Export, ExportEnd, ExportState};
 use tidegate_core::ingest::{Admitted, Reason};
 use tidegate_core::store::EngineState;
 use tidegate_core::verify::Ledger;
@@ -52,6 +52,10 @@ pub struct Metrics {
     retry_keys_evicted: IntGauge,
     log_templates: IntGauge,
     log_lines_overflowed: IntGauge,
+    backups: IntCounterVec,
+    backup_drills: IntCounterVec,
+    backup_drill_seconds: HistogramVec,
+    backup_alarm: IntGauge,
     exports: IntCounterVec,
     export_bytes: IntCounterVec,
     export_seconds: HistogramVec,
@@ -121,6 +125,19 @@ impl Metrics {
                 .gauge("tidegate_log_templates", "Log templates that are remembered, merged ones included"),
             log_lines_overflowed: list
                 .gauge("tidegate_log_lines_overflowed", "Log records under the overflow template since the start"),
+            backups: list.counters("tidegate_backups_total", "Scheduled backups, by outcome", &["outcome"]),
+            backup_drills: list.counters(
+                "tidegate_backup_drills_total",
+                "Backups restored on trial, by outcome",
+                &["outcome"],
+            ),
+            backup_drill_seconds: list.seconds(
+                "tidegate_backup_drill_seconds",
+                "What good drills took, by step",
+                &["step"],
+            ),
+            backup_alarm: list
+                .gauge("tidegate_backup_alarm", "1 while the last drill or the last scheduled backup has failed"),
             exports: list.counters(
                 "tidegate_exports_total",
                 "Exports that came into a state since the start, by where they go",
@@ -184,6 +201,22 @@ impl Metrics {
         self.catalogue_answers.with_label_values(&[from]).inc();
     }
 
+    /// Counts a scheduled backup.
+    pub(crate) fn backup(&self, is_taken: bool) {
+        self.backups.with_label_values(&[if is_taken { "ok" } else { "failed" }]).inc();
+    }
+
+    /// Counts a drill.
+    pub(crate) fn backup_drill(&self, drill: &BackupDrill) {
+        self.backup_drills.with_label_values(&[if drill.error.is_none() { "ok" } else { "failed" }]).inc();
+        if drill.error.is_none() {
+            for (step, millis) in [("restore", drill.restore_ms), ("verify", drill.verify_ms)] {
+                let took = Duration::from_millis(millis).as_secs_f64();
+                self.backup_drill_seconds.with_label_values(&[step]).observe(took);
+            }
+        }
+    }
+
     /// Counts an export that came into a state.
     pub(crate) fn export(&self, export: &Export, state: ExportState) {
         self.exports.with_label_values(&[state.as_str(), export_target(export)]).inc();
@@ -234,6 +267,7 @@ impl Metrics {
         self.replica_age_ms.set(signed(replica.age_ms));
         self.replica_late.set(i64::from(replica.is_late));
         self.replica_alarms.set(signed(replica.alarms));
+        self.backup_alarm.set(i64::from(stages.backups.as_ref().is_some_and(|office| office.is_alarmed())));
         self.hot_tail_bytes.set(signed(stages.buffer.hot_bytes()));
         self.wal_bytes.set(signed(stages.buffer.wal_bytes()));
         self.retry_keys_evicted.set(signed(stages.buffer.retries_evicted()));

@@ -7,6 +7,7 @@
 //! | `parts.rs` | states and movers, made from settings |
 //! | `schema.rs` | waits for ClickHouse, makes the tables, starts the batch mover |
 //! | `reconcile.rs` | looks whether datasets' tables are what the catalog says |
+//! | `drills.rs` | backups restored on trial |
 //! | `doors.rs` | the listeners |
 //! | `logs.rs` | what is printed |
 //! | `own_logs.rs` | the server's own log records, kept to be stored |
@@ -17,6 +18,7 @@
 
 mod banner;
 mod doors;
+mod drills;
 mod folder;
 mod logs;
 mod own_logs;

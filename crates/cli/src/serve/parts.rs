@@ -13,12 +13,13 @@ use tidegate_core::rollup::Rollup;
 use tidegate_core::rollup::totals::Totals;
 use tidegate_core::store::{Engine, EngineData, EngineOptions, Store, StoreOptions};
 use tidegate_core::world::SystemClock;
-use tidegate_model::limits::BODY_IDLE_MS;
+use tidegate_model::limits::{BACKUP_DRILLS_WAITING_MAX, BODY_IDLE_MS};
 use tidegate_model::{Clock, UnixNanos};
 use tidegate_server::{
-    Access, CardinalityState, ExportOptions, Exports, Metrics, ReplicaWatch, SchemaState, Stages, Webhook,
+    Access, BackupOffice, BackupPlan, CardinalityState, DrillAsked, ExportOptions, Exports, Metrics, ReplicaWatch,
+    SchemaState, Stages, Webhook,
 };
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::DataFolder;
 use crate::settings::{self, Backend, BackupTarget, Settings};
@@ -45,7 +46,16 @@ pub(super) struct Parts {
     exports: Exports,
     replica_age_sla_ms: u64,
     admin_sql: bool,
-    backups: Option<Backups>,
+    backups: Option<BackupOffice>,
+    /// Who restores on trial; taken once.
+    pub(super) drills: Option<Drills>,
+}
+
+/// What restoring on trial needs.
+pub(super) struct Drills {
+    pub(super) backups: Backups,
+    pub(super) room: PathBuf,
+    pub(super) asked: mpsc::Receiver<DrillAsked>,
 }
 
 /// Opens the states, recovers what is in them, and starts the engine process without waiting for it.
@@ -85,13 +95,18 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         let (buffer, catalog, store) = (buffer.clone(), catalog.clone(), store.clone());
         let (sessions, clock, program) = (folder.sessions(), Arc::clone(&clock), env!("CARGO_PKG_VERSION"));
         let taken = Backups::new(folder_of_backups, Sources { buffer, catalog, store, sessions, clock, program });
-        match bucket.as_ref().filter(|_| settings.backup.target == BackupTarget::S3) {
+        let taken = match bucket.as_ref().filter(|_| settings.backup.target == BackupTarget::S3) {
             Some(bucket) => taken.sent_to(bucket.below(BACKUPS)),
             None => taken,
-        }
+        };
+        let (asks, asked) = mpsc::channel(BACKUP_DRILLS_WAITING_MAX);
+        let drills = Drills { backups: taken.clone(), room: folder.drills(), asked };
+        (BackupOffice::new(taken, plan(&settings.backup), asks), drills)
     });
+    let (backups, drills) = backups.unzip();
     Ok(Parts {
         backups,
+        drills,
         clock,
         catalog,
         buffer,
@@ -166,6 +181,11 @@ fn exports(own: &settings::Exports, folder: &DataFolder, bucket: Option<Bucket>)
         datasets: own.datasets.clone(),
         webhook: (!own.webhook_url.is_empty()).then_some(webhook),
     })
+}
+
+const fn plan(own: &settings::Backup) -> BackupPlan {
+    let settings::Backup { every_hours, keep, chain_max, drill_hours, .. } = own;
+    BackupPlan { every_hours: *every_hours, keep: *keep, chain_max: *chain_max, drill_hours: *drill_hours }
 }
 
 /// Prepares requests to the bucket that the settings name, if they name one.

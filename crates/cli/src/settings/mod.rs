@@ -18,5 +18,6 @@ pub(crate) use print::commented;
 use sources::Loaded;
 pub(crate) use sources::{Flags, SettingsError, check_s3, load};
 pub(crate) use tree::{
-    Access, Backend, BackupTarget, ClickHouse, Exports, Listen, Log, LogFormat, Query, Retain, S3, Settings, Sync,
+    Access, Backend, Backup, BackupTarget, ClickHouse, Exports, Listen, Log, LogFormat, Query, Retain, S3, Settings,
+    Sync,
 };

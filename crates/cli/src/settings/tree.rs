@@ -266,6 +266,14 @@ section! {
         /// The folder that `tidegate backup` writes to, best on another disk; made when absent. The embedded ClickHouse is
         /// let into it. Empty: no backups are taken.
         folder: PathBuf = PathBuf::new(),
+        /// Every so many hours a backup is taken; 0: never. 24 is once a day.
+        every_hours: u64 = 0,
+        /// So many of these are kept, and those that they refer to; 0: all. What was taken by hand stays.
+        keep: u32 = limits::BACKUPS_KEPT,
+        /// At most so many of these refer to each other: every so many-th one is full; 1: each is.
+        chain_max: u32 = limits::BACKUP_CHAIN_MAX,
+        /// Every so many hours the newest backup is restored on trial, beside the server, and verified; 0: never.
+        drill_hours: u64 = 0,
     }
 }
 

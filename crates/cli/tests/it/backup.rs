@@ -42,6 +42,39 @@ async fn a_backup_under_load_holds_every_acknowledged_row_once() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_batch_is_between_two_parts_of_a_backup() -> Result<()> {
+    // Every request is a batch.
+    let rows = ROWS.to_string();
+    let settings = [("TIDEGATE_BATCH__ROWS", rows.as_str()), ("TIDEGATE_BATCH__AGE_MS", "600000")];
+    let (folder, backups, mut stack) = with_backups(&settings).await?;
+    let mut sent = 0;
+    for name in ["one", "two", "three"] {
+        ensure!(send(&stack, sent).await? == 201);
+        stored(&stack).await?;
+        // A stopped engine holds the backup after the log's copy, while batches of later rows are due.
+        stack.signal_engine(Signal::STOP)?;
+        let request = reqwest::Client::new().post(format!("http://{}/admin/backups", stack.http));
+        let asked = tokio::spawn(request.body(json!({ "name": name }).to_string()).send());
+        let copied = backups.path().join(format!("{name}.partial/wal"));
+        eventually("the log is copied", async || Ok(copied.is_dir())).await?;
+        for request in sent + 1..sent + 20 {
+            ensure!(send(&stack, request).await? == 201);
+        }
+        sent += 20;
+        stack.signal_engine(Signal::CONT)?;
+        ensure!(asked.await??.status() == 201, "{}", stack.log_tail());
+    }
+    stack.kill_serve()?;
+    for (name, least) in [("one", 1), ("two", 21), ("three", 41)] {
+        let data = folder.path().join(name);
+        let (code, said) = restored(&backups.path().join(name), &data).await?;
+        ensure!(code == 0, "{name}: {said}");
+        holds_at_least(&mut stack, &data, least).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_that_was_broken_off_is_none() -> Result<()> {
     // No batch of its own accord: one that waits for the stopped engine would keep the backup from its middle.
     let (folder, backups, mut stack) = with_backups(&[("TIDEGATE_BATCH__AGE_MS", "600000")]).await?;

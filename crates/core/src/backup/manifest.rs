@@ -37,6 +37,9 @@ pub struct BackupManifest {
     pub name: String,
     /// The one that its tables refer to; none: it is full.
     pub base: Option<BaseBackup>,
+    /// Whether the schedule took it, and may remove it.
+    #[serde(default)]
+    pub is_scheduled: bool,
     /// When it was begun: every row that was acknowledged before is in it.
     pub began_at: String,
     /// When all of it was on the disk.

@@ -23,6 +23,7 @@
 //! | `take.rs` | a backup is taken |
 //! | `manifest.rs` | [`BackupManifest`], and names |
 //! | `files.rs` | files are listed, hashed, synced, copied |
+//! | `plan.rs` | what the schedule takes next, and what it may remove: [`next_base`], [`outlived`] |
 //! | `remote.rs` | backups in a bucket: sent, listed, read back: [`fetch_chain`] |
 //! | `chain.rs` | [`check_chain`]: a backup and those that it refers to, checked; [`copy_states`] |
 //! | `error.rs` | [`BackupError`] |
@@ -31,6 +32,7 @@ mod chain;
 mod error;
 mod files;
 mod manifest;
+mod plan;
 mod remote;
 mod take;
 
@@ -52,6 +54,7 @@ use crate::store::Store;
 pub use chain::{check_chain, copy_states};
 pub use error::BackupError;
 pub use manifest::{BackupFile, BackupManifest, BackupTable, BaseBackup, clickhouse_place};
+pub use plan::{next_base, outlived};
 pub use remote::fetch_chain;
 
 /// What backups are taken of.
@@ -69,6 +72,17 @@ pub struct Sources {
     pub clock: Arc<dyn Clock>,
     /// The version of the program.
     pub program: &'static str,
+}
+
+/// What is wanted of a backup.
+#[derive(Debug, Clone, Default)]
+pub struct BackupAsked {
+    /// Its name; `None`: the time.
+    pub name: Option<String>,
+    /// An earlier one: what that has of ClickHouse is not written again.
+    pub base: Option<String>,
+    /// Whether the schedule asks, and may remove it later.
+    pub is_scheduled: bool,
 }
 
 /// The folder of backups; clones share it.
@@ -106,16 +120,33 @@ impl Backups {
         &self.folder
     }
 
-    /// Takes one; `None`: it is named by the time. With `base` what that one has of ClickHouse is not written again.
+    /// Takes one.
     ///
     /// Needs a tokio runtime; goes on when nobody waits for it any more.
-    pub async fn take(&self, name: Option<String>, base: Option<String>) -> Result<BackupManifest, BackupError> {
+    pub async fn take(&self, asked: BackupAsked) -> Result<BackupManifest, BackupError> {
         let office = self.clone();
         let taking = tokio::spawn(async move {
             let _one = office.running.try_lock().map_err(|_| BackupError::Running)?;
-            take::take((&office.folder, office.bucket.as_ref()), &office.sources, name, base).await
+            take::take((&office.folder, office.bucket.as_ref()), &office.sources, asked).await
         });
         taking.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    /// Removes a whole backup; what a crash leaves of it is none.
+    pub async fn remove(&self, name: &str) -> Result<(), BackupError> {
+        let _one = self.running.try_lock().map_err(|_| BackupError::Running)?;
+        if let Some(bucket) = &self.bucket {
+            return remote::remove(bucket, name).await;
+        }
+        manifest::check_name(name)?;
+        let (place, gone) = (self.folder.join(name), self.folder.join(manifest::partial(name)));
+        let folder = self.folder.clone();
+        let removed = blocking(move || {
+            fs::rename(&place, &gone)?;
+            files::sync_folder(&folder)?;
+            fs::remove_dir_all(&gone)
+        });
+        removed.await.map_err(|error| BackupError::file(format!("remove the backup {name}"), error))
     }
 
     /// Returns the manifests of all backups in the folder, the oldest first; one that cannot be read is told in the log.

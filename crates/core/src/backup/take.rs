@@ -7,7 +7,7 @@ use tidegate_model::limits::{BACKUP_DRAIN_MS, BACKUP_LOOK_MS};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::manifest::{self, CATALOG, CLICKHOUSE, SESSIONS, WAL, check_name, clickhouse_place, partial};
-use super::{BackupError, BackupManifest, BackupTable, BaseBackup, Sources, blocking, files, remote};
+use super::{BackupAsked, BackupError, BackupManifest, BackupTable, BaseBackup, Sources, blocking, files, remote};
 use crate::buffer::Buffer;
 use crate::objects::Bucket;
 
@@ -15,8 +15,7 @@ use crate::objects::Bucket;
 pub(super) async fn take(
     (folder, bucket): (&Path, Option<&Bucket>),
     sources: &Sources,
-    name: Option<String>,
-    base: Option<String>,
+    BackupAsked { name, base, is_scheduled }: BackupAsked,
 ) -> Result<BackupManifest, BackupError> {
     let name = name.unwrap_or_else(|| named_by_time(sources));
     check_name(&name)?;
@@ -42,7 +41,7 @@ pub(super) async fn take(
         io::ErrorKind::AlreadyExists => BackupError::Exists(partial(&name)),
         _ => BackupError::file(format!("make {}", working.display()), error),
     })?;
-    let mut taken = gather(&working, sources, name, base).await;
+    let mut taken = gather(&working, sources, (name, is_scheduled), base).await;
     if let (Ok(manifest), Some(bucket)) = (&taken, bucket)
         && let Err(error) = remote::send(bucket, &working, manifest).await
     {
@@ -67,7 +66,7 @@ pub(super) async fn take(
 async fn gather(
     working: &Path,
     sources: &Sources,
-    name: String,
+    (name, is_scheduled): (String, bool),
     base: Option<BaseBackup>,
 ) -> Result<BackupManifest, BackupError> {
     let began_at = sources.clock.now();
@@ -80,6 +79,7 @@ async fn gather(
         format: BackupManifest::FORMAT,
         name,
         base,
+        is_scheduled,
         began_at: began_at.to_string(),
         ended_at: sources.clock.now().to_string(),
         held_ms,

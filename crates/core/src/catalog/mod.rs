@@ -19,6 +19,7 @@
 //! | `saved.rs` | saved SQL |
 //! | `exports.rs` | exports of tables to files |
 //! | `export_events.rs` | what the webhook of exports has not taken yet |
+//! | `drills.rs` | backups that were restored on trial |
 //! | `targets.rs` | places that exports may go to |
 //! | `states.rs` | what parts of the program know and can do without |
 //! | `retries.rs` | retry keys and the ledger's counts |
@@ -36,6 +37,7 @@ use tidegate_model::{
 pub use audit::{AuditEntry, AuditFilter, Audited};
 pub use canonical::{CanonicalField, CanonicalSchema};
 pub use datasets::{Dataset, SchemaChange, SchemaVersion};
+pub use drills::BackupDrill;
 pub use export_events::{ExportEvent, NewEvent};
 pub use exports::{Export, ExportEnd, ExportFilter, ExportState};
 pub use quarantine::{HeldRow, Refused, RefusedBy};
@@ -46,6 +48,7 @@ mod audit;
 mod batches;
 mod canonical;
 mod datasets;
+mod drills;
 mod export_events;
 mod exports;
 mod manifests;

@@ -96,6 +96,7 @@ fn store() -> Vec<Call> {
 
 fn backups() -> Vec<Call> {
     const ALL: &str = "/admin/backups";
+    const DRILL: &str = "/admin/backups/{name}/drill";
     let taken = |body: Value| Call { status: 201, ..post(ALL, ALL, body) };
     vec![
         taken(json!({ "name": "one" })),
@@ -103,6 +104,8 @@ fn backups() -> Vec<Call> {
         taken(json!({ "name": "one" })).refused(409),
         taken(json!({ "base": "none" })).refused(404),
         taken(json!({ "name": "../one" })).refused(400),
+        post(DRILL, "/admin/backups/one/drill", Value::Null),
+        post(DRILL, "/admin/backups/none/drill", Value::Null).refused(404),
         plain(ALL),
     ]
 }

@@ -10,3 +10,15 @@ CREATE TABLE storage_targets (
     created_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 ALTER TABLE exports ADD COLUMN target TEXT NOT NULL DEFAULT 'local';
+
+-- What became of restoring backups on trial.
+CREATE TABLE backup_drills (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    backup TEXT NOT NULL,
+    began_at INTEGER NOT NULL,
+    ended_at INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    restore_ms INTEGER NOT NULL,
+    verify_ms INTEGER NOT NULL,
+    error TEXT
+);
