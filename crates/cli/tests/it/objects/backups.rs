@@ -44,14 +44,17 @@ async fn a_backup_whose_server_went_away_is_none_and_a_damaged_one_is_named() ->
     ensure!(send(&stack, 0).await? == 201);
     stored(&stack).await?;
 
+    taken(&stack, &["--to", "whole"]).await?;
+    let bytes = stack.get("/admin/backups").await?["backups"][0]["bytes"].as_i64().context("bytes")?;
+
     // The server goes in the middle, and with it the process that sends.
-    gate.close_after(60_000);
+    gate.close_after(bytes / 2);
     let url = format!("http://{}/admin/backups", stack.http);
     let asked = tokio::spawn(reqwest::Client::new().post(url).body(r#"{"name":"half"}"#).send());
     eventually("the server is gone", async || Ok(gate.is_closed())).await?;
     stack.kill_serve()?;
     ensure!(asked.await?.is_err(), "a backup was told that nobody finished");
-    let half = server.keys().await?;
+    let half: Vec<_> = server.keys().await?.into_iter().filter(|key| key.contains("/half/")).collect();
     ensure!(!half.is_empty() && !half.iter().any(|key| key.ends_with("manifest.json")), "{half:?}");
     gate.open();
     let (code, said) = restored(&server, "half", &folder.path().join("none"))?;
