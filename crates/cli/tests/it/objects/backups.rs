@@ -48,7 +48,7 @@ async fn a_backup_whose_server_went_away_is_none_and_a_damaged_one_is_named() ->
     let bytes = stack.get("/admin/backups").await?["backups"][0]["bytes"].as_i64().context("bytes")?;
 
     // The server goes in the middle, and with it the process that sends.
-    gate.close_after(bytes / 2);
+    gate.close_after(bytes * 9 / 10);
     let url = format!("http://{}/admin/backups", stack.http);
     let asked = tokio::spawn(reqwest::Client::new().post(url).body(r#"{"name":"half"}"#).send());
     eventually("the server is gone", async || Ok(gate.is_closed())).await?;

@@ -69,7 +69,7 @@ async fn an_export_goes_to_the_target_of_its_dataset_and_says_why_it_cannot() ->
     let lost = ended(&stack, id(&ask(&stack, &json!({ "storageTargetId": "lost" })).await?)?).await?;
     let why = lost["error"].as_str().context("a reason")?;
     ensure!(lost["state"] == "failed", "{lost}");
-    for part in ["s3://nowhere/cold/store/visits/records/", "rows.parquet", "NoSuchBucket", "make the bucket"] {
+    for part in ["s3://nowhere/cold/store/visits/records/", "manifest.json", "NoSuchBucket", "make the bucket"] {
         ensure!(why.contains(part), "{part} is not in: {why}");
     }
     let unknown = ask(&stack, &json!({ "storageTargetId": "none" })).await;
