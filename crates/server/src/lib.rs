@@ -18,6 +18,7 @@
 //! | `errors.rs` | [`Failure`]: error kinds as HTTP and gRPC |
 //! | `freshness.rs` | how far ClickHouse is behind, and the alarm |
 //! | `metrics.rs` | the closed list of metrics |
+//! | `copies.rs` | those of exports and backups |
 //! | `self_metrics.rs` | the same metrics as an OTLP request |
 //! | `otlp/` | OTLP/gRPC and OTLP/HTTP |
 //! | `api/` | the main API |
@@ -33,6 +34,7 @@ mod backups;
 mod body;
 mod cardinality;
 mod connection;
+mod copies;
 mod datasets;
 mod errors;
 mod exports;

@@ -6,12 +6,13 @@ use prometheus::proto::MetricFamily;
 use prometheus::{
     Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
-use tidegate_core::catalog::{BackupDrill, Export, ExportEnd, ExportState};
 use tidegate_core::ingest::{Admitted, Reason};
 use tidegate_core::store::EngineState;
 use tidegate_core::verify::Ledger;
-use tidegate_model::{Signal, UnixNanos};
+use tidegate_model::Signal;
 
+use crate::backups::BackupOffice;
+use crate::copies::Copies;
 use crate::errors::{Failure, kind_name};
 use crate::stages::Stages;
 
@@ -52,13 +53,7 @@ pub struct Metrics {
     retry_keys_evicted: IntGauge,
     log_templates: IntGauge,
     log_lines_overflowed: IntGauge,
-    backups: IntCounterVec,
-    backup_drills: IntCounterVec,
-    backup_drill_seconds: HistogramVec,
-    backup_alarm: IntGauge,
-    exports: IntCounterVec,
-    export_bytes: IntCounterVec,
-    export_seconds: HistogramVec,
+    pub(crate) copies: Copies,
     own_logs_dropped: IntCounter,
     resident_bytes: IntGauge,
     uptime_seconds: Gauge,
@@ -125,30 +120,7 @@ impl Metrics {
                 .gauge("tidegate_log_templates", "Log templates that are remembered, merged ones included"),
             log_lines_overflowed: list
                 .gauge("tidegate_log_lines_overflowed", "Log records under the overflow template since the start"),
-            backups: list.counters("tidegate_backups_total", "Scheduled backups, by outcome", &["outcome"]),
-            backup_drills: list.counters(
-                "tidegate_backup_drills_total",
-                "Backups restored on trial, by outcome",
-                &["outcome"],
-            ),
-            backup_drill_seconds: list.seconds(
-                "tidegate_backup_drill_seconds",
-                "What good drills took, by step",
-                &["step"],
-            ),
-            backup_alarm: list
-                .gauge("tidegate_backup_alarm", "1 while the last drill or the last scheduled backup has failed"),
-            exports: list.counters(
-                "tidegate_exports_total",
-                "Exports that came into a state since the start, by where they go",
-                &["state", "target"],
-            ),
-            export_bytes: list.counters("tidegate_export_bytes_total", "Bytes of completed exports", &["target"]),
-            export_seconds: list.seconds(
-                "tidegate_export_seconds",
-                "From asking for an export to its completion",
-                &["target"],
-            ),
+            copies: Copies::new(&list),
             own_logs_dropped: list.counter(
                 "tidegate_own_logs_dropped_total",
                 "The server's own log records that were printed and not stored",
@@ -201,37 +173,6 @@ impl Metrics {
         self.catalogue_answers.with_label_values(&[from]).inc();
     }
 
-    /// Counts a scheduled backup.
-    pub(crate) fn backup(&self, is_taken: bool) {
-        self.backups.with_label_values(&[if is_taken { "ok" } else { "failed" }]).inc();
-    }
-
-    /// Counts a drill.
-    pub(crate) fn backup_drill(&self, drill: &BackupDrill) {
-        self.backup_drills.with_label_values(&[if drill.error.is_none() { "ok" } else { "failed" }]).inc();
-        if drill.error.is_none() {
-            for (step, millis) in [("restore", drill.restore_ms), ("verify", drill.verify_ms)] {
-                let took = Duration::from_millis(millis).as_secs_f64();
-                self.backup_drill_seconds.with_label_values(&[step]).observe(took);
-            }
-        }
-    }
-
-    /// Counts an export that came into a state.
-    pub(crate) fn export(&self, export: &Export, state: ExportState) {
-        self.exports.with_label_values(&[state.as_str(), export_target(export)]).inc();
-    }
-
-    /// Counts an export that ended.
-    pub(crate) fn export_end(&self, export: &Export, at: UnixNanos, end: &ExportEnd) {
-        let target = export_target(export);
-        let ExportEnd::Completed(manifest) = end else { return self.export(export, ExportState::Failed) };
-        self.export(export, ExportState::Completed);
-        self.export_bytes.with_label_values(&[target]).inc_by(manifest["bytes"].as_u64().unwrap_or(0));
-        let took = u64::try_from(at.0.saturating_sub(export.created_at.0)).unwrap_or(0);
-        self.export_seconds.with_label_values(&[target]).observe(Duration::from_nanos(took).as_secs_f64());
-    }
-
     /// Counts an answer that broke on its way.
     pub(crate) fn query_broken(&self) {
         self.queries.with_label_values(&["broken"]).inc();
@@ -267,7 +208,7 @@ impl Metrics {
         self.replica_age_ms.set(signed(replica.age_ms));
         self.replica_late.set(i64::from(replica.is_late));
         self.replica_alarms.set(signed(replica.alarms));
-        self.backup_alarm.set(i64::from(stages.backups.as_ref().is_some_and(|office| office.is_alarmed())));
+        self.copies.alarm(stages.backups.as_ref().is_some_and(BackupOffice::is_alarmed));
         self.hot_tail_bytes.set(signed(stages.buffer.hot_bytes()));
         self.wal_bytes.set(signed(stages.buffer.wal_bytes()));
         self.retry_keys_evicted.set(signed(stages.buffer.retries_evicted()));
@@ -301,18 +242,18 @@ impl Door {
 }
 
 /// Makes metrics; their names are constants of this file, so that making them cannot fail.
-struct List(Registry);
+pub(crate) struct List(Registry);
 
 impl List {
     fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.add(IntCounter::new(name, help))
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    pub(crate) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.add(IntCounterVec::new(Opts::new(name, help), labels))
     }
 
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+    pub(crate) fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.add(IntGauge::new(name, help))
     }
 
@@ -324,7 +265,7 @@ impl List {
         self.add(IntGaugeVec::new(Opts::new(name, help), labels))
     }
 
-    fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+    pub(crate) fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
         let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
         self.add(HistogramVec::new(options, labels))
     }
@@ -334,11 +275,6 @@ impl List {
         self.0.register(Box::new(collector.clone())).expect("the names in this file differ");
         collector
     }
-}
-
-/// A closed list: the names of targets are the users'.
-fn export_target(export: &Export) -> &'static str {
-    if export.folder.starts_with("s3://") { "s3" } else { "local" }
 }
 
 fn signed(number: u64) -> i64 {

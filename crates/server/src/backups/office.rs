@@ -116,7 +116,7 @@ pub(super) async fn drill(
         None => tracing::info!(backup = drill.backup, rows = drill.rows, "a backup was restored on trial, and is good"),
         Some(why) => tracing::error!(backup = drill.backup, why, "a backup cannot be restored: take another one, now"),
     }
-    stages.metrics.backup_drill(&drill);
+    stages.metrics.copies.backup_drill(&drill);
     office.note_drill(drill.clone());
     stages.catalog.add_backup_drill(&drill).await.inspect_err(|error| {
         tracing::warn!(error = chain(error), "what became of a drill is not written down");

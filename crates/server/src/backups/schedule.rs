@@ -23,7 +23,11 @@ pub async fn run_backups(stages: Stages, mut stop: watch::Receiver<bool>) {
             return;
         }
         match stages.catalog.backup_drills().await {
-            Ok(drills) => drills.into_iter().next().into_iter().for_each(|newest| office.note_drill(newest)),
+            Ok(drills) => {
+                if let Some(newest) = drills.into_iter().next() {
+                    office.note_drill(newest);
+                }
+            }
             Err(error) => tracing::warn!(error = chain(&error), "the catalog does not tell the last drill"),
         }
         loop {
@@ -48,7 +52,7 @@ async fn look(stages: &Stages, office: &BackupOffice) {
         Err(BackupError::Running) => return,
         Err(error) => {
             tracing::error!(error = chain(&error), "a scheduled backup could not be taken; it is tried again");
-            stages.metrics.backup(false);
+            stages.metrics.copies.backup(false);
             office.note_backup(Some(chain(&error)));
         }
     }
@@ -70,7 +74,7 @@ async fn take_due(stages: &Stages, office: &BackupOffice) -> Result<(), BackupEr
     }
     let base = next_base(&all, office.plan.chain_max);
     office.backups.take(BackupAsked { name: None, base, is_scheduled: true }).await?;
-    stages.metrics.backup(true);
+    stages.metrics.copies.backup(true);
     if office.plan.keep == 0 {
         return Ok(());
     }

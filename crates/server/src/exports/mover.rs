@@ -129,7 +129,7 @@ async fn end(stages: &Stages, export: &Export, how: ExportEnd) -> Result<(), Cat
     let event = event.as_ref().map(|(kind, body)| (*kind, body.as_str()));
     stages.catalog.end_export(&export.id, now, &how, event).await?;
     stages.exports.told.notify_one();
-    stages.metrics.export_end(export, now, &how);
+    stages.metrics.copies.export_end(export, now, &how);
     if let ExportEnd::Completed(manifest) = &how {
         tracing::info!(export = export.id, table = %export.table, rows = %manifest["rows"], "an export is completed");
     }
@@ -228,7 +228,7 @@ async fn remove_outlived(stages: &Stages, export: &Export) -> Result<(), Catalog
     for old in stages.catalog.outlived_exports(&export.slug, &export.label, keep).await? {
         // First the word, then the deed: an export that is listed as completed has its files.
         stages.catalog.remove_export(&old.id).await?;
-        stages.metrics.export(&old, ExportState::Removed);
+        stages.metrics.copies.export(&old, ExportState::Removed);
         let removed = async { Place::of(&stages.exports, &old)?.remove().await };
         match removed.await {
             Ok(()) => tracing::info!(export = old.id, "the files of an old export are removed"),

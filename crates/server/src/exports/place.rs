@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 use tidegate_core::catalog::Export;
@@ -123,7 +123,7 @@ impl Place {
     }
 }
 
-async fn put_checked(bucket: &Bucket, key: &str, file: &PathBuf) -> Result<(), PlaceError> {
+async fn put_checked(bucket: &Bucket, key: &str, file: &Path) -> Result<(), PlaceError> {
     let sent = bucket.put_file(key, file).await?;
     let found = bucket.sum(key).await?;
     if found == sent {

@@ -167,7 +167,7 @@ pub(super) async fn ask(stages: &Stages, table: &Table, wanted: Wanted) -> Resul
     };
     let event = stages.exports.event(CREATED, now, &export);
     stages.catalog.add_export(&export, event.as_ref().map(|(kind, body)| (*kind, body.as_str()))).await?;
-    stages.metrics.export(&export, ExportState::Queued);
+    stages.metrics.copies.export(&export, ExportState::Queued);
     stages.exports.asked.notify_one();
     stages.exports.told.notify_one();
     Ok(export)
