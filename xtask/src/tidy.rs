@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::root;
 
 const MOVERS: &[&str] = &["ingest", "batch", "query", "expire", "migrate", "verify", "backup"];
-const STATES: &[&str] = &["buffer", "rollup", "store", "catalog", "exports"];
+const STATES: &[&str] = &["buffer", "rollup", "store", "catalog", "exports", "objects"];
 
 /// A crate that only the named members may depend on outside of tests.
 const DEPENDENCY_BORDERS: &[(&str, &[&str])] = &[

@@ -1,12 +1,12 @@
 //! `tidegate backup`: a running server copies its log, catalog and tables as of one moment.
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use comfy_table::Table;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::client::Client;
+use crate::client::{Client, encoded};
 
 /// What `tidegate backup` takes.
 #[derive(Debug, Args)]
@@ -20,6 +20,9 @@ pub(crate) struct BackupArgs {
     /// List the backups that there are
     #[arg(long, conflicts_with_all = ["to", "base"])]
     list: bool,
+    /// Restore a backup on trial, beside the server, and verify it [default: the newest]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["to", "base", "list"])]
+    drill: Option<String>,
     /// The server's address
     #[arg(long, env = "TIDEGATE_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
@@ -62,9 +65,38 @@ pub(crate) async fn run(args: BackupArgs) -> Result<()> {
         println!("{table}");
         return Ok(());
     }
+    if let Some(name) = args.drill {
+        return drill(&client, name).await;
+    }
     let taken: Backup = client.post("/admin/backups", &json!({ "name": args.to, "base": args.base })).await?;
     let (rows, Backup { name, files, bytes, held_ms, .. }) = (taken.rows(), &taken);
     println!("{name}: {rows} rows in {files} files of {bytes} bytes; batches waited for {held_ms} ms");
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Drill {
+    good: bool,
+    rows: u64,
+    restore_ms: u64,
+    verify_ms: u64,
+    error: Option<String>,
+}
+
+async fn drill(client: &Client, name: String) -> Result<()> {
+    let name = if name.is_empty() {
+        let Backups { backups } = client.get("/admin/backups", &[]).await?;
+        backups
+            .last()
+            .map(|newest| newest.name.clone())
+            .context("there is no backup; take one with `tidegate backup`")?
+    } else {
+        name
+    };
+    let path = format!("/admin/backups/{}/drill", encoded(&name));
+    let Drill { good, rows, restore_ms, verify_ms, error } = client.post(&path, &json!({})).await?;
+    ensure!(good, "the backup {name} cannot be restored: {}", error.unwrap_or_default());
+    println!("{name} is good: {rows} rows restored in {restore_ms} ms and verified in {verify_ms} ms");
     Ok(())
 }
 

@@ -34,6 +34,9 @@ pub mod catalog;
 /// exports: folders of exported rows.
 pub mod exports;
 
+/// objects: whole files in a bucket of an S3 server.
+pub mod objects;
+
 /// verify: the ledger is proved against ClickHouse.
 pub mod verify;
 

@@ -460,3 +460,48 @@ pub const BACKUP_NAME_BYTES_MAX: usize = 64;
 
 /// The body of a request for a backup, in bytes: two names.
 pub const BACKUP_BODY_BYTES_MAX: usize = 4_096;
+
+/// Bytes of an object that are sent or asked for at once; each piece is retried by itself, and two are in memory.
+pub const S3_PIECE_BYTES: u64 = 16 << 20;
+
+/// Pieces of one object: S3 takes 10,000, so that larger files are cut into larger pieces.
+pub const S3_PIECES_MAX: u64 = 9_000;
+
+/// How long one request to an S3 server may take (milliseconds): a piece at 300 kB/s.
+pub const S3_REQUEST_MS: u64 = 60_000;
+
+/// How long a connection to an S3 server may take (milliseconds).
+pub const S3_CONNECT_MS: u64 = 5_000;
+
+/// How often a request to an S3 server is sent again before what needs it fails; that has retries of its own.
+pub const S3_RETRIES_MAX: usize = 5;
+
+/// The pause before the first of these retries (milliseconds); doubled, with chance in it, before each further one.
+pub const S3_RETRY_FIRST_MS: u64 = 100;
+
+/// The longest of these pauses (milliseconds).
+pub const S3_RETRY_PAUSE_MAX_MS: u64 = 5_000;
+
+/// No request to an S3 server is sent again after so long (milliseconds).
+pub const S3_RETRY_MS: u64 = 120_000;
+
+/// An object that is read whole into memory, such as a manifest, in bytes: a backup's names each of its files.
+pub const S3_TEXT_BYTES_MAX: u64 = 256 << 20;
+
+/// Storage targets that are remembered: places, not datasets; a list of them is answered whole.
+pub const STORAGE_TARGETS_MAX: u32 = 1_000;
+
+/// Drills that are remembered: one a day for more than a year.
+pub const BACKUP_DRILLS_KEPT: u32 = 400;
+
+/// How often it is looked whether a backup or a drill is due (seconds); the settings count in hours.
+pub const BACKUP_SCHEDULE_SECONDS: u64 = 60;
+
+/// Scheduled backups that are kept: a week of days.
+pub const BACKUPS_KEPT: u32 = 7;
+
+/// Backups of one chain: a restore reads all of them, and all of them must be sound.
+pub const BACKUP_CHAIN_MAX: u32 = 7;
+
+/// Drills that wait at once: one runs at a time, and each restores everything.
+pub const BACKUP_DRILLS_WAITING_MAX: usize = 4;

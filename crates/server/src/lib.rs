@@ -18,13 +18,14 @@
 //! | `errors.rs` | [`Failure`]: error kinds as HTTP and gRPC |
 //! | `freshness.rs` | how far ClickHouse is behind, and the alarm |
 //! | `metrics.rs` | the closed list of metrics |
+//! | `copies.rs` | those of exports and backups |
 //! | `self_metrics.rs` | the same metrics as an OTLP request |
 //! | `otlp/` | OTLP/gRPC and OTLP/HTTP |
 //! | `api/` | the main API |
 //! | `datasets/` | datasets: made, changed, archived; their schemas, audit log and refused rows |
 //! | `exports/` | exports of tables to files, their schedule and webhook |
 //! | `routes/` | the routes as a table, and the OpenAPI document that is made from it |
-//! | `backups.rs` | backups: taken and listed |
+//! | `backups/` | backups: taken and listed, by schedule too, and restored on trial |
 //! | `timestore/` | datasets: manifests, queries, saved SQL |
 //! | `cardinality/` | what is in the telemetry and what it costs: `/api/v1`, `/v2` |
 
@@ -33,6 +34,7 @@ mod backups;
 mod body;
 mod cardinality;
 mod connection;
+mod copies;
 mod datasets;
 mod errors;
 mod exports;
@@ -46,6 +48,7 @@ mod stages;
 mod timestore;
 
 pub use api::sql_parameters::{SqlParameters, parse as parse_sql_parameters};
+pub use backups::{BackupOffice, BackupPlan, DrillAsked, DrillProof, run_backups};
 pub use cardinality::CardinalityState;
 pub use datasets::Access;
 pub use errors::Failure;

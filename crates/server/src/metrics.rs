@@ -11,6 +11,8 @@ use tidegate_core::store::EngineState;
 use tidegate_core::verify::Ledger;
 use tidegate_model::Signal;
 
+use crate::backups::BackupOffice;
+use crate::copies::Copies;
 use crate::errors::{Failure, kind_name};
 use crate::stages::Stages;
 
@@ -51,6 +53,7 @@ pub struct Metrics {
     retry_keys_evicted: IntGauge,
     log_templates: IntGauge,
     log_lines_overflowed: IntGauge,
+    pub(crate) copies: Copies,
     own_logs_dropped: IntCounter,
     resident_bytes: IntGauge,
     uptime_seconds: Gauge,
@@ -117,6 +120,7 @@ impl Metrics {
                 .gauge("tidegate_log_templates", "Log templates that are remembered, merged ones included"),
             log_lines_overflowed: list
                 .gauge("tidegate_log_lines_overflowed", "Log records under the overflow template since the start"),
+            copies: Copies::new(&list),
             own_logs_dropped: list.counter(
                 "tidegate_own_logs_dropped_total",
                 "The server's own log records that were printed and not stored",
@@ -204,6 +208,7 @@ impl Metrics {
         self.replica_age_ms.set(signed(replica.age_ms));
         self.replica_late.set(i64::from(replica.is_late));
         self.replica_alarms.set(signed(replica.alarms));
+        self.copies.alarm(stages.backups.as_ref().is_some_and(BackupOffice::is_alarmed));
         self.hot_tail_bytes.set(signed(stages.buffer.hot_bytes()));
         self.wal_bytes.set(signed(stages.buffer.wal_bytes()));
         self.retry_keys_evicted.set(signed(stages.buffer.retries_evicted()));
@@ -237,18 +242,18 @@ impl Door {
 }
 
 /// Makes metrics; their names are constants of this file, so that making them cannot fail.
-struct List(Registry);
+pub(crate) struct List(Registry);
 
 impl List {
     fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.add(IntCounter::new(name, help))
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    pub(crate) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.add(IntCounterVec::new(Opts::new(name, help), labels))
     }
 
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+    pub(crate) fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.add(IntGauge::new(name, help))
     }
 
@@ -260,7 +265,7 @@ impl List {
         self.add(IntGaugeVec::new(Opts::new(name, help), labels))
     }
 
-    fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+    pub(crate) fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
         let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
         self.add(HistogramVec::new(options, labels))
     }

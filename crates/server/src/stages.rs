@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tidegate_core::backup::Backups;
 use tidegate_core::buffer::Buffer;
 use tidegate_core::catalog::Catalog;
 use tidegate_core::ingest::Ingest;
@@ -11,6 +10,7 @@ use tidegate_core::store::{EngineStatus, Store};
 use tidegate_model::Clock;
 use tokio::sync::watch;
 
+use crate::backups::BackupOffice;
 use crate::cardinality::CardinalityState;
 use crate::datasets::Access;
 use crate::exports::Exports;
@@ -51,7 +51,7 @@ pub struct Stages {
     /// Which scopes requests need.
     pub access: Access,
     /// Takes backups; `None`: there is no folder for them.
-    pub backups: Option<Backups>,
+    pub backups: Option<BackupOffice>,
     /// Whether operators' SQL is let through to ClickHouse.
     pub admin_sql: bool,
     /// How long a request's body may pause.

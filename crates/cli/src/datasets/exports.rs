@@ -28,6 +28,9 @@ pub(super) struct ExportArgs {
     /// A folder below the server's folder of exports
     #[arg(long, value_name = "DIR")]
     folder: Option<String>,
+    /// Where it goes: local, s3, or another storage target of the server [default: the dataset's]
+    #[arg(long, value_name = "ID")]
+    target: Option<String>,
     /// The table of the dataset [default: records]
     #[arg(long)]
     table: Option<String>,
@@ -42,6 +45,7 @@ pub(super) async fn export(caller: &Caller, args: &ExportArgs) -> Result<()> {
         ("to", &args.to),
         ("shard", &args.shard),
         ("folder", &args.folder),
+        ("storageTargetId", &args.target),
         ("tableName", &args.table),
     ];
     let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value.as_ref()?))));
@@ -64,6 +68,12 @@ pub(super) async fn export(caller: &Caller, args: &ExportArgs) -> Result<()> {
         let manifest = &export["manifest"];
         println!("{} rows, {} bytes in {}", manifest["rows"], manifest["bytes"], shown(&export["folder"]));
     }
+    Ok(())
+}
+
+pub(super) async fn targets(caller: &Caller) -> Result<()> {
+    let answer = caller.ask(Method::GET, "/admin/storage-targets", &[], None).await?;
+    caller.print(&answer, "targets", &["id", "kind", "config", "description", "createdAt"]);
     Ok(())
 }
 

@@ -84,6 +84,8 @@ enum Command {
         #[arg(long, short = 'n', default_value_t = 50)]
         limit: u32,
     },
+    /// List the places that exports may go to
+    Targets,
     /// Rows that were refused: list, mend, send again, discard
     #[command(subcommand)]
     Quarantine(quarantine::Command),
@@ -112,6 +114,7 @@ pub(crate) async fn run(args: DatasetsArgs) -> Result<()> {
         Command::Reconcile => records::reconcile(&caller).await,
         Command::Export(args) => exports::export(&caller, &args).await,
         Command::Exports { slug, limit } => exports::list(&caller, &slug, limit).await,
+        Command::Targets => exports::targets(&caller).await,
         Command::Quarantine(command) => quarantine::run(&caller, command).await,
     }
 }

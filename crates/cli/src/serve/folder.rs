@@ -23,6 +23,8 @@ const RESTORING_FILE: &str = "restoring";
 /// catalog.sqlite   datasets, batches, watermarks, retry keys
 /// sessions/        what the catalogue knew at some moments, saved by name
 /// exports/         exported rows, unless the settings name another folder
+/// staged/          a backup on its way to S3, unless the settings name another folder
+/// drill/           a backup that is restored on trial, and goes afterwards
 /// engine/          ClickHouse's own files
 /// restoring        only while a backup is restored: nothing serves the folder
 /// ```
@@ -110,6 +112,16 @@ impl DataFolder {
     /// The folder of exports, unless the settings name another; made with the first.
     pub(crate) fn exports(&self) -> PathBuf {
         self.path.join("exports")
+    }
+
+    /// The folder of a backup until it is on its S3 server.
+    pub(crate) fn staged_backups(&self) -> PathBuf {
+        self.path.join("staged")
+    }
+
+    /// The folder in which backups are restored on trial.
+    pub(crate) fn drills(&self) -> PathBuf {
+        self.path.join("drill")
     }
 
     /// The catalog's file.

@@ -7,6 +7,7 @@
 //! | `parts.rs` | states and movers, made from settings |
 //! | `schema.rs` | waits for ClickHouse, makes the tables, starts the batch mover |
 //! | `reconcile.rs` | looks whether datasets' tables are what the catalog says |
+//! | `drills.rs` | backups restored on trial |
 //! | `doors.rs` | the listeners |
 //! | `logs.rs` | what is printed |
 //! | `own_logs.rs` | the server's own log records, kept to be stored |
@@ -17,6 +18,7 @@
 
 mod banner;
 mod doors;
+mod drills;
 mod folder;
 mod logs;
 mod own_logs;
@@ -39,7 +41,7 @@ use crate::settings::{self, Flags, LogFormat};
 
 pub(crate) use folder::{DataFolder, FOLDER_VERSION, read_version};
 pub(crate) use logs::to_stderr as log_to_stderr;
-pub(crate) use parts::{open_buffer, start_engine};
+pub(crate) use parts::{bucket, open_buffer, start_engine};
 pub(crate) use running::{Running, start};
 pub(crate) use stop::Signals;
 

@@ -7,20 +7,25 @@ use tidegate_core::backup::{Backups, Sources};
 use tidegate_core::buffer::{Buffer, BufferOptions, Recovery, Remembered};
 use tidegate_core::catalog::Catalog;
 use tidegate_core::ingest::Ingest;
+use tidegate_core::objects::{Bucket, BucketOptions};
 use tidegate_core::query::{Query, QueryOptions};
 use tidegate_core::rollup::Rollup;
 use tidegate_core::rollup::totals::Totals;
 use tidegate_core::store::{Engine, EngineData, EngineOptions, Store, StoreOptions};
 use tidegate_core::world::SystemClock;
-use tidegate_model::limits::BODY_IDLE_MS;
+use tidegate_model::limits::{BACKUP_DRILLS_WAITING_MAX, BODY_IDLE_MS};
 use tidegate_model::{Clock, UnixNanos};
 use tidegate_server::{
-    Access, CardinalityState, ExportOptions, Exports, Metrics, ReplicaWatch, SchemaState, Stages, Webhook,
+    Access, BackupOffice, BackupPlan, CardinalityState, DrillAsked, ExportOptions, Exports, Metrics, ReplicaWatch,
+    SchemaState, Stages, Webhook,
 };
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::DataFolder;
-use crate::settings::{self, Backend, Settings};
+use crate::settings::{self, Backend, BackupTarget, Settings};
+
+/// What the names of backups begin with in the bucket of the settings.
+const BACKUPS: &str = "backups";
 
 /// Every state and mover but the batches, which wait for ClickHouse.
 pub(super) struct Parts {
@@ -41,14 +46,23 @@ pub(super) struct Parts {
     exports: Exports,
     replica_age_sla_ms: u64,
     admin_sql: bool,
-    backups: Option<Backups>,
+    backups: Option<BackupOffice>,
+    /// Who restores on trial; taken once.
+    pub(super) drills: Option<Drills>,
+}
+
+/// What restoring on trial needs.
+pub(super) struct Drills {
+    pub(super) backups: Backups,
+    pub(super) room: PathBuf,
+    pub(super) asked: mpsc::Receiver<DrillAsked>,
 }
 
 /// Opens the states, recovers what is in them, and starts the engine process without waiting for it.
 pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Parts> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     // First, so that it boots while the log is read.
-    let backup_folder = backup_folder(settings)?;
+    let backup_folder = backup_folder(settings, folder)?;
     let (engine, store) = clickhouse(settings, folder, backup_folder.as_deref())?;
     let opened = Catalog::open(&folder.catalog()).await;
     let catalog = opened.with_context(|| format!("open the catalog {}", folder.catalog().display()))?;
@@ -76,13 +90,23 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         rollup,
         options: query_options(&settings.query),
     };
+    let bucket = bucket(&settings.s3)?;
     let backups = backup_folder.map(|folder_of_backups| {
         let (buffer, catalog, store) = (buffer.clone(), catalog.clone(), store.clone());
         let (sessions, clock, program) = (folder.sessions(), Arc::clone(&clock), env!("CARGO_PKG_VERSION"));
-        Backups::new(folder_of_backups, Sources { buffer, catalog, store, sessions, clock, program })
+        let taken = Backups::new(folder_of_backups, Sources { buffer, catalog, store, sessions, clock, program });
+        let taken = match bucket.as_ref().filter(|_| settings.backup.target == BackupTarget::S3) {
+            Some(bucket) => taken.sent_to(bucket.below(BACKUPS)),
+            None => taken,
+        };
+        let (asks, asked) = mpsc::channel(BACKUP_DRILLS_WAITING_MAX);
+        let drills = Drills { backups: taken.clone(), room: folder.drills(), asked };
+        (BackupOffice::new(taken, plan(&settings.backup), asks), drills)
     });
+    let (backups, drills) = backups.unzip();
     Ok(Parts {
         backups,
+        drills,
         clock,
         catalog,
         buffer,
@@ -94,7 +118,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         sessions: folder.sessions(),
         unkept: settings.retain.dropped(),
         access: access(&settings.access),
-        exports: Exports::new(exports(&settings.exports, folder)?),
+        exports: Exports::new(exports(&settings.exports, folder, bucket)?),
         replica_age_sla_ms: settings.freshness.replica_age_sla_ms,
         admin_sql: settings.query.admin_sql,
     })
@@ -139,7 +163,7 @@ fn access(own: &settings::Access) -> Access {
     }
 }
 
-fn exports(own: &settings::Exports, folder: &DataFolder) -> Result<ExportOptions> {
+fn exports(own: &settings::Exports, folder: &DataFolder, bucket: Option<Bucket>) -> Result<ExportOptions> {
     // What is listed of an export is where it is, wherever the server is started the next time.
     let below = if own.folder.is_empty() {
         folder.exports()
@@ -147,8 +171,11 @@ fn exports(own: &settings::Exports, folder: &DataFolder) -> Result<ExportOptions
         std::path::absolute(&own.folder).with_context(|| format!("find the folder of exports {}", own.folder))?
     };
     let webhook = Webhook { url: own.webhook_url.clone(), secret: own.webhook_secret.clone() };
+    let target = own.target.clone();
     Ok(ExportOptions {
         folder: below,
+        bucket,
+        target,
         every_hours: own.every_hours,
         keep: own.keep,
         datasets: own.datasets.clone(),
@@ -156,13 +183,40 @@ fn exports(own: &settings::Exports, folder: &DataFolder) -> Result<ExportOptions
     })
 }
 
+const fn plan(own: &settings::Backup) -> BackupPlan {
+    let settings::Backup { every_hours, keep, chain_max, drill_hours, .. } = own;
+    BackupPlan { every_hours: *every_hours, keep: *keep, chain_max: *chain_max, drill_hours: *drill_hours }
+}
+
+/// Prepares requests to the bucket that the settings name, if they name one.
+pub(crate) fn bucket(s3: &settings::S3) -> Result<Option<Bucket>> {
+    if s3.bucket.is_empty() {
+        return Ok(None);
+    }
+    let options = BucketOptions {
+        endpoint: s3.address(),
+        region: s3.region.clone(),
+        bucket: s3.bucket.clone(),
+        prefix: s3.prefix.clone(),
+        access_key_id: s3.access_key_id.clone(),
+        secret_access_key: s3.secret_access_key.clone(),
+        path_style: s3.path_style,
+    };
+    Ok(Some(Bucket::new(options)?))
+}
+
 /// Makes the folder of backups, if there is to be one: the engine is locked to it, so it must be there.
-fn backup_folder(settings: &Settings) -> Result<Option<PathBuf>> {
-    let folder = &settings.backup.folder;
+fn backup_folder(settings: &Settings, data: &DataFolder) -> Result<Option<PathBuf>> {
+    let own = &settings.backup.folder;
+    let folder = match settings.backup.target {
+        BackupTarget::Folder => own.clone(),
+        BackupTarget::S3 if own.as_os_str().is_empty() => data.staged_backups(),
+        BackupTarget::S3 => own.join("staged"),
+    };
     if folder.as_os_str().is_empty() || settings.storage.backend != Backend::Embedded {
         return Ok(None);
     }
-    let made = std::fs::create_dir_all(folder).and_then(|()| folder.canonicalize());
+    let made = std::fs::create_dir_all(&folder).and_then(|()| folder.canonicalize());
     made.map(Some).with_context(|| {
         format!("the folder of backups {} cannot be made; mend `backup.folder` or its owner", folder.display())
     })

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::own_logs::OwnLog;
 use super::stop::{self, Signals, WayDown};
-use super::{DataFolder, doors, parts, reconcile, schema, telemetry, templates};
+use super::{DataFolder, doors, drills, parts, reconcile, schema, telemetry, templates};
 use crate::settings::Settings;
 
 /// A server whose doors are open.
@@ -27,7 +27,7 @@ pub(crate) async fn start(
     own_logs: Option<mpsc::Receiver<OwnLog>>,
 ) -> Result<Running> {
     let doors = doors::open(&settings.listen).await?;
-    let parts = parts::make(settings, folder).await?;
+    let mut parts = parts::make(settings, folder).await?;
     let (schema, schema_state) = watch::channel(SchemaState::Waiting);
     let stages = parts.stages(metrics, schema_state.clone(), doors.addresses(&settings.listen));
 
@@ -42,8 +42,13 @@ pub(crate) async fn start(
     tokio::spawn(tidegate_server::watch_replica(stages.clone(), stopped.clone()));
     // What it leaves is done after the next start.
     tokio::spawn(tidegate_server::run_exports(stages.clone(), stopped.clone()));
+    tokio::spawn(tidegate_server::run_backups(stages.clone(), stopped.clone()));
+    let drills = parts
+        .drills
+        .take()
+        .map(|drills| drills::start(settings, drills.room, drills.backups, drills.asked, stopped.clone()));
     let templates = templates::start(parts.ingest.clone(), stopped);
-    Ok(Running { stages, way_down: WayDown { parts, serving, batches, telemetry, templates, stop } })
+    Ok(Running { stages, way_down: WayDown { parts, serving, batches, telemetry, templates, drills, stop } })
 }
 
 impl Running {

@@ -25,6 +25,7 @@ pub(super) struct WayDown {
     pub(super) batches: JoinHandle<Option<Batcher>>,
     pub(super) telemetry: Option<JoinHandle<()>>,
     pub(super) templates: JoinHandle<()>,
+    pub(super) drills: Option<JoinHandle<()>>,
     pub(super) stop: watch::Sender<bool>,
 }
 
@@ -58,13 +59,15 @@ pub(super) async fn stop(way_down: WayDown, signals: Signals) {
 }
 
 async fn go_down(way_down: WayDown) {
-    let WayDown { parts, serving, batches, telemetry, templates, stop } = way_down;
+    let WayDown { parts, serving, batches, telemetry, templates, drills, stop } = way_down;
     stop.send_replace(true);
     ended("the doors", serving.await);
     if let Some(telemetry) = telemetry {
         ended("the own telemetry", telemetry.await);
     }
     ended("the templates", templates.await);
+    // It ends by itself when nobody asks any more; what it leaves is removed at the next start.
+    drop(drills);
     let began = Instant::now();
     if let Ok(Some(batcher)) = batches.await {
         let limit = Duration::from_millis(STOP_FLUSH_MS).saturating_sub(began.elapsed());

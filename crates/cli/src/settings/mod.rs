@@ -16,5 +16,8 @@ mod tests;
 pub(crate) use print::commented;
 #[cfg(test)]
 use sources::Loaded;
-pub(crate) use sources::{Flags, SettingsError, load};
-pub(crate) use tree::{Access, Backend, ClickHouse, Exports, Listen, Log, LogFormat, Query, Retain, Settings, Sync};
+pub(crate) use sources::{Flags, SettingsError, check_s3, load};
+pub(crate) use tree::{
+    Access, Backend, Backup, BackupTarget, ClickHouse, Exports, Listen, Log, LogFormat, Query, Retain, S3, Settings,
+    Sync,
+};

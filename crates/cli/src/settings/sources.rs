@@ -3,14 +3,14 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::tree::Settings;
+use super::tree::{BackupTarget, S3, Settings};
 
 /// The file that is read when none is named and it exists.
 const FILE: &str = "tidegate.toml";
 const PREFIX: &str = "TIDEGATE_";
 
 /// Names that other tools' users know already, and the settings they mean.
-const KNOWN_NAMES: [(&str, &str); 13] = [
+const KNOWN_NAMES: [(&str, &str); 15] = [
     ("CLICKHOUSE_URL", "clickhouse.url"),
     ("CLICKHOUSE_HOST", "clickhouse.host"),
     ("CLICKHOUSE_PORT", "clickhouse.port"),
@@ -24,6 +24,8 @@ const KNOWN_NAMES: [(&str, &str); 13] = [
     ("TIDEGATE_LIBCHDB", "engine.library"),
     ("TIDEGATE_ENGINE", "engine.program"),
     ("TIDEGATE_DATA", "data"),
+    ("AWS_ACCESS_KEY_ID", "s3.access_key_id"),
+    ("AWS_SECRET_ACCESS_KEY", "s3.secret_access_key"),
 ];
 
 /// Why the settings cannot be used: which, from where, and what would do.
@@ -192,6 +194,11 @@ fn check_templates(settings: &Settings, sources: &BTreeMap<String, String>) -> R
     })
 }
 
+/// Checks how an S3 server is reached.
+pub(crate) fn check_s3(s3: &S3) -> Result<(), SettingsError> {
+    s3.mistake().map_or(Ok(()), |mistake| Err(SettingsError(mistake)))
+}
+
 /// Checks what a type cannot say.
 fn check(settings: &Settings) -> Result<(), SettingsError> {
     let listen = &settings.listen;
@@ -220,6 +227,11 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
     if !exports.webhook_url.is_empty() && (!is_address || exports.webhook_secret.is_empty()) {
         let text = "exports.webhook_url must be an address like https://host/path, and exports.webhook_secret must be \
                     set with it: the messages are signed, so that the receiver can know them";
+        return Err(SettingsError(text.to_owned()));
+    }
+    check_s3(&settings.s3)?;
+    if settings.backup.target == BackupTarget::S3 && settings.s3.bucket.is_empty() {
+        let text = "backup.target is \"s3\", and s3.bucket names no bucket: set it with what else `[s3]` needs";
         return Err(SettingsError(text.to_owned()));
     }
     if !settings.catalogue.enabled

@@ -1,4 +1,4 @@
-"""DuckDB reads what a real server exports; the webhook's signature is checked with Python's own HMAC."""
+"""DuckDB reads what a real server exports, to a folder and to a real S3 server; the webhook's signature is checked with Python's own HMAC."""
 
 import hashlib
 import hmac
@@ -16,7 +16,7 @@ import urllib.request
 
 import duckdb
 
-TIDEGATE, DATA = sys.argv[1], pathlib.Path(sys.argv[2])
+TIDEGATE, DATA, S3_SERVER = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3]
 SECRET = "a secret of this check"
 ROWS = 3_000
 WITHIN_SECONDS = 60
@@ -103,7 +103,7 @@ def until(what, holds):
     raise SystemExit(f"duckdb: {what}: not within {WITHIN_SECONDS} s")
 
 
-def check(url):
+def check(url, s3):
     schema = {"fields": [{"name": name, "type": kind} for name, kind in FIELDS.items()]}
     for first in range(0, ROWS, 500):
         rows = [row(n) for n in range(first, first + 500)]
@@ -114,14 +114,32 @@ def check(url):
 
     ledger = until("rows are stored", stored)
     expect(ledger["hot"] > 0, True, f"{ledger['stored']} rows are stored, {ledger['hot']} are hot")
-    asked = ask(f"{url}/admin/datasets/things/exports", {})
+    export = exported(url, {})
+    first_time = export["manifest"]["files"][0]["first_time"]
+    expect(first_time, "2026-11-20T10:00:00.000000007Z", "the manifest has nanoseconds")
+    check_rows(str(pathlib.Path(export["folder"]) / "rows.parquet"))
+    events = until("the events are taken", lambda: len(Receiver.seen) >= 4 and Receiver.seen[:4])
+    kinds = ["created", "created", "created", "completed"]
+    expect(events, [(f"timestore.dataset.export.{kind}", True) for kind in kinds], "events are signed and retried")
+    export = exported(url, {"storageTargetId": "s3"})
+    place = export["folder"].replace("s3:/", s3)
+    with urllib.request.urlopen(f"{place}/rows.parquet") as rows:
+        file = DATA / "from_s3.parquet"
+        file.write_bytes(rows.read())
+    told = export["manifest"]["files"][0]["sha256"]
+    expect(hashlib.sha256(file.read_bytes()).hexdigest(), told, "the object on S3 has the checksum of the manifest")
+    check_rows(str(file))
+
+
+def exported(url, body):
+    asked = ask(f"{url}/admin/datasets/things/exports", body)
     one = f"{url}/admin/datasets/things/exports/{asked['id']}"
     export = until("the export ends", lambda: (e := ask(one))["state"] in ("completed", "failed") and e)
     expect(export["error"], None, "the export is completed")
-    first_time = export["manifest"]["files"][0]["first_time"]
-    expect(first_time, "2026-11-20T10:00:00.000000007Z", "the manifest has nanoseconds")
-    file = str(pathlib.Path(export["folder"]) / "rows.parquet")
+    return export
 
+
+def check_rows(file):
     sql = f"FROM read_parquet('{file}')"
     found = duckdb.sql(f"SELECT count(*), count(DISTINCT _seq), min(_seq), max(_seq) {sql}").fetchone()
     expect(found, (ROWS, ROWS, 1, ROWS), "each row once")
@@ -142,14 +160,13 @@ def check(url):
         if values[11] != sent.get("id"):
             raise SystemExit(f"duckdb: row {n}: its id is {values[11]}")
     print("duckdb: ok: every value of every type")
-    events = until("the events are taken", lambda: len(Receiver.seen) >= 4 and Receiver.seen[:4])
-    kinds = ["created", "created", "created", "completed"]
-    expect(events, [(f"timestore.dataset.export.{kind}", True) for kind in kinds], "events are signed and retried")
 
 
 def main():
     hook = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=hook.serve_forever, daemon=True).start()
+    s3_port = free_port()
+    s3 = f"http://127.0.0.1:{s3_port}"
     http_port, others = free_port(), [f"127.0.0.1:{free_port()}" for _ in range(2)]
     settings = {
         "TIDEGATE_TELEMETRY__OWN": "false",
@@ -157,19 +174,28 @@ def main():
         "TIDEGATE_BATCH__AGE_MS": "3600000",
         "TIDEGATE_EXPORTS__WEBHOOK_URL": f"http://127.0.0.1:{hook.server_port}/",
         "TIDEGATE_EXPORTS__WEBHOOK_SECRET": SECRET,
+        "TIDEGATE_S3__ENDPOINT": s3,
+        "TIDEGATE_S3__BUCKET": "rows",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
     }
     command = [TIDEGATE, "serve", "--data", str(DATA / "data"), "--http", f"127.0.0.1:{http_port}"]
     command += ["--otlp-http", others[0], "--otlp-grpc", others[1]]
     with open(DATA / "serve.log", "w") as log:
         server = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log)
+        bucket = subprocess.Popen([S3_SERVER, "--host", "127.0.0.1", "--port", str(s3_port)], stdout=log, stderr=log)
     url = f"http://127.0.0.1:{http_port}"
     try:
         until("the server is ready", lambda: urllib.request.urlopen(f"{url}/ready").status == 200)
-        check(url)
+        made = urllib.request.Request(f"{s3}/rows", method="PUT")
+        until("the bucket is made", lambda: urllib.request.urlopen(made).status == 200)
+        check(url, s3)
     except BaseException:
         print((DATA / "serve.log").read_text()[-3_000:], file=sys.stderr)
         raise
     finally:
+        bucket.terminate()
+        bucket.wait(WITHIN_SECONDS)
         server.terminate()
         server.wait(WITHIN_SECONDS)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Reads exports with DuckDB: every type, hot and stored rows; checks the webhook's signature with another program.
+# Reads exports, in a folder and on an S3 server, with DuckDB: every type, hot and stored rows; checks the webhook's signature with another program.
 # usage: run.sh [path of tidegate]; needs python3 with venv.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -18,4 +18,5 @@ fi
 export TIDEGATE_LIBCHDB=${TIDEGATE_LIBCHDB:-$repository/lib/libchdb.so}
 data=$(mktemp -d)
 trap 'rm -rf "$data"' EXIT
-"$work/venv/bin/python" "$here/check.py" "$tidegate" "$data"
+s3_server=$("$repository/crates/cli/tests/s3/install.sh")
+"$work/venv/bin/python" "$here/check.py" "$tidegate" "$data" "$s3_server"

@@ -42,6 +42,39 @@ async fn a_backup_under_load_holds_every_acknowledged_row_once() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_batch_is_between_two_parts_of_a_backup() -> Result<()> {
+    // Every request is a batch.
+    let rows = ROWS.to_string();
+    let settings = [("TIDEGATE_BATCH__ROWS", rows.as_str()), ("TIDEGATE_BATCH__AGE_MS", "600000")];
+    let (folder, backups, mut stack) = with_backups(&settings).await?;
+    let mut sent = 0;
+    for name in ["one", "two", "three"] {
+        ensure!(send(&stack, sent).await? == 201);
+        stored(&stack).await?;
+        // A stopped engine holds the backup after the log's copy, while batches of later rows are due.
+        stack.signal_engine(Signal::STOP)?;
+        let request = reqwest::Client::new().post(format!("http://{}/admin/backups", stack.http));
+        let asked = tokio::spawn(request.body(json!({ "name": name }).to_string()).send());
+        let copied = backups.path().join(format!("{name}.partial/wal"));
+        eventually("the log is copied", async || Ok(copied.is_dir())).await?;
+        for request in sent + 1..sent + 20 {
+            ensure!(send(&stack, request).await? == 201);
+        }
+        sent += 20;
+        stack.signal_engine(Signal::CONT)?;
+        ensure!(asked.await??.status() == 201, "{}", stack.log_tail());
+    }
+    stack.kill_serve()?;
+    for (name, least) in [("one", 1), ("two", 21), ("three", 41)] {
+        let data = folder.path().join(name);
+        let (code, said) = restored(&backups.path().join(name), &data).await?;
+        ensure!(code == 0, "{name}: {said}");
+        holds_at_least(&mut stack, &data, least).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_that_was_broken_off_is_none() -> Result<()> {
     // No batch of its own accord: one that waits for the stopped engine would keep the backup from its middle.
     let (folder, backups, mut stack) = with_backups(&[("TIDEGATE_BATCH__AGE_MS", "600000")]).await?;
@@ -133,17 +166,17 @@ async fn with_backups(settings: &[(&str, &str)]) -> Result<(TempDir, TempDir, St
     Ok((folder, backups, stack))
 }
 
-async fn engine_answers(stack: &Stack) -> Result<()> {
+pub(super) async fn engine_answers(stack: &Stack) -> Result<()> {
     eventually("the engine answers", async || Ok(stack.query("SELECT 1").await.is_ok())).await
 }
 
 /// Waits until no row is in the log only.
-async fn stored(stack: &Stack) -> Result<()> {
+pub(super) async fn stored(stack: &Stack) -> Result<()> {
     eventually("all rows are stored", async || Ok(stack.get("/ledger").await?["tables"][0]["hot"] == 0)).await
 }
 
 /// Starts on a restored folder, and checks that the requests up to the `least` are in it, each row once.
-async fn holds_at_least(stack: &mut Stack, data: &Path, least: u64) -> Result<()> {
+pub(super) async fn holds_at_least(stack: &mut Stack, data: &Path, least: u64) -> Result<()> {
     stack.set_data(data);
     stack.add_env(SMALL_BATCHES);
     stack.start()?;
@@ -176,7 +209,7 @@ async fn once(stack: &Stack) -> Result<u64> {
 }
 
 /// Sends the rows of a request, whose number is its key.
-async fn send(stack: &Stack, request: u64) -> Result<u16> {
+pub(super) async fn send(stack: &Stack, request: u64) -> Result<u16> {
     post(&format!("http://{}/datasets/visits/ingest", stack.http), request).await
 }
 
@@ -189,7 +222,7 @@ async fn post(url: &str, request: u64) -> Result<u16> {
     Ok(client.header("idempotency-key", request.to_string()).body(body).send().await?.status().as_u16())
 }
 
-async fn taken(stack: &Stack, arguments: &[&str]) -> Result<()> {
+pub(super) async fn taken(stack: &Stack, arguments: &[&str]) -> Result<()> {
     let url = format!("http://{}", stack.http);
     let (code, said) = tidegate(&[&["backup", "--url", &url], arguments].concat()).await?;
     ensure!(code == 0, "{said}\n{}", stack.log_tail());
@@ -211,14 +244,14 @@ async fn tidegate(arguments: &[&str]) -> Result<(i32, String)> {
 }
 
 /// Sends one request after the other until it is stopped.
-struct Writer {
+pub(super) struct Writer {
     acked: Arc<AtomicU64>,
     stopped: Arc<AtomicBool>,
     task: JoinHandle<Result<()>>,
 }
 
 impl Writer {
-    fn start(stack: &Stack) -> Self {
+    pub(super) fn start(stack: &Stack) -> Self {
         let (acked, stopped) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let url = format!("http://{}/datasets/visits/ingest", stack.http);
         let (counted, until) = (Arc::clone(&acked), Arc::clone(&stopped));
@@ -236,11 +269,11 @@ impl Writer {
         Self { acked, stopped, task }
     }
 
-    fn acked(&self) -> u64 {
+    pub(super) fn acked(&self) -> u64 {
         self.acked.load(Ordering::SeqCst)
     }
 
-    async fn stop(self) -> Result<()> {
+    pub(super) async fn stop(self) -> Result<()> {
         self.stopped.store(true, Ordering::SeqCst);
         self.task.await?
     }

@@ -49,6 +49,7 @@ mod manifests;
 mod model;
 mod recount;
 mod names;
+mod objects;
 mod snapshot;
 mod start;
 mod templates;

@@ -5,6 +5,7 @@ use tidegate_model::limits::BACKUP_NAME_BYTES_MAX;
 
 use crate::buffer::BufferError;
 use crate::catalog::CatalogError;
+use crate::objects::ObjectError;
 use crate::store::StoreError;
 
 /// Why a backup could not be taken, or cannot be used.
@@ -64,6 +65,9 @@ pub enum BackupError {
     /// The catalog could not be copied.
     #[error("copy the catalog")]
     Catalog(#[from] CatalogError),
+    /// The bucket of backups failed.
+    #[error("reach the bucket of backups")]
+    Objects(#[from] ObjectError),
     /// ClickHouse failed.
     #[error("back ClickHouse up")]
     Store(#[from] StoreError),
@@ -83,6 +87,7 @@ impl BackupError {
             Self::Buffer(error) => error.kind(),
             Self::Catalog(error) => error.kind(),
             Self::Store(error) => error.kind(),
+            Self::Objects(error) => error.kind(),
         }
     }
 

@@ -15,9 +15,9 @@ const FORMAT: u32 = 1;
 /// What ends the name of a backup that is not whole.
 const PARTIAL: &str = ".partial";
 
-const MANIFEST: &str = "manifest.json";
+pub(super) const MANIFEST: &str = "manifest.json";
 /// As `sha256sum -c` reads it.
-const MANIFEST_SUM: &str = "manifest.json.sha256";
+pub(super) const MANIFEST_SUM: &str = "manifest.json.sha256";
 
 /// The folder of ClickHouse's own backup.
 pub(super) const CLICKHOUSE: &str = "clickhouse";
@@ -37,6 +37,9 @@ pub struct BackupManifest {
     pub name: String,
     /// The one that its tables refer to; none: it is full.
     pub base: Option<BaseBackup>,
+    /// Whether the schedule took it, and may remove it.
+    #[serde(default)]
+    pub is_scheduled: bool,
     /// When it was begun: every row that was acknowledged before is in it.
     pub began_at: String,
     /// When all of it was on the disk.
@@ -135,10 +138,19 @@ pub(super) fn read(place: &Path) -> Result<(BackupManifest, String), BackupError
         return Err(BackupError::NotABackup(place.display().to_string()));
     }
     let (file, sum_file) = (place.join(MANIFEST), place.join(MANIFEST_SUM));
-    let damaged = |what: String| BackupError::Damaged { file: file.display().to_string(), what };
-    let bytes = fs::read(&file).map_err(|error| BackupError::file(format!("read {}", file.display()), error))?;
-    let told = fs::read_to_string(&sum_file).map_err(|error| damaged(format!("has no checksum beside it: {error}")))?;
-    let sum = sha256(&bytes);
+    let shown = file.display().to_string();
+    let bytes = fs::read(&file).map_err(|error| BackupError::file(format!("read {shown}"), error))?;
+    let told = fs::read_to_string(&sum_file).map_err(|error| BackupError::Damaged {
+        file: shown.clone(),
+        what: format!("has no checksum beside it: {error}"),
+    })?;
+    parse(&shown, &bytes, &told)
+}
+
+/// Reads the bytes of a manifest, which must have the checksum that is told beside it.
+pub(super) fn parse(file: &str, bytes: &[u8], told: &str) -> Result<(BackupManifest, String), BackupError> {
+    let damaged = |what: String| BackupError::Damaged { file: file.to_owned(), what };
+    let sum = sha256(bytes);
     if told.split_whitespace().next() != Some(sum.as_str()) {
         return Err(damaged("is not what was written".to_owned()));
     }
@@ -147,10 +159,9 @@ pub(super) fn read(place: &Path) -> Result<(BackupManifest, String), BackupError
         format: u32,
     }
     let unreadable = |error: serde_json::Error| damaged(format!("cannot be read: {error}"));
-    let Format { format } = serde_json::from_slice(&bytes).map_err(unreadable)?;
+    let Format { format } = serde_json::from_slice(bytes).map_err(unreadable)?;
     if format > FORMAT {
-        let place = place.display().to_string();
-        return Err(BackupError::Newer { place, found: format, known: FORMAT });
+        return Err(BackupError::Newer { place: file.to_owned(), found: format, known: FORMAT });
     }
-    Ok((serde_json::from_slice(&bytes).map_err(unreadable)?, sum))
+    Ok((serde_json::from_slice(bytes).map_err(unreadable)?, sum))
 }

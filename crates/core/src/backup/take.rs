@@ -7,19 +7,30 @@ use tidegate_model::limits::{BACKUP_DRAIN_MS, BACKUP_LOOK_MS};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::manifest::{self, CATALOG, CLICKHOUSE, SESSIONS, WAL, check_name, clickhouse_place, partial};
-use super::{BackupError, BackupManifest, BackupTable, BaseBackup, Sources, blocking, files};
+use super::{BackupAsked, BackupError, BackupManifest, BackupTable, BaseBackup, Sources, blocking, files, remote};
 use crate::buffer::Buffer;
+use crate::objects::Bucket;
 
 /// Takes a backup under a temporary name, and gives it its own when all of it is on the disk.
 pub(super) async fn take(
-    folder: &Path,
+    (folder, bucket): (&Path, Option<&Bucket>),
     sources: &Sources,
-    name: Option<String>,
-    base: Option<String>,
+    BackupAsked { name, base, is_scheduled }: BackupAsked,
 ) -> Result<BackupManifest, BackupError> {
     let name = name.unwrap_or_else(|| named_by_time(sources));
     check_name(&name)?;
-    let base = base.map(|base| base_of(folder, base)).transpose()?;
+    if let Some(bucket) = bucket {
+        if remote::is_backup(bucket, &name).await? {
+            return Err(BackupError::Exists(name));
+        }
+        // Nothing here outlives the backup that it was for.
+        empty(folder)?;
+    }
+    let base = match (base, bucket) {
+        (None, _) => None,
+        (Some(base), None) => Some(base_of(folder, base)?),
+        (Some(base), Some(bucket)) => Some(remote::stage_base(bucket, folder, base).await?),
+    };
     let (place, working) = (folder.join(&name), folder.join(partial(&name)));
     let is_there =
         place.try_exists().map_err(|error| BackupError::file(format!("look for {}", place.display()), error));
@@ -30,15 +41,24 @@ pub(super) async fn take(
         io::ErrorKind::AlreadyExists => BackupError::Exists(partial(&name)),
         _ => BackupError::file(format!("make {}", working.display()), error),
     })?;
-    let taken = gather(&working, sources, name, base).await;
+    let mut taken = gather(&working, sources, (name, is_scheduled), base).await;
+    if let (Ok(manifest), Some(bucket)) = (&taken, bucket)
+        && let Err(error) = remote::send(bucket, &working, manifest).await
+    {
+        taken = Err(error);
+    }
     if taken.is_err()
         && let Err(error) = fs::remove_dir_all(&working)
     {
         tracing::warn!(folder = %working.display(), %error, "what is left of a failed backup could not be removed");
     }
     let manifest = taken?;
-    let named = fs::rename(&working, &place).and_then(|()| files::sync_folder(folder));
-    named.map_err(|error| BackupError::file(format!("name the backup {}", place.display()), error))?;
+    if bucket.is_some() {
+        empty(folder)?;
+    } else {
+        let named = fs::rename(&working, &place).and_then(|()| files::sync_folder(folder));
+        named.map_err(|error| BackupError::file(format!("name the backup {}", place.display()), error))?;
+    }
     tracing::info!(backup = manifest.name, bytes = manifest.bytes, held_ms = manifest.held_ms, "a backup was taken");
     Ok(manifest)
 }
@@ -46,7 +66,7 @@ pub(super) async fn take(
 async fn gather(
     working: &Path,
     sources: &Sources,
-    name: String,
+    (name, is_scheduled): (String, bool),
     base: Option<BaseBackup>,
 ) -> Result<BackupManifest, BackupError> {
     let began_at = sources.clock.now();
@@ -59,6 +79,7 @@ async fn gather(
         format: BackupManifest::FORMAT,
         name,
         base,
+        is_scheduled,
         began_at: began_at.to_string(),
         ended_at: sources.clock.now().to_string(),
         held_ms,
@@ -109,6 +130,17 @@ async fn drained(buffer: &Buffer) -> Result<(), BackupError> {
         }
     };
     timeout(limit, arrived).await.map_err(|_| BackupError::Undrained { seconds: limit.as_secs() })
+}
+
+/// Removes everything in the folder that backups wait in.
+fn empty(folder: &Path) -> Result<(), BackupError> {
+    let emptied = fs::read_dir(folder).and_then(|entries| {
+        for entry in entries {
+            fs::remove_dir_all(entry?.path())?;
+        }
+        Ok(())
+    });
+    emptied.map_err(|error| BackupError::file(format!("empty {}", folder.display()), error))
 }
 
 fn base_of(folder: &Path, name: String) -> Result<BaseBackup, BackupError> {

@@ -2,6 +2,7 @@ use std::fs;
 
 use super::files::{copy_plain, damage, seal};
 use super::manifest::{check_name, is_backup};
+use super::{BackupManifest, BaseBackup, next_base, outlived};
 
 #[test]
 fn only_plain_names_are_names() {
@@ -46,4 +47,50 @@ fn a_folder_that_is_not_there_is_copied_as_nothing() {
     fs::write(from.join("file"), "x").expect("a file");
     copy_plain(&from, &into).expect("copied");
     assert_eq!(fs::read_dir(&into).expect("a copy").count(), 1);
+}
+
+fn backup(name: &str, base: Option<&str>, is_scheduled: bool) -> BackupManifest {
+    let base = base.map(|base| BaseBackup { name: base.to_owned(), manifest_sha256: String::new() });
+    BackupManifest {
+        format: 1,
+        name: name.to_owned(),
+        base,
+        is_scheduled,
+        began_at: String::new(),
+        ended_at: String::new(),
+        held_ms: 0,
+        tidegate: String::new(),
+        clickhouse: String::new(),
+        database: String::new(),
+        buffer: String::new(),
+        tables: Vec::new(),
+        bytes: 0,
+        files: Vec::new(),
+    }
+}
+
+#[test]
+fn what_another_backup_refers_to_is_never_outlived() {
+    let all = [
+        backup("a", None, true),
+        backup("b", Some("a"), true),
+        backup("c", Some("b"), true),
+        backup("d", None, true),
+        backup("e", Some("d"), true),
+    ];
+    assert_eq!(outlived(&all, 9), [] as [&str; 0]);
+    assert_eq!(outlived(&all, 3), [] as [&str; 0], "c needs b and a");
+    assert_eq!(outlived(&all, 2), ["c", "b", "a"]);
+    assert_eq!(outlived(&all, 1), ["c", "b", "a"], "e needs d");
+    let by_hand = [all.as_slice(), &[backup("own", Some("b"), false)]].concat();
+    assert_eq!(outlived(&by_hand, 1), ["c"], "what somebody took by hand stays, and what it needs");
+}
+
+#[test]
+fn a_chain_ends_where_it_is_long_enough_or_broken() {
+    let all = [backup("a", None, true), backup("b", Some("a"), true), backup("own", None, false)];
+    assert_eq!(next_base(&all, 3).as_deref(), Some("b"));
+    assert_eq!(next_base(&all, 2), None);
+    assert_eq!(next_base(&all[1..], 3), None, "its base is gone");
+    assert_eq!(next_base(&all[2..], 3), None, "nothing of the schedule is there");
 }

@@ -58,8 +58,10 @@ pub struct Export {
     pub from: Option<UnixNanos>,
     /// Only rows before then.
     pub to: Option<UnixNanos>,
-    /// The folder of its files.
+    /// The folder of its files, or where their objects are: `s3://bucket/…`.
     pub folder: String,
+    /// The storage target that this is of.
+    pub target: String,
     /// Who asked for it; empty where nobody said.
     pub actor: String,
     /// How often it was begun.
@@ -103,8 +105,8 @@ impl Catalog {
         let mut transaction = self.pool.begin().await.map_err(failed())?;
         let added = sqlx::query(
             "INSERT INTO exports
-                 (id, slug, label, table_name, state, is_scheduled, time_from, time_to, folder, actor, attempts, created_at)
-             SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+                 (id, slug, label, table_name, state, is_scheduled, time_from, time_to, folder, target, actor, attempts, created_at)
+             SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
              WHERE (SELECT count(*) FROM exports WHERE state IN ('queued', 'running')) < ?",
         )
         .bind(&export.id)
@@ -116,6 +118,7 @@ impl Catalog {
         .bind(export.from.map(|time| time.0))
         .bind(export.to.map(|time| time.0))
         .bind(&export.folder)
+        .bind(&export.target)
         .bind(&export.actor)
         .bind(export.attempts)
         .bind(export.created_at.0)
@@ -267,6 +270,7 @@ fn export(row: &SqliteRow) -> Result<Export, CatalogError> {
         from: time("time_from"),
         to: time("time_to"),
         folder: row.get("folder"),
+        target: row.get("target"),
         actor: row.get("actor"),
         attempts: row.get("attempts"),
         created_at: UnixNanos(row.get("created_at")),

@@ -19,6 +19,8 @@
 //! | `saved.rs` | saved SQL |
 //! | `exports.rs` | exports of tables to files |
 //! | `export_events.rs` | what the webhook of exports has not taken yet |
+//! | `drills.rs` | backups that were restored on trial |
+//! | `targets.rs` | places that exports may go to |
 //! | `states.rs` | what parts of the program know and can do without |
 //! | `retries.rs` | retry keys and the ledger's counts |
 //! | `datasets.rs` | tables of datasets and the versions of their schemas |
@@ -35,15 +37,18 @@ use tidegate_model::{
 pub use audit::{AuditEntry, AuditFilter, Audited};
 pub use canonical::{CanonicalField, CanonicalSchema};
 pub use datasets::{Dataset, SchemaChange, SchemaVersion};
+pub use drills::BackupDrill;
 pub use export_events::{ExportEvent, NewEvent};
 pub use exports::{Export, ExportEnd, ExportFilter, ExportState};
 pub use quarantine::{HeldRow, Refused, RefusedBy};
 pub use records::{DatasetRecord, DatasetStatus, RecordFilter};
+pub use targets::{StorageTarget, TargetPlace};
 
 mod audit;
 mod batches;
 mod canonical;
 mod datasets;
+mod drills;
 mod export_events;
 mod exports;
 mod manifests;
@@ -53,6 +58,7 @@ mod records;
 mod retries;
 mod saved;
 mod states;
+mod targets;
 
 #[cfg(test)]
 mod tests;

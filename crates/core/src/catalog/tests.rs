@@ -155,7 +155,7 @@ async fn a_file_from_a_newer_program_is_refused() {
         .expect("a migration of a newer program");
     catalog.close().await;
     let error = Catalog::open(&path).await.expect_err("newer");
-    assert!(matches!(error, CatalogError::Newer { found: 9001, known: 5 }), "{error:?}");
+    assert!(matches!(error, CatalogError::Newer { found: 9001, known: 6 }), "{error:?}");
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }
 
@@ -259,6 +259,7 @@ fn export(at: i64) -> Export {
         from: None,
         to: Some(UnixNanos(at)),
         folder: "f".into(),
+        target: "local".into(),
         actor: String::new(),
         attempts: 0,
         created_at: UnixNanos(at),

@@ -89,6 +89,12 @@ impl ExportFolder {
         }
     }
 
+    /// Returns the files of a folder that is in its place, the manifest last.
+    #[must_use]
+    pub fn files(&self) -> [(&'static str, PathBuf); 3] {
+        [ROWS, CHECKSUMS, MANIFEST].map(|name| (name, self.whole.join(name)))
+    }
+
     /// Removes what an attempt has left.
     pub async fn discard(&self) -> Result<(), ExportError> {
         remove(&self.part).await

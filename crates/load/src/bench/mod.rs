@@ -5,6 +5,7 @@
 //! | `throughput.rs` | CPU a million rows of server and engine at a steady 50 k rows/s, a burst's rows/s, bytes stored, per signal, way in and size of request |
 //! | `paced.rs` | latency of the ack at 10 k rows/s, memory at 100 k rows/s |
 //! | `reading.rs` | ack to visible, what the hot tail costs a query |
+//! | `restore.rs` | a backup, taken, restored and verified |
 //! | `load/` | the loads that the requirements state, and reads meanwhile, each with its bar |
 //! | `catalogue/` | reads of a catalogue that was filled to a stated size, each with its bar |
 //! | `stages.rs` | receive, decode, WAL, batch encode, by themselves |
@@ -22,6 +23,7 @@ mod paced;
 mod parts;
 mod reading;
 mod report;
+mod restore;
 mod rows;
 mod stages;
 mod throughput;
@@ -53,6 +55,7 @@ enum Measurement {
     Visible,
     HotTail,
     Dataset(datasets::Work),
+    Restore,
     Load(load::Load),
     Catalogue(catalogue::Size),
 }
@@ -93,6 +96,7 @@ async fn measure(lab: &Lab, name: &str, measurement: Measurement) -> anyhow::Res
             return Ok(Measured { lines: reading::hot_tail(lab, name).await?, ..Measured::default() });
         }
         Measurement::Dataset(work) => return datasets::run(lab, name, work).await,
+        Measurement::Restore => restore::run(lab, name).await?,
         Measurement::Load(load) => return load::run(lab, name, load).await,
         Measurement::Catalogue(size) => return catalogue::run(lab, name, size).await,
     };
@@ -135,6 +139,7 @@ fn all() -> Vec<(String, Measurement)> {
     all.push(("visible".into(), Measurement::Visible));
     all.push(("hot-tail".into(), Measurement::HotTail));
     all.extend(datasets::Work::ALL.map(|work| (work.name().to_owned(), Measurement::Dataset(work))));
+    all.push(("restore".into(), Measurement::Restore));
     all.extend(load::Load::ALL.map(|load| (load.name().to_owned(), Measurement::Load(load))));
     all.extend(catalogue::Size::ALL.map(|size| (size.name().to_owned(), Measurement::Catalogue(size))));
     all

@@ -20,6 +20,7 @@ pub(crate) async fn health(State(stages): State<Stages>) -> Json<Value> {
         "engine": engine(&stages),
         "schema": schema(&stages),
         "freshness": stages.replica.look(&stages.buffer).told(),
+        "backups": stages.backups.as_ref().map(crate::backups::BackupOffice::told),
     }))
 }
 

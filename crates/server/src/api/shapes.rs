@@ -138,6 +138,9 @@ fn server() -> Shapes {
         ("alarms", count()),
     ]);
     health.push(("freshness", freshness));
+    let backups =
+        object(&[("good", flag()), ("failure", nullable(text())), ("last_drill", nullable(found("BackupDrill")))]);
+    health.push(("backups", nullable(backups)));
     health.extend([("status", text()), ("version", text()), ("uptime_seconds", count()), ("listen", list_of(address))]);
     let mut ready = parts.to_vec();
     ready.extend([("ready", flag()), ("not_ready", texts())]);

@@ -15,13 +15,13 @@ mod quarantine;
 mod records;
 mod shapes;
 
-use axum::routing::{get as getting, patch as patching, post as posting};
+use axum::routing::{get as getting, patch as patching, post as posting, put as putting};
 use http::{HeaderMap, StatusCode};
 use tidegate_core::catalog::DatasetRecord;
 use tidegate_model::ErrorKind;
 
 use crate::errors::Failure;
-use crate::routes::{Gives, Kind, Param, Route, Sends, delete, get, patch, post};
+use crate::routes::{Gives, Kind, Param, Route, Sends, delete, get, patch, post, put};
 use crate::stages::Stages;
 
 pub use access::Access;
@@ -77,6 +77,12 @@ pub(crate) fn routes() -> Vec<Route> {
             .gives(ONE)
             .refuses(DENIED)
             .by(getting(records::one)),
+        put("/admin/datasets/{id}/storage-target", "Says where a dataset's exports go")
+            .headers(CHANGING)
+            .sends(Sends::Json("StorageTargetOfDataset"))
+            .gives(ONE)
+            .refuses(&[401, 403, 404, 412, 413])
+            .by(putting(records::retarget)),
         changed
             .sends(Sends::Json("DatasetChanged"))
             .gives(ONE)

@@ -14,6 +14,7 @@ use crate::api::actor;
 use crate::body;
 use crate::cardinality::rfc3339;
 use crate::errors::Failure;
+use crate::exports::check_target;
 use crate::stages::Stages;
 
 /// Items of a page when the request does not say how many.
@@ -37,7 +38,7 @@ struct Made {
 }
 
 /// What is to change; what is left out stays.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Changed {
     name: Option<String>,
@@ -101,6 +102,9 @@ pub(super) async fn make(State(stages): State<Stages>, request: Request) -> Resp
 }
 
 async fn add(stages: &Stages, made: Made, actor: String) -> Result<DatasetRecord, Failure> {
+    if let Some(target) = &made.storage_target_id {
+        check_target(stages, target).await?;
+    }
     let schema = made.schema.unwrap_or_else(|| json!({ "fields": [] }));
     let has_schema = schema["fields"].as_array().is_none_or(|fields| !fields.is_empty());
     let table = made.table_name.unwrap_or_else(|| "records".to_owned());
@@ -154,13 +158,33 @@ pub(super) async fn change(State(stages): State<Stages>, Path(id): Path<String>,
     }
 }
 
+/// Answers `PUT /admin/datasets/{id}/storage-target`.
+pub(super) async fn retarget(State(stages): State<Stages>, Path(id): Path<String>, request: Request) -> Response {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    struct Target {
+        storage_target_id: String,
+    }
+    let (parts, body) = request.into_parts();
+    let outcome = async {
+        let record = found(&stages, &parts.headers, &id, Want::Admin)?;
+        let body = body::read(&parts.headers, body, SQL_BODY_BYTES_MAX, stages.body_idle).await?;
+        let Target { storage_target_id } = read(&body)?;
+        let changed = Changed { storage_target_id: Some(storage_target_id), ..Changed::default() };
+        put(&stages, record, changed, &parts.headers).await
+    };
+    match outcome.await {
+        Ok(record) => answer(&stages, &record, StatusCode::OK).await,
+        Err(failure) => failure.answer(&stages.request_id()),
+    }
+}
+
 /// Answers `POST /admin/datasets/{id}/archive`.
 pub(super) async fn archive(State(stages): State<Stages>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     let outcome = async {
         let record = found(&stages, &headers, &id, Want::Admin)?;
         let status = Some(DatasetStatus::Archived.as_str().to_owned());
-        let changed =
-            Changed { name: None, description: None, status, metadata: None, storage_target_id: None, if_match: None };
+        let changed = Changed { status, ..Changed::default() };
         put(&stages, record, changed, &headers).await
     };
     match outcome.await {
@@ -180,6 +204,9 @@ async fn put(
     let is_meant = |wanted: &String| wanted == "*" || wanted.trim_matches('"') == rfc3339(before.updated_at.0);
     if wanted.as_ref().is_some_and(|wanted| !is_meant(wanted)) {
         return Err(stale(&before));
+    }
+    if let Some(target) = &changed.storage_target_id {
+        check_target(stages, target).await?;
     }
     let mut record = before.clone();
     record.status = changed.status.as_deref().map(status_named).transpose()?.unwrap_or(record.status);

@@ -23,6 +23,7 @@ fn records() -> Shapes {
         ("timeColumn", nullable(text())),
         ("fields", list_of(found("Field"))),
     ]);
+    let retargeted = object(&[("storageTargetId", text())]);
     let status = || one_of_words(&["active", "archived"]);
     let dataset = object(&[
         ("id", text()),
@@ -60,6 +61,7 @@ fn records() -> Shapes {
     Shapes::from([
         ("Dataset", dataset),
         ("DatasetList", object(&[("datasets", list_of(found("Dataset"))), ("nextCursor", nullable(text()))])),
+        ("StorageTargetOfDataset", retargeted),
         ("DatasetMade", made),
         ("DatasetChanged", changed),
     ])

@@ -53,6 +53,7 @@ pub(super) fn told(export: &Export) -> Value {
         "from": time(export.from),
         "to": time(export.to),
         "folder": export.folder,
+        "storage_target_id": export.target,
         "actor": export.actor,
         "attempts": export.attempts,
         "created_at": export.created_at.to_string(),

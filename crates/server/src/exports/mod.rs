@@ -10,6 +10,8 @@
 //! | file | does |
 //! |---|---|
 //! | `requests.rs` | `/admin/datasets/{id}/exports` |
+//! | `targets.rs` | `/admin/storage-targets`: where exports may go |
+//! | `place.rs` | a folder, or objects: written, sent, removed |
 //! | `table.rs` | finds what is exported |
 //! | `mover.rs` | writes exports, ends them, removes those that have outlived their time |
 //! | `schedule.rs` | asks for exports every so many hours |
@@ -21,29 +23,37 @@
 mod events;
 mod hmac;
 mod mover;
+mod place;
 mod requests;
 mod schedule;
 mod shapes;
 mod table;
+mod targets;
 mod webhook;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tidegate_core::objects::Bucket;
 use tidegate_model::limits::EXPORTS_KEPT;
 use tokio::sync::{Notify, watch};
 
+use crate::routes::Route;
 use crate::stages::Stages;
 
-pub(crate) use requests::routes;
 pub(crate) use shapes::shapes;
+pub(crate) use targets::check_known as check_target;
 
 /// Where exports go, when, and who is told.
 #[derive(Debug, Clone)]
 pub struct ExportOptions {
     /// The folder below which all exports are.
     pub folder: PathBuf,
+    /// The bucket of the storage target `s3`, and the server of all others in buckets.
+    pub bucket: Option<Bucket>,
+    /// The storage target of tables that have none of their own.
+    pub target: String,
     /// Every so many hours each table is exported; 0: never.
     pub every_hours: u64,
     /// So many of these exports of each table keep their files; 0: all.
@@ -82,9 +92,15 @@ pub struct Exports {
 impl ExportOptions {
     /// Exports on demand below a folder, and nothing else.
     #[must_use]
-    pub const fn on_demand(folder: PathBuf) -> Self {
-        Self { folder, every_hours: 0, keep: EXPORTS_KEPT, datasets: Vec::new(), webhook: None }
+    pub fn on_demand(folder: PathBuf) -> Self {
+        let (bucket, target) = (None, targets::LOCAL.to_owned());
+        Self { folder, bucket, target, every_hours: 0, keep: EXPORTS_KEPT, datasets: Vec::new(), webhook: None }
     }
+}
+
+/// The routes of exports, and of where they go.
+pub(crate) fn routes() -> Vec<Route> {
+    requests::routes().into_iter().chain(targets::routes()).collect()
 }
 
 impl Exports {

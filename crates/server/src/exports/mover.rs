@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -10,6 +10,7 @@ use tidegate_model::limits::{EXPORT_ATTEMPTS_MAX, EXPORT_LOOK_SECONDS, EXPORT_RE
 use tidegate_model::{ErrorKind, Seq, TableSpec};
 use tokio::time::{sleep, timeout};
 
+use super::place::{Place, PlaceError};
 use super::table::Table;
 use crate::errors::chain;
 use crate::stages::{SchemaState, Stages};
@@ -29,6 +30,8 @@ enum MoveError {
     Query(#[from] QueryError),
     #[error("write the files")]
     Files(#[from] ExportError),
+    #[error("put the files into their place")]
+    Place(#[from] PlaceError),
 }
 
 impl MoveError {
@@ -39,7 +42,11 @@ impl MoveError {
             Self::Catalog(source) => source.kind().is_retryable(),
             // An answer that breaks off is an engine that ended.
             Self::Query(source) => source.kind().is_retryable() || matches!(source, QueryError::Store(_)),
-            Self::Files(source) => source.kind() == ErrorKind::Unavailable,
+            Self::Files(source) | Self::Place(PlaceError::Files(source)) => source.kind() == ErrorKind::Unavailable,
+            Self::Place(PlaceError::Objects(source)) => source.kind() == ErrorKind::Unavailable,
+            // Sent again it may arrive whole.
+            Self::Place(PlaceError::Differs { .. }) => true,
+            Self::Place(PlaceError::NoServer(_) | PlaceError::Manifest(..)) => false,
         }
     }
 }
@@ -64,40 +71,53 @@ pub(super) async fn run(stages: &Stages) {
 /// Takes the next export on; says whether there was one.
 async fn step(stages: &Stages) -> Result<bool, CatalogError> {
     let Some(export) = stages.catalog.next_export().await? else { return Ok(false) };
-    let folder = ExportFolder::at(Path::new(&export.folder));
+    let place = match Place::of(&stages.exports, &export) {
+        Ok(place) => place,
+        Err(error) => {
+            tracing::error!(export = export.id, error = chain(&error), "an export failed");
+            end(stages, &export, ExportEnd::Failed(chain(&error))).await?;
+            return Ok(true);
+        }
+    };
     if export.state == ExportState::Running
-        && let Ok(Some(manifest)) = folder.manifest().await
+        && let Ok(Some(manifest)) = place.whole().await
     {
-        // The process ended between the folder's name and the catalog.
-        end(stages, &export, ExportEnd::Completed(manifest)).await?;
+        // The process ended between the files' end and the catalog.
+        complete(stages, &export, &place, manifest).await?;
         return Ok(true);
     }
     if export.attempts >= EXPORT_ATTEMPTS_MAX {
         let why = format!("it was begun {EXPORT_ATTEMPTS_MAX} times, and the server ended each time");
-        give_up(stages, &export, &folder, why).await?;
+        give_up(stages, &export, &place, why).await?;
         return Ok(true);
     }
     stages.catalog.begin_export(&export.id).await?;
     let export = Export { attempts: export.attempts + 1, ..export };
-    match write(stages, &export, &folder).await {
-        Ok(manifest) => {
-            end(stages, &export, ExportEnd::Completed(manifest)).await?;
-            if export.is_scheduled {
-                remove_outlived(stages, &export).await?;
-            }
-        }
+    match write(stages, &export, &place).await {
+        Ok(manifest) => complete(stages, &export, &place, manifest).await?,
         Err(error) if error.is_passing() && export.attempts < EXPORT_ATTEMPTS_MAX => {
             tracing::warn!(export = export.id, error = chain(&error), "an export failed and is begun again");
             sleep(Duration::from_millis(EXPORT_RETRY_MS)).await;
         }
-        Err(error) => give_up(stages, &export, &folder, chain(&error)).await?,
+        Err(error) => give_up(stages, &export, &place, chain(&error)).await?,
     }
     Ok(true)
 }
 
-async fn give_up(stages: &Stages, export: &Export, folder: &ExportFolder, why: String) -> Result<(), CatalogError> {
+async fn complete(stages: &Stages, export: &Export, place: &Place, manifest: Value) -> Result<(), CatalogError> {
+    end(stages, export, ExportEnd::Completed(manifest)).await?;
+    if let Err(error) = place.clear().await {
+        tracing::warn!(export = export.id, error = chain(&error), "files that were sent could not be removed");
+    }
+    if export.is_scheduled {
+        remove_outlived(stages, export).await?;
+    }
+    Ok(())
+}
+
+async fn give_up(stages: &Stages, export: &Export, place: &Place, why: String) -> Result<(), CatalogError> {
     tracing::error!(export = export.id, table = %export.table, why, "an export failed");
-    if let Err(error) = folder.discard().await {
+    if let Err(error) = place.discard().await {
         tracing::warn!(export = export.id, error = chain(&error), "what the export left could not be removed");
     }
     end(stages, export, ExportEnd::Failed(why)).await
@@ -109,14 +129,28 @@ async fn end(stages: &Stages, export: &Export, how: ExportEnd) -> Result<(), Cat
     let event = event.as_ref().map(|(kind, body)| (*kind, body.as_str()));
     stages.catalog.end_export(&export.id, now, &how, event).await?;
     stages.exports.told.notify_one();
+    stages.metrics.copies.export_end(export, now, &how);
     if let ExportEnd::Completed(manifest) = &how {
         tracing::info!(export = export.id, table = %export.table, rows = %manifest["rows"], "an export is completed");
     }
     Ok(())
 }
 
-/// Reads the rows of one snapshot into the folder's file, looks at what is in it, and puts the folder into its place.
-async fn write(stages: &Stages, export: &Export, folder: &ExportFolder) -> Result<Value, MoveError> {
+/// Writes the export's files and puts them into their place; what an earlier attempt has done is not done again.
+async fn write(stages: &Stages, export: &Export, place: &Place) -> Result<Value, MoveError> {
+    if let Some(manifest) = place.whole().await? {
+        return Ok(manifest);
+    }
+    let manifest = match place.staged().await? {
+        Some(manifest) => manifest,
+        None => gather(stages, export, place.folder()).await?,
+    };
+    place.send().await?;
+    Ok(manifest)
+}
+
+/// Reads the rows of one snapshot into the folder's file, looks at what is in it, and gives the folder its name.
+async fn gather(stages: &Stages, export: &Export, folder: &ExportFolder) -> Result<Value, MoveError> {
     let table = Table::find(stages, &export.slug, &export.label).await?.ok_or(MoveError::Gone)?;
     let whole = WholeTable {
         spec: &table.spec,
@@ -194,7 +228,9 @@ async fn remove_outlived(stages: &Stages, export: &Export) -> Result<(), Catalog
     for old in stages.catalog.outlived_exports(&export.slug, &export.label, keep).await? {
         // First the word, then the deed: an export that is listed as completed has its files.
         stages.catalog.remove_export(&old.id).await?;
-        match ExportFolder::at(Path::new(&old.folder)).remove().await {
+        stages.metrics.copies.export(&old, ExportState::Removed);
+        let removed = async { Place::of(&stages.exports, &old)?.remove().await };
+        match removed.await {
             Ok(()) => tracing::info!(export = old.id, "the files of an old export are removed"),
             Err(error) => tracing::error!(
                 export = old.id,

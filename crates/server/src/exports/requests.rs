@@ -1,5 +1,3 @@
-use std::path::{Component, Path as FilePath};
-
 use axum::Json;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -14,6 +12,7 @@ use tidegate_model::{ErrorKind, UnixNanos, partition_of_date};
 
 use super::events::{CREATED, told};
 use super::table::Table;
+use super::targets::{self, TargetError, check_below, failed as target_failed};
 use crate::api::actor;
 use crate::body;
 use crate::datasets::{Want, check, parameters};
@@ -32,7 +31,7 @@ const LISTED: &[Param] = &[
 ];
 
 /// The routes of exports.
-pub(crate) fn routes() -> Vec<Route> {
+pub(super) fn routes() -> Vec<Route> {
     const ALL: &str = "/admin/datasets/{id}/exports";
     const ONE: &[(u16, Gives)] = &[(200, Gives::One("Export"))];
     vec![
@@ -62,6 +61,7 @@ struct Asked {
     to: Option<Moment>,
     shard: Option<String>,
     folder: Option<String>,
+    storage_target_id: Option<String>,
 }
 
 /// What is wanted of a table.
@@ -69,8 +69,10 @@ struct Asked {
 pub(super) struct Wanted {
     pub(super) from: Option<UnixNanos>,
     pub(super) to: Option<UnixNanos>,
-    /// Below the folder of all exports.
+    /// Below the place of all exports.
     pub(super) folder: Option<String>,
+    /// Instead of the dataset's storage target.
+    pub(super) target: Option<String>,
     pub(super) actor: String,
     pub(super) is_scheduled: bool,
 }
@@ -89,7 +91,7 @@ async fn made(stages: &Stages, slug: &str, request: Request) -> Result<Export, F
     let asked = if body.is_empty() { Ok(Asked::default()) } else { serde_json::from_slice(&body) };
     let asked = asked.map_err(|error| {
         Failure::invalid(format!(
-            "the body cannot be read ({error}): send {{\"tableName\":…,\"from\":…,\"to\":…,\"shard\":…,\"folder\":…}}, all optional"
+            "the body cannot be read ({error}): send {{\"tableName\":…,\"from\":…,\"to\":…,\"shard\":…,\"folder\":…,\"storageTargetId\":…}}, all optional"
         ))
     })?;
     let label = asked.table_name.as_deref().unwrap_or(Dataset::RECORDS);
@@ -98,7 +100,7 @@ async fn made(stages: &Stages, slug: &str, request: Request) -> Result<Export, F
         Failure::new(ErrorKind::NotFound, format!("there is no dataset `{slug}` with a table `{label}`"))
     })?;
     let wanted = wanted(&table, &asked, actor(&parts.headers).unwrap_or_default())?;
-    let export = ask(stages, &table, wanted).await.map_err(|error| failed(&error))?;
+    let export = ask(stages, &table, wanted).await.map_err(|error| target_failed(&error))?;
     audit(stages, &export).await;
     Ok(export)
 }
@@ -131,27 +133,20 @@ fn wanted(table: &Table, asked: &Asked, actor: String) -> Result<Wanted, Failure
         return Err(Failure::invalid(format!("`from` ({from}) is not before `to` ({to}), which is not included")));
     }
     if let Some(folder) = &asked.folder {
-        check_folder(folder)?;
+        check_below("folder", folder)?;
     }
-    Ok(Wanted { from, to, folder: asked.folder.clone(), actor, is_scheduled: false })
-}
-
-/// Lets nobody write beside the folder of exports.
-fn check_folder(folder: &str) -> Result<(), Failure> {
-    let is_name = |part: Component<'_>| matches!(part, Component::Normal(_));
-    let is_below = !folder.is_empty() && folder.len() <= 255 && FilePath::new(folder).components().all(is_name);
-    if is_below && !folder.contains(char::is_control) {
-        return Ok(());
-    }
-    Err(Failure::invalid("`folder` is a path below the folder of exports, such as `month/january`, without `..`")
-        .with_hint("the setting `exports.folder` says where all exports go"))
+    let (folder, target) = (asked.folder.clone(), asked.storage_target_id.clone());
+    Ok(Wanted { from, to, folder, target, actor, is_scheduled: false })
 }
 
 /// Puts an export behind those that wait.
-pub(super) async fn ask(stages: &Stages, table: &Table, wanted: Wanted) -> Result<Export, CatalogError> {
+pub(super) async fn ask(stages: &Stages, table: &Table, wanted: Wanted) -> Result<Export, TargetError> {
     let (id, now) = (stages.request_id(), stages.clock.now());
-    let below = stages.exports.options.folder.join(wanted.folder.unwrap_or_default());
-    let folder = below.join(&table.slug).join(&table.label).join(&id);
+    let own = stages.catalog.record(&table.slug).and_then(|record| record.storage_target);
+    let target = wanted.target.or(own).unwrap_or_else(|| stages.exports.options.target.clone());
+    let place = targets::place(stages, &target).await?;
+    let below = wanted.folder.map(|folder| format!("{folder}/")).unwrap_or_default();
+    let folder = format!("{place}/{below}{}/{}/{id}", table.slug, table.label);
     let export = Export {
         id,
         slug: table.slug.clone(),
@@ -161,7 +156,8 @@ pub(super) async fn ask(stages: &Stages, table: &Table, wanted: Wanted) -> Resul
         is_scheduled: wanted.is_scheduled,
         from: wanted.from,
         to: wanted.to,
-        folder: folder.to_string_lossy().into_owned(),
+        folder,
+        target,
         actor: wanted.actor,
         attempts: 0,
         created_at: now,
@@ -171,6 +167,7 @@ pub(super) async fn ask(stages: &Stages, table: &Table, wanted: Wanted) -> Resul
     };
     let event = stages.exports.event(CREATED, now, &export);
     stages.catalog.add_export(&export, event.as_ref().map(|(kind, body)| (*kind, body.as_str()))).await?;
+    stages.metrics.copies.export(&export, ExportState::Queued);
     stages.exports.asked.notify_one();
     stages.exports.told.notify_one();
     Ok(export)
@@ -186,7 +183,7 @@ async fn audit(stages: &Stages, export: &Export) {
         action: "export.created",
         success: true,
         actor: export.actor.clone(),
-        detail: json!({ "id": export.id, "tableName": export.label, "folder": export.folder }),
+        detail: json!({ "id": export.id, "tableName": export.label, "folder": export.folder, "storageTargetId": export.target }),
     };
     if let Err(error) = stages.catalog.add_audit(&entry).await {
         tracing::warn!(error = chain(&error), export = export.id, "an export is not in the audit log");

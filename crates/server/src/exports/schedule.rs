@@ -30,7 +30,10 @@ async fn look(stages: &Stages, every: i64) -> Result<(), CatalogError> {
         let last = stages.catalog.last_scheduled_export(&table.slug, &table.label).await?;
         let is_due = last.is_none_or(|last| stages.clock.now().0.saturating_sub(last.0) >= every);
         if is_due {
-            ask(stages, &table, Wanted { is_scheduled: true, ..Wanted::default() }).await?;
+            let wanted = Wanted { is_scheduled: true, ..Wanted::default() };
+            if let Err(error) = ask(stages, &table, wanted).await {
+                tracing::error!(dataset = table.slug, error = chain(&error), "a scheduled export cannot be asked for");
+            }
         }
     }
     Ok(())

@@ -1,3 +1,5 @@
+use serde_json::Value;
+
 use crate::routes::{Shapes, count, flag, found, list_of, nullable, object, one_of_words, text};
 
 /// Returns the shapes of exports.
@@ -40,6 +42,7 @@ pub(crate) fn shapes() -> Shapes {
         ("from", nullable(text())),
         ("to", nullable(text())),
         ("folder", text()),
+        ("storage_target_id", text()),
         ("actor", text()),
         ("attempts", count()),
         ("created_at", text()),
@@ -47,12 +50,36 @@ pub(crate) fn shapes() -> Shapes {
         ("error", nullable(text())),
         ("manifest", nullable(found("ExportManifest"))),
     ]);
-    let asked =
-        object(&[("tableName?", text()), ("from?", text()), ("to?", text()), ("shard?", text()), ("folder?", text())]);
+    let words = ["tableName?", "from?", "to?", "shard?", "folder?", "storageTargetId?"];
+    let asked = object(&words.map(|word| (word, text())));
     Shapes::from([
+        ("StorageTarget", target()),
+        ("StorageTargets", object(&[("targets", list_of(found("StorageTarget")))])),
+        ("StorageTargetAsked", target_asked()),
         ("Export", export),
         ("ExportManifest", manifest),
         ("ExportAsked", asked),
         ("Exports", object(&[("exports", list_of(found("Export"))), ("next_cursor", nullable(text()))])),
+    ])
+}
+
+fn target() -> Value {
+    object(&[
+        ("id", text()),
+        ("kind", one_of_words(&["local", "s3"])),
+        ("config", object(&[("folder?", text()), ("bucket?", text()), ("prefix?", text())])),
+        ("description", text()),
+        ("builtIn", flag()),
+        ("createdAt", nullable(text())),
+        ("createdBy", nullable(text())),
+    ])
+}
+
+fn target_asked() -> Value {
+    object(&[
+        ("id", text()),
+        ("kind", one_of_words(&["local", "s3"])),
+        ("description?", text()),
+        ("config?", object(&[("folder?", text()), ("bucket?", text()), ("prefix?", text())])),
     ])
 }

@@ -96,6 +96,7 @@ fn store() -> Vec<Call> {
 
 fn backups() -> Vec<Call> {
     const ALL: &str = "/admin/backups";
+    const DRILL: &str = "/admin/backups/{name}/drill";
     let taken = |body: Value| Call { status: 201, ..post(ALL, ALL, body) };
     vec![
         taken(json!({ "name": "one" })),
@@ -103,6 +104,8 @@ fn backups() -> Vec<Call> {
         taken(json!({ "name": "one" })).refused(409),
         taken(json!({ "base": "none" })).refused(404),
         taken(json!({ "name": "../one" })).refused(400),
+        post(DRILL, "/admin/backups/one/drill", Value::Null),
+        post(DRILL, "/admin/backups/none/drill", Value::Null).refused(404),
         plain(ALL),
     ]
 }
@@ -118,6 +121,7 @@ fn datasets() -> Vec<Call> {
     let again = json!({ "ids": [2, 99], "rows": [{ "id": 1, "row": { "n": 2 } }] });
     let (replay, gone) = ("/datasets/{slug}/quarantine/replay", "/datasets/{slug}/quarantine/{row}");
     let exports = "/admin/datasets/{id}/exports";
+    let (targets, target) = ("/admin/storage-targets", "/admin/datasets/{id}/storage-target");
     let csv = Some(("text/csv", Body::Bytes(b"n,price\n3,1.50\n".to_vec())));
     vec![
         Call { status: 201, ..post("/admin/datasets", "/admin/datasets", made.clone()) },
@@ -138,6 +142,22 @@ fn datasets() -> Vec<Call> {
         Call { status: 202, ..post(exports, "/admin/datasets/orders/exports", json!({ "folder": "a/b" })) },
         post(exports, "/admin/datasets/orders/exports", json!({ "folder": "../b" })).refused(400),
         get(exports, "/admin/datasets/orders/exports?limit=1"),
+        Call {
+            status: 201,
+            ..post(targets, targets, json!({ "id": "a", "kind": "local", "config": { "folder": "a" } }))
+        },
+        post(targets, targets, json!({ "id": "a", "kind": "local", "config": { "folder": "b" } })).refused(409),
+        post(targets, targets, json!({ "id": "b", "kind": "local", "config": { "folder": ".." } })).refused(400),
+        plain(targets),
+        Call {
+            method: "put",
+            ..post(target, "/admin/datasets/orders/storage-target", json!({ "storageTargetId": "a" }))
+        },
+        Call {
+            method: "put",
+            ..post(target, "/admin/datasets/orders/storage-target", json!({ "storageTargetId": "x" }))
+        }
+        .refused(400),
         get("/admin/datasets/{id}/exports/{export}", "/admin/datasets/orders/exports/none").refused(404),
         post("/admin/datasets/{id}/archive", "/admin/datasets/orders/archive", Value::Null),
         post("/datasets/{slug}/ingest", "/datasets/orders/ingest", json!([{ "n": 1 }])).refused(409),

@@ -34,7 +34,7 @@ pub(super) fn rows(export: &Value) -> Result<Vec<(u64, i64)>> {
 }
 
 /// Reads an export of everything: every row up to its watermark, each once and with its own values.
-pub(super) fn whole(export: &Value) -> Result<u64> {
+pub(crate) fn whole(export: &Value) -> Result<u64> {
     ensure!(export["state"] == "completed", "{export}");
     let watermark = export["manifest"]["watermark"].as_u64().context("a watermark")?;
     let rows = rows(export)?;

@@ -7,7 +7,7 @@
 //! | `snapshot.rs` | hot and stored rows are exported once, while more come; whole, by day, by time |
 //! | `kills.rs` | a kill leaves no half export; the schedule; the webhook |
 
-mod files;
+pub(super) mod files;
 mod kills;
 mod receiver;
 mod snapshot;
@@ -20,10 +20,10 @@ use tidegate_load::Stack;
 
 use crate::READY_WITHIN;
 
-const DAY_MS: u64 = 86_400_000;
+pub(super) const DAY_MS: u64 = 86_400_000;
 
 /// Sends rows of today and of yesterday, in turn.
-async fn send(stack: &Stack, today_ms: u64, first: u64, rows: u64) -> Result<()> {
+pub(super) async fn send(stack: &Stack, today_ms: u64, first: u64, rows: u64) -> Result<()> {
     let row = |n: u64| json!({ "at": today_ms - n % 2 * DAY_MS + n, "n": n, "text": format!("row {n}"), "x": 0.5 });
     let rows: Vec<Value> = (first..first + rows).map(row).collect();
     let fields = json!([
@@ -40,7 +40,7 @@ async fn send(stack: &Stack, today_ms: u64, first: u64, rows: u64) -> Result<()>
     Ok(())
 }
 
-async fn ask(stack: &Stack, body: &Value) -> Result<Value> {
+pub(super) async fn ask(stack: &Stack, body: &Value) -> Result<Value> {
     let request = reqwest::Client::new().post(format!("http://{}/admin/datasets/visits/exports", stack.http));
     let answer = request.header("content-type", "application/json").body(body.to_string()).send().await?;
     let status = answer.status();
@@ -50,7 +50,7 @@ async fn ask(stack: &Stack, body: &Value) -> Result<Value> {
 }
 
 /// Returns an export when it has ended.
-async fn ended(stack: &Stack, id: &str) -> Result<Value> {
+pub(super) async fn ended(stack: &Stack, id: &str) -> Result<Value> {
     let path = format!("/admin/datasets/visits/exports/{id}");
     let polled = async {
         loop {
@@ -64,7 +64,7 @@ async fn ended(stack: &Stack, id: &str) -> Result<Value> {
     tokio::time::timeout(READY_WITHIN, polled).await.context("an end of the export")?
 }
 
-async fn listed(stack: &Stack) -> Result<Vec<Value>> {
+pub(super) async fn listed(stack: &Stack) -> Result<Vec<Value>> {
     let answer = stack.get("/admin/datasets/visits/exports").await?;
     Ok(answer["exports"].as_array().context("exports")?.clone())
 }
