@@ -6,7 +6,8 @@ use super::sources::Loaded;
 use super::tree::{Settings, explained};
 
 /// Settings that are never shown.
-const SECRETS: [&str; 3] = ["clickhouse.password", "clickhouse.reader_password", "exports.webhook_secret"];
+const SECRETS: [&str; 4] =
+    ["clickhouse.password", "clickhouse.reader_password", "exports.webhook_secret", "s3.secret_access_key"];
 
 /// Returns the whole tree as TOML that can be used as a file: what each setting does, its default, where its value
 /// came from. Passwords are left out.

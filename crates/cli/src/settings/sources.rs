@@ -10,7 +10,7 @@ const FILE: &str = "tidegate.toml";
 const PREFIX: &str = "TIDEGATE_";
 
 /// Names that other tools' users know already, and the settings they mean.
-const KNOWN_NAMES: [(&str, &str); 13] = [
+const KNOWN_NAMES: [(&str, &str); 15] = [
     ("CLICKHOUSE_URL", "clickhouse.url"),
     ("CLICKHOUSE_HOST", "clickhouse.host"),
     ("CLICKHOUSE_PORT", "clickhouse.port"),
@@ -24,6 +24,8 @@ const KNOWN_NAMES: [(&str, &str); 13] = [
     ("TIDEGATE_LIBCHDB", "engine.library"),
     ("TIDEGATE_ENGINE", "engine.program"),
     ("TIDEGATE_DATA", "data"),
+    ("AWS_ACCESS_KEY_ID", "s3.access_key_id"),
+    ("AWS_SECRET_ACCESS_KEY", "s3.secret_access_key"),
 ];
 
 /// Why the settings cannot be used: which, from where, and what would do.
@@ -221,6 +223,9 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
         let text = "exports.webhook_url must be an address like https://host/path, and exports.webhook_secret must be \
                     set with it: the messages are signed, so that the receiver can know them";
         return Err(SettingsError(text.to_owned()));
+    }
+    if let Some(mistake) = settings.s3.mistake() {
+        return Err(SettingsError(mistake));
     }
     if !settings.catalogue.enabled
         && let Some(signal) = settings.retain.dropped().first()

@@ -47,6 +47,13 @@ fn mistakes_are_named() {
     check_refused(&[("STORAGE_BACKEND", "oracle")], "oracle");
     check_refused(&[("CLICKHOUSE_VERIFY", "false")], "ca_cert");
     check_refused(&[("TIDEGATE_EXPORTS__WEBHOOK_URL", "http://here/hook")], "exports.webhook_secret must be set");
+    let s3 = |name, value| {
+        [("TIDEGATE_S3__BUCKET", "b"), ("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s"), (name, value)]
+    };
+    check_refused(&s3("TIDEGATE_S3__ENDPOINT", "host:9000"), "s3.endpoint must be an address");
+    check_refused(&s3("TIDEGATE_S3__SECRET_ACCESS_KEY", ""), "AWS_SECRET_ACCESS_KEY) must be set");
+    check_refused(&s3("TIDEGATE_S3__PREFIX", "/a"), "s3.prefix is a path");
+    check_refused(&s3("TIDEGATE_S3__REGION", ""), "s3.region must be set");
     let nothing = [("TIDEGATE_CATALOGUE__ENABLED", "false"), ("TIDEGATE_RETAIN__TRACES", "false")];
     check_refused(&nothing, "retain.traces = false keeps nothing but the catalogue");
 }
@@ -96,6 +103,7 @@ fn every_setting_is_explained_and_what_is_printed_can_be_read() {
         ("TIDEGATE_BATCH__ROWS", "7"),
         ("CLICKHOUSE_PASSWORD", "never shown"),
         ("TIDEGATE_EXPORTS__WEBHOOK_SECRET", "never shown"),
+        ("AWS_SECRET_ACCESS_KEY", "never shown"),
     ])
     .expect("good settings");
     let text = commented(&loaded).expect("text");

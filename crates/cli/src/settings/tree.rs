@@ -58,6 +58,8 @@ section! {
         exports: Exports = Exports::default(),
         /// Copies of the data folder, taken while the server runs.
         backup: Backup = Backup::default(),
+        /// An S3 server, for whatever is kept there.
+        s3: S3 = S3::default(),
         /// What the server stores about itself.
         telemetry: Telemetry = Telemetry::default(),
         /// What the server prints.
@@ -262,6 +264,26 @@ section! {
 }
 
 section! {
+    /// An S3 server, for whatever is kept there. Without a bucket nothing is.
+    S3, S3_SETTINGS {
+        /// `https://host:9000`; empty: Amazon's, of the region.
+        endpoint: String = String::new(),
+        /// The region that requests are signed for; servers of one's own take any.
+        region: String = "us-east-1".into(),
+        /// The bucket, which must be there.
+        bucket: String = String::new(),
+        /// What the name of every object begins with, such as `tidegate/production`.
+        prefix: String = String::new(),
+        /// Who asks. Also `AWS_ACCESS_KEY_ID`.
+        access_key_id: String = String::new(),
+        /// What requests are signed with. Also `AWS_SECRET_ACCESS_KEY`.
+        secret_access_key: String = String::new(),
+        /// Ask for `https://host/bucket/object`; false: `https://bucket.host/object`, which Amazon prefers.
+        path_style: bool = true,
+    }
+}
+
+section! {
     /// What the server stores about itself.
     Telemetry, TELEMETRY {
         /// Store the server's own metrics and logs, as the service `tidegate`.
@@ -354,6 +376,43 @@ impl ClickHouse {
     }
 }
 
+impl S3 {
+    /// Returns the address of the server.
+    pub(crate) fn address(&self) -> String {
+        if self.endpoint.is_empty() {
+            format!("https://s3.{}.amazonaws.com", self.region)
+        } else {
+            self.endpoint.trim_end_matches('/').to_owned()
+        }
+    }
+
+    /// Says what is wrong with it, if anything is.
+    pub(super) fn mistake(&self) -> Option<String> {
+        if self.bucket.is_empty() {
+            return None;
+        }
+        let is_address = ["http://", "https://"].iter().any(|scheme| self.address().starts_with(scheme));
+        if !is_address {
+            return Some(format!("s3.endpoint must be an address like https://host:9000, it is `{}`", self.endpoint));
+        }
+        if self.region.is_empty() {
+            return Some(
+                "s3.region must be set: requests are signed for it; any name will do for most servers".to_owned(),
+            );
+        }
+        if self.access_key_id.is_empty() || self.secret_access_key.is_empty() {
+            let text = "s3.access_key_id and s3.secret_access_key (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) must be set \
+                        where s3.bucket is: every request is signed";
+            return Some(text.to_owned());
+        }
+        let is_part = |part: &str| !part.is_empty() && part != "." && part != "..";
+        let is_plain = self.prefix.is_empty() || self.prefix.split('/').all(is_part);
+        (!is_plain).then(|| {
+            format!("s3.prefix is a path such as tidegate/production, without `/` at its ends, it is `{}`", self.prefix)
+        })
+    }
+}
+
 impl Retain {
     /// Returns the signals whose rows are not kept, as their settings are called.
     pub(crate) fn dropped(&self) -> Vec<&'static str> {
@@ -384,6 +443,7 @@ fn list(section: &str) -> &'static [(&'static str, &'static [&'static str])] {
         "freshness" => FRESHNESS,
         "exports" => EXPORTS,
         "backup" => BACKUP,
+        "s3" => S3_SETTINGS,
         "telemetry" => TELEMETRY,
         "log" => LOG,
         _ => &[],
