@@ -22,6 +22,7 @@
 //! | `otlp/` | OTLP/gRPC and OTLP/HTTP |
 //! | `api/` | the main API |
 //! | `datasets/` | datasets: made, changed, archived; their schemas, audit log and refused rows |
+//! | `lifecycle/` | how long rows stay and where: policies, runs, the alarm |
 //! | `exports/` | exports of tables to files, their schedule and webhook |
 //! | `routes/` | the routes as a table, and the OpenAPI document that is made from it |
 //! | `backups.rs` | backups: taken and listed |
@@ -37,6 +38,7 @@ mod datasets;
 mod errors;
 mod exports;
 mod freshness;
+mod lifecycle;
 mod listen;
 mod metrics;
 mod otlp;
@@ -51,6 +53,7 @@ pub use datasets::Access;
 pub use errors::Failure;
 pub use exports::{ExportOptions, Exports, Webhook, run_exports};
 pub use freshness::{ReplicaWatch, watch_replica};
+pub use lifecycle::{Lifecycle, run_lifecycle};
 pub use listen::{Listeners, ServerOptions, serve};
 pub use metrics::Metrics;
 pub use self_metrics::metrics_request;

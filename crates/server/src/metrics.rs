@@ -46,6 +46,12 @@ pub struct Metrics {
     replica_age_ms: IntGauge,
     replica_late: IntGauge,
     replica_alarms: IntGauge,
+    lifecycle_rows_removed: IntGauge,
+    lifecycle_bytes_removed: IntGauge,
+    lifecycle_bytes_moved: IntGauge,
+    lifecycle_steps_left: IntGauge,
+    retention_late: IntGauge,
+    retention_alarms: IntGauge,
     engine_up: IntGauge,
     engine_restarts: IntGauge,
     retry_keys_evicted: IntGauge,
@@ -109,6 +115,18 @@ impl Metrics {
                 .gauge("timestore_replica_age_ms", "Age of the oldest row that ClickHouse does not have"),
             replica_late: list.gauge("timestore_replica_late", "1 while that age is past what is agreed"),
             replica_alarms: list.gauge("timestore_replica_alarms", "How often it went past it since the start"),
+            lifecycle_rows_removed: list.gauge(
+                "tidegate_lifecycle_rows_removed",
+                "Rows past their retention that were removed since the start",
+            ),
+            lifecycle_bytes_removed: list.gauge("tidegate_lifecycle_bytes_removed", "Bytes that they took on disk"),
+            lifecycle_bytes_moved: list
+                .gauge("tidegate_lifecycle_bytes_moved", "Bytes that were moved to the cold volume since the start"),
+            lifecycle_steps_left: list
+                .gauge("tidegate_lifecycle_steps_left", "Steps of runs that were postponed or failed since the start"),
+            retention_late: list
+                .gauge("timestore_retention_late", "1 while a stored row is past its retention and grace"),
+            retention_alarms: list.gauge("timestore_retention_alarms", "How often that began since the start"),
             engine_up: list.gauge("tidegate_engine_up", "1 while the engine answers"),
             engine_restarts: list.gauge("tidegate_engine_restarts", "How often the engine was started again"),
             retry_keys_evicted: list
@@ -204,6 +222,13 @@ impl Metrics {
         self.replica_age_ms.set(signed(replica.age_ms));
         self.replica_late.set(i64::from(replica.is_late));
         self.replica_alarms.set(signed(replica.alarms));
+        let lifecycle = stages.lifecycle.state();
+        self.lifecycle_rows_removed.set(signed(lifecycle.rows_removed));
+        self.lifecycle_bytes_removed.set(signed(lifecycle.bytes_removed));
+        self.lifecycle_bytes_moved.set(signed(lifecycle.bytes_moved));
+        self.lifecycle_steps_left.set(signed(lifecycle.failures));
+        self.retention_late.set(i64::from(lifecycle.is_late));
+        self.retention_alarms.set(signed(lifecycle.alarms));
         self.hot_tail_bytes.set(signed(stages.buffer.hot_bytes()));
         self.wal_bytes.set(signed(stages.buffer.wal_bytes()));
         self.retry_keys_evicted.set(signed(stages.buffer.retries_evicted()));

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `records.rs` | lists, shows, makes, changes, archives; schemas, audit log, drift |
 //! | `exports.rs` | asks for exports, waits for them, lists them |
+//! | `lifecycle.rs` | how long rows are kept, runs that remove and move them |
 //! | `quarantine.rs` | refused rows: listed, mended, sent again, discarded |
 
 mod exports;
+mod lifecycle;
 mod quarantine;
 mod records;
 
@@ -84,6 +86,11 @@ enum Command {
         #[arg(long, short = 'n', default_value_t = 50)]
         limit: u32,
     },
+    /// Show or decide how long rows of a dataset are kept
+    Retention(lifecycle::RetentionArgs),
+    /// Runs that remove what is past its retention and move what is old
+    #[command(subcommand)]
+    Lifecycle(lifecycle::Command),
     /// Rows that were refused: list, mend, send again, discard
     #[command(subcommand)]
     Quarantine(quarantine::Command),
@@ -112,6 +119,8 @@ pub(crate) async fn run(args: DatasetsArgs) -> Result<()> {
         Command::Reconcile => records::reconcile(&caller).await,
         Command::Export(args) => exports::export(&caller, &args).await,
         Command::Exports { slug, limit } => exports::list(&caller, &slug, limit).await,
+        Command::Retention(args) => lifecycle::retention(&caller, &args).await,
+        Command::Lifecycle(command) => lifecycle::run(&caller, command).await,
         Command::Quarantine(command) => quarantine::run(&caller, command).await,
     }
 }

@@ -224,6 +224,16 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
                     set with it: the messages are signed, so that the receiver can know them";
         return Err(SettingsError(text.to_owned()));
     }
+    let lifecycle = &settings.lifecycle;
+    let has_folder = !lifecycle.cold_folder.as_os_str().is_empty();
+    if lifecycle.cold_s3 && (settings.s3.bucket.is_empty() || has_folder) {
+        let text = "lifecycle.cold_s3 = true needs s3.bucket, and no lifecycle.cold_folder: there is one cold volume";
+        return Err(SettingsError(text.to_owned()));
+    }
+    if lifecycle.cold_after_hours > 0 && !lifecycle.cold_s3 && !has_folder {
+        let text = "lifecycle.cold_after_hours needs a cold volume: lifecycle.cold_folder or lifecycle.cold_s3";
+        return Err(SettingsError(text.to_owned()));
+    }
     if let Some(mistake) = settings.s3.mistake() {
         return Err(SettingsError(mistake));
     }

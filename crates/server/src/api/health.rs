@@ -20,6 +20,7 @@ pub(crate) async fn health(State(stages): State<Stages>) -> Json<Value> {
         "engine": engine(&stages),
         "schema": schema(&stages),
         "freshness": stages.replica.look(&stages.buffer).told(),
+        "lifecycle": stages.lifecycle.state().told(),
     }))
 }
 
