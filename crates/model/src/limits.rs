@@ -489,3 +489,12 @@ pub const LIFECYCLE_PAGE_MAX: u32 = 1_000;
 /// How often it is looked whether a row is past its retention and grace (milliseconds): one question of each table to the
 /// catalog.
 pub const LIFECYCLE_ALARM_LOOK_MS: u64 = 5_000;
+
+/// The longest that a request past a quota is told to wait (milliseconds): then it may be worth a try whatever was taken ahead.
+pub const QUOTA_RETRY_MS_MAX: u64 = 60_000;
+
+/// When a request into a dataset that is full is worth another try (milliseconds): its size is looked at so often.
+pub const QUOTA_STORED_RETRY_MS: u64 = 30_000;
+
+/// How often it is looked how much each dataset has stored (milliseconds), while some quota says how much it may.
+pub const QUOTA_LOOK_MS: u64 = 2_000;

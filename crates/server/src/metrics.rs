@@ -50,6 +50,7 @@ pub struct Metrics {
     lifecycle_bytes_removed: IntGauge,
     lifecycle_bytes_moved: IntGauge,
     lifecycle_steps_left: IntGauge,
+    quota_refusals: IntGaugeVec,
     retention_late: IntGauge,
     retention_alarms: IntGauge,
     engine_up: IntGauge,
@@ -124,6 +125,11 @@ impl Metrics {
                 .gauge("tidegate_lifecycle_bytes_moved", "Bytes that were moved to the cold volume since the start"),
             lifecycle_steps_left: list
                 .gauge("tidegate_lifecycle_steps_left", "Steps of runs that were postponed or failed since the start"),
+            quota_refusals: list.gauges(
+                "tidegate_quota_refusals",
+                "Requests refused since the start because a quota was spent",
+                &["quota"],
+            ),
             retention_late: list
                 .gauge("timestore_retention_late", "1 while a stored row is past its retention and grace"),
             retention_alarms: list.gauge("timestore_retention_alarms", "How often that began since the start"),
@@ -227,6 +233,9 @@ impl Metrics {
         self.lifecycle_bytes_removed.set(signed(lifecycle.bytes_removed));
         self.lifecycle_bytes_moved.set(signed(lifecycle.bytes_moved));
         self.lifecycle_steps_left.set(signed(lifecycle.failures));
+        for (quota, refused) in stages.ingest.quotas().refused() {
+            self.quota_refusals.with_label_values(&[quota]).set(signed(refused));
+        }
         self.retention_late.set(i64::from(lifecycle.is_late));
         self.retention_alarms.set(signed(lifecycle.alarms));
         self.hot_tail_bytes.set(signed(stages.buffer.hot_bytes()));

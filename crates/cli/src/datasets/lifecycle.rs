@@ -33,6 +33,25 @@ pub(super) struct RetentionArgs {
     table: Option<String>,
 }
 
+/// What `tidegate datasets quota` is told.
+#[derive(Debug, Args)]
+pub(super) struct QuotaArgs {
+    /// The dataset, or logs, spans, metrics
+    slug: String,
+    /// Rows a second
+    #[arg(long, value_name = "ROWS")]
+    rows_per_second: Option<u64>,
+    /// Bytes of request bodies a second
+    #[arg(long, value_name = "BYTES")]
+    bytes_per_second: Option<u64>,
+    /// Bytes that its tables take in ClickHouse
+    #[arg(long, value_name = "BYTES")]
+    stored_bytes: Option<u64>,
+    /// Forget what was decided: the settings hold again
+    #[arg(long, conflicts_with_all = ["rows_per_second", "bytes_per_second", "stored_bytes"])]
+    forget: bool,
+}
+
 /// What `tidegate datasets lifecycle` is told.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -112,6 +131,25 @@ fn print_retention(caller: &Caller, mut answer: Value) {
         "oldest",
     ];
     caller.print(&answer, "tables", &columns);
+}
+
+pub(super) async fn quota(caller: &Caller, args: &QuotaArgs) -> Result<()> {
+    let path = of_dataset("/admin/datasets", &args.slug, "/quota");
+    if args.forget {
+        caller.ask(Method::DELETE, &path, &[], None).await?;
+    }
+    let body = numbers([
+        ("rowsPerSecond", args.rows_per_second),
+        ("bytesPerSecond", args.bytes_per_second),
+        ("storedBytes", args.stored_bytes),
+    ]);
+    let answer = if body.is_empty() {
+        caller.ask(Method::GET, &path, &[], None).await?
+    } else {
+        caller.ask(Method::PUT, &path, &[], Some(&Value::Object(body))).await?
+    };
+    print_pairs(caller, &answer);
+    Ok(())
 }
 
 pub(super) async fn run(caller: &Caller, command: Command) -> Result<()> {

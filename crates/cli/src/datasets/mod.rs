@@ -88,6 +88,8 @@ enum Command {
     },
     /// Show or decide how long rows of a dataset are kept
     Retention(lifecycle::RetentionArgs),
+    /// Show or decide how much may come into a dataset
+    Quota(lifecycle::QuotaArgs),
     /// Runs that remove what is past its retention and move what is old
     #[command(subcommand)]
     Lifecycle(lifecycle::Command),
@@ -120,6 +122,7 @@ pub(crate) async fn run(args: DatasetsArgs) -> Result<()> {
         Command::Export(args) => exports::export(&caller, &args).await,
         Command::Exports { slug, limit } => exports::list(&caller, &slug, limit).await,
         Command::Retention(args) => lifecycle::retention(&caller, &args).await,
+        Command::Quota(args) => lifecycle::quota(&caller, &args).await,
         Command::Lifecycle(command) => lifecycle::run(&caller, command).await,
         Command::Quarantine(command) => quarantine::run(&caller, command).await,
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tidegate_core::backup::{Backups, Sources};
 use tidegate_core::buffer::{Buffer, BufferOptions, Recovery, Remembered};
-use tidegate_core::catalog::Catalog;
+use tidegate_core::catalog::{Catalog, PolicyKind};
 use tidegate_core::expire::{self, Expire};
-use tidegate_core::ingest::Ingest;
+use tidegate_core::ingest::{Ingest, Quota};
 use tidegate_core::query::{Query, QueryOptions};
 use tidegate_core::rollup::Rollup;
 use tidegate_core::rollup::totals::Totals;
@@ -67,6 +67,15 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
             error = &error as &dyn std::error::Error,
             "refused rows that were sent again wait for the next replay"
         );
+    }
+    let some = |limit: u64| (limit > 0).then_some(limit);
+    ingest.quotas().set_default(Quota {
+        rows_per_second: some(settings.quota.rows_per_second),
+        bytes_per_second: some(settings.quota.bytes_per_second),
+        stored_bytes: some(settings.quota.stored_bytes),
+    });
+    for own in catalog.policies::<Quota>(PolicyKind::Quota).await? {
+        ingest.quotas().set(&own.slug, Some(own.policy));
     }
     let mut rollup = settings.catalogue.enabled.then(Rollup::default);
     if settings.storage.backend != Backend::ClickHouse {

@@ -63,6 +63,25 @@ impl Store {
         Ok(told.collect())
     }
 
+    /// Returns how many bytes each table takes on disk.
+    pub async fn stored_bytes(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let parts = match self.cluster() {
+            Some(cluster) => format!("cluster({}, system.parts)", literal(cluster)),
+            None => "system.parts".to_owned(),
+        };
+        let sql = format!(
+            "SELECT table, sum(bytes_on_disk) AS bytes FROM {parts} \
+             WHERE database = {{database:String}} AND active GROUP BY table"
+        );
+        let rows = self.system_rows(&sql, &[("database", self.database())]).await?;
+        let local = if self.cluster().is_some() { "_local" } else { "" };
+        let told = |row: &Value| {
+            let table = row["table"].as_str()?;
+            Some((table.strip_suffix(local).unwrap_or(table).to_owned(), row["bytes"].as_u64()?))
+        };
+        Ok(rows.iter().filter_map(told).collect())
+    }
+
     /// Drops a partition; one that is not there is no mistake.
     pub async fn drop_partition(&self, table: &str, partition: PartitionDay) -> Result<(), StoreError> {
         let sql = self.alter(table, &format!("DROP PARTITION {}", literal(&partition_date(partition))));

@@ -84,8 +84,8 @@ async fn exact(states: &States, table: &TableName) -> u64 {
 struct Run {
     world: World,
     proxy: Proxy,
-    states: States,
-    batcher: Batcher,
+    /// Nothing while the program is between its end and its start.
+    live: Option<(States, Batcher)>,
     clock: Arc<SimClock>,
     random: StdRng,
     retention: Retention,
@@ -111,8 +111,7 @@ impl Run {
         Self {
             world,
             proxy,
-            states,
-            batcher,
+            live: Some((states, batcher)),
             clock,
             random,
             retention,
@@ -120,6 +119,14 @@ impl Run {
             gone,
             steps: vec![format!("seed {seed}")],
         }
+    }
+
+    fn states(&self) -> &States {
+        &self.live.as_ref().expect("it runs").0
+    }
+
+    fn batcher(&self) -> &Batcher {
+        &self.live.as_ref().expect("it runs").1
     }
 
     async fn step(&mut self) {
@@ -151,13 +158,13 @@ impl Run {
         let ids: ArrayRef = Arc::new(UInt64Array::from_iter_values(first..first + times.len() as u64));
         let at: ArrayRef = Arc::new(TimestampNanosecondArray::from(times.clone()).with_timezone("UTC"));
         let spec = table();
-        append(&self.states.buffer, &spec, rows(&spec, &days, &[("at", at), ("id", ids)])).await;
+        append(&self.states().buffer, &spec, rows(&spec, &days, &[("at", at), ("id", ids)])).await;
         self.rows.extend((first..).zip(times.into_iter().map(UnixNanos)));
         self.steps.push(format!("ingest {count} at {now}"));
     }
 
     async fn flush(&mut self) {
-        assert_eq!(self.batcher.flush(&[], LIMIT).await, [], "{:?}", self.steps);
+        assert_eq!(self.batcher().flush(&[], LIMIT).await, [], "{:?}", self.steps);
         self.steps.push("flush".into());
     }
 
@@ -171,7 +178,7 @@ impl Run {
         let max_age = self.random.random_bool(0.8).then(|| self.random.random_range(1..200) * 3_600);
         let grace = [0, 3_600, 86_400, 30 * 86_400][self.random.random_range(0..4)];
         self.retention = Retention { max_age, grace, ..Retention::default() };
-        keep(&self.states, "it", self.retention).await;
+        keep(self.states(), "it", self.retention).await;
         self.steps.push(format!("{:?}", self.retention));
     }
 
@@ -187,7 +194,7 @@ impl Run {
             self.steps
         );
         self.note_run().await;
-        assert_eq!(expire(&self.states).overdue(self.clock.now()).await.expect("a look"), [], "{:?}", self.steps);
+        assert_eq!(expire(self.states()).overdue(self.clock.now()).await.expect("a look"), [], "{:?}", self.steps);
     }
 
     /// A run that ends in its middle, or in whose middle ClickHouse goes away; what it began is finished by the next, and
@@ -196,7 +203,7 @@ impl Run {
         let (wanted, polls) = (all(), self.random.random_range(1..60));
         let fault = [Fault::None, Fault::LoseAnswer, Fault::CutRequest(200)][self.random.random_range(0..3)];
         self.steps.push(format!("broken off after {polls} polls, {fault:?}"));
-        let expire = expire(&self.states);
+        let expire = expire(self.states());
         let mut run = pin!(expire.run(&wanted));
         let mut polled = 0;
         poll_fn(|context| {
@@ -224,24 +231,27 @@ impl Run {
 
     async fn run(&mut self, wanted: &Wanted) -> Report {
         let report =
-            expire(&self.states).run(wanted).await.unwrap_or_else(|error| panic!("{error:?} {:?}", self.steps));
+            expire(self.states()).run(wanted).await.unwrap_or_else(|error| panic!("{error:?} {:?}", self.steps));
         self.steps.push(format!("run dry {}: {} rows", wanted.is_dry, report.rows_removed));
         report
     }
 
     /// The program ends without a word, sometimes the engine with it.
     async fn restart(&mut self) {
-        self.batcher.stop(Duration::ZERO).await;
-        self.states.buffer.close().await.expect("closed");
-        self.states.catalog.close().await;
-        let store = self.states.store.clone();
-        self.states = self.world.states_at(&store, self.clock.clone()).await;
-        self.batcher = Batcher::start(self.states.clone(), by_hand()).await.expect("a mover");
+        let (states, batcher) = self.live.take().expect("it runs");
+        batcher.stop(Duration::ZERO).await;
+        states.buffer.close().await.expect("closed");
+        states.catalog.close().await;
+        let store = states.store.clone();
+        drop((states, batcher));
+        let states = self.world.states_at(&store, self.clock.clone()).await;
+        let batcher = Batcher::start(states.clone(), by_hand()).await.expect("a mover");
+        self.live = Some((states, batcher));
         self.steps.push("restart".into());
     }
 
     fn stored(&self) -> u64 {
-        let tails = self.states.buffer.status();
+        let tails = self.states().buffer.status();
         tails.iter().find(|tail| tail.table == table().name).map_or(0, |tail| tail.stored.0)
     }
 
@@ -287,8 +297,8 @@ impl Run {
             .collect();
         assert!(found == expected, "{:?}", self.steps);
         if stored > 0 {
-            assert_eq!(exact(&self.states, &table().name).await, self.gone.len() as u64, "{:?}", self.steps);
-            let totals = self.states.catalog.manifest_totals(&table().name, None, None).await.expect("totals");
+            assert_eq!(exact(self.states(), &table().name).await, self.gone.len() as u64, "{:?}", self.steps);
+            let totals = self.states().catalog.manifest_totals(&table().name, None, None).await.expect("totals");
             assert_eq!(totals.rows, found.len() as u64, "{:?}", self.steps);
         }
     }
@@ -301,7 +311,7 @@ async fn random_steps_leave_the_rows_that_a_plain_list_leaves() {
         for _ in 0..40 {
             run.step().await;
         }
-        run.batcher.stop(LIMIT).await;
+        run.batcher().stop(LIMIT).await;
         run.world.engine.stop().await;
     }
 }
@@ -312,11 +322,11 @@ async fn a_removal_that_was_broken_off_takes_no_row_that_came_later() {
     run.ingest().await;
     run.flush().await;
     run.retention = Retention { max_age: Some(3_600), ..Retention::default() };
-    keep(&run.states, "it", run.retention).await;
+    keep(run.states(), "it", run.retention).await;
     run.clock.pass(Duration::from_secs(3 * 24 * 3_600));
     // The engine is gone before it hears of the removal, and back with other rows in the same partitions.
     let before = run.rows.len();
-    let shards = run.states.catalog.shards(&table().name).await.expect("shards");
+    let shards = run.states().catalog.shards(&table().name).await.expect("shards");
     for shard in &shards {
         let removal = tidegate_core::catalog::Removal {
             table: table().name,
@@ -325,20 +335,20 @@ async fn a_removal_that_was_broken_off_takes_no_row_that_came_later() {
             last: tidegate_model::Seq(before as u64),
             at: run.clock.now(),
         };
-        run.states.catalog.begin_removal(&removal, &[]).await.expect("a removal");
+        run.states().catalog.begin_removal(&removal, &[]).await.expect("a removal");
     }
     let seconds: Vec<i64> = run.rows.values().map(|at| at.0).collect();
     let days: Vec<u16> = seconds.iter().map(|at| partition_day(UnixNanos(*at), run.clock.now())).collect();
     let ids: ArrayRef = Arc::new(UInt64Array::from_iter_values(0..days.len() as u64));
     let at: ArrayRef = Arc::new(TimestampNanosecondArray::from(seconds).with_timezone("UTC"));
-    append(&run.states.buffer, &table(), rows(&table(), &days, &[("at", at), ("id", ids)])).await;
+    append(&run.states().buffer, &table(), rows(&table(), &days, &[("at", at), ("id", ids)])).await;
     run.flush().await;
-    assert_eq!(expire(&run.states).resume().await.expect("finished"), 0);
+    assert_eq!(expire(run.states()).resume().await.expect("finished"), 0);
     let found = run.found().await;
     assert!(found.keys().all(|seq| *seq > before as u64), "{found:?}");
     assert_eq!(found.len(), before);
-    assert_eq!(exact(&run.states, &table().name).await, before as u64);
-    run.batcher.stop(LIMIT).await;
+    assert_eq!(exact(run.states(), &table().name).await, before as u64);
+    run.batcher().stop(LIMIT).await;
     run.world.engine.stop().await;
 }
 

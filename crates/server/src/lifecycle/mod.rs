@@ -10,6 +10,7 @@
 //! | file | does |
 //! |---|---|
 //! | `policies.rs` | `/admin/datasets/{id}/retention` |
+//! | `quotas.rs` | `/admin/datasets/{id}/quota`; how much each dataset has stored |
 //! | `runs.rs` | `/admin/lifecycle/…`: runs, their list, the state |
 //! | `prewarm.rs` | `/admin/lifecycle/prewarm` |
 //! | `schedule.rs` | runs every so often, and looks for rows that should be gone |
@@ -17,6 +18,7 @@
 
 mod policies;
 mod prewarm;
+mod quotas;
 mod runs;
 mod schedule;
 mod shapes;
@@ -98,5 +100,5 @@ impl State {
 
 /// The table of these routes.
 pub(crate) fn routes() -> Vec<Route> {
-    [policies::routes(), runs::routes(), prewarm::routes()].into_iter().flatten().collect()
+    [policies::routes(), quotas::routes(), runs::routes(), prewarm::routes()].into_iter().flatten().collect()
 }

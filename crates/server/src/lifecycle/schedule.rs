@@ -6,13 +6,14 @@ use tidegate_model::limits::LIFECYCLE_ALARM_LOOK_MS;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::quotas;
 use super::runs::run;
 use crate::errors::chain;
 use crate::stages::{SchemaState, Stages};
 
 /// Runs the lifecycle every so often, and looks for rows that should be gone, until the server stops.
 pub async fn run_lifecycle(stages: Stages, mut stop: watch::Receiver<bool>) {
-    let all = async { tokio::join!(runs(&stages), looks(&stages)) };
+    let all = async { tokio::join!(runs(&stages), looks(&stages), quotas::watch(&stages)) };
     tokio::select! {
         _ = all => {}
         // What a run leaves is finished after the next start.

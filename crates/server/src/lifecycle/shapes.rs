@@ -3,6 +3,7 @@ use crate::routes::{Shapes, count, flag, found, list_of, nullable, object, one_o
 /// Returns the shapes of these routes.
 pub(crate) fn shapes() -> Shapes {
     let mut all = policies();
+    all.extend(quotas());
     all.extend(runs());
     all
 }
@@ -35,6 +36,18 @@ fn policies() -> Shapes {
         ("RetentionPolicy", policy),
         ("Retention", object(&[("dataset", text()), ("tables", list_of(table))])),
     ])
+}
+
+fn quotas() -> Shapes {
+    let limit = || nullable(count());
+    let quota = object(&[("rowsPerSecond?", limit()), ("bytesPerSecond?", limit()), ("storedBytes?", limit())]);
+    let told = object(&[
+        ("dataset", text()),
+        ("source", one_of_words(&["dataset", "settings"])),
+        ("quota", found("QuotaLimits")),
+        ("stored_bytes", count()),
+    ]);
+    Shapes::from([("QuotaLimits", quota), ("Quota", told)])
 }
 
 fn runs() -> Shapes {
