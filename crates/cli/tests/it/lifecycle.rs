@@ -63,7 +63,7 @@ async fn send(stack: &Stack, hours_ago: &[u64]) -> Result<()> {
 
 async fn ledger(stack: &Stack) -> Result<Value> {
     let tables = stack.get("/ledger").await?["tables"].take();
-    let found = tables.as_array().into_iter().flatten().find(|row| row["table"] == "dataset_visits").cloned();
+    let found = tables.as_array().into_iter().flatten().find(|row| row["table"] == "visits").cloned();
     Ok(found.unwrap_or_default())
 }
 
@@ -76,7 +76,7 @@ async fn rows_past_their_retention_go_and_everything_says_so() -> Result<()> {
     let (_folder, stack) = started(&[]).await?;
     send(&stack, &[20 * 24, 72, 72, 73, 0, 1]).await?;
     let decided = ["datasets", "retention", "visits", "--max-age-hours", "48", "--grace-minutes", "0"];
-    ensure!(done(&stack, &decided).await?.contains("dataset_visits"));
+    ensure!(done(&stack, &decided).await?.contains("visits"));
     let late = async || Ok(stack.get("/health").await?["lifecycle"]["within_retention"] == false);
     eventually("the alarm is raised", late).await?;
     let planned = done(&stack, &["datasets", "lifecycle", "run", "visits", "--dry-run"]).await?;

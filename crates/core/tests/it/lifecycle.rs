@@ -206,15 +206,15 @@ impl Run {
         let expire = expire(self.states());
         let mut run = pin!(expire.run(&wanted));
         let mut polled = 0;
-        poll_fn(|context| {
+        let has_ended = poll_fn(|context| {
             polled += 1;
             match run.as_mut().poll(context) {
                 Poll::Pending if polled < polls => Poll::Pending,
-                _ => Poll::Ready(()),
+                polled => Poll::Ready(polled.is_ready()),
             }
         })
         .await;
-        if fault != Fault::None {
+        if !has_ended && fault != Fault::None {
             self.proxy.set(fault);
             drop::<Result<Report, ExpireError>>(tokio::time::timeout(LIMIT, run).await.expect("it ends"));
             self.proxy.set(Fault::None);
