@@ -121,6 +121,9 @@ fn xml(cold: &Cold, settings: &Settings) -> String {
         }
         Cold::S3 => s3_disks(settings),
     };
+    // With a cache or without, the same disk below it has the rows.
+    let is_bare = matches!(cold, Cold::S3) && settings.lifecycle.cold_cache_bytes == 0;
+    let volume = if is_bare { "cold_s3" } else { "cold" };
     format!(
         "<clickhouse>
   <storage_configuration>
@@ -129,7 +132,7 @@ fn xml(cold: &Cold, settings: &Settings) -> String {
       <{POLICY}>
         <volumes>
           <default><disk>default</disk></default>
-          <cold><disk>cold</disk></cold>
+          <cold><disk>{volume}</disk></cold>
         </volumes>
         <move_factor>0</move_factor>
       </{POLICY}>
@@ -154,7 +157,7 @@ fn s3_disks(settings: &Settings) -> String {
         escaped(&s3.secret_access_key),
     );
     if cache == 0 {
-        return format!("<cold><type>s3</type>{disk}</cold>");
+        return format!("<cold_s3><type>s3</type>{disk}</cold_s3>");
     }
     format!(
         "<cold_s3><type>s3</type>{disk}</cold_s3>\

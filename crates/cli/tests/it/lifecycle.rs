@@ -53,7 +53,8 @@ async fn done(stack: &Stack, arguments: &[&str]) -> Result<String> {
 /// Sends rows of so many hours ago, one each, and waits until they are stored.
 async fn send(stack: &Stack, hours_ago: &[u64]) -> Result<()> {
     let now = stack.number("SELECT toUnixTimestamp64Milli(now64(3)) AS n").await?;
-    let rows: Vec<_> = hours_ago.iter().map(|hours| json!({ "timestamp": now - hours * HOUR_MS, "n": hours })).collect();
+    let rows: Vec<_> =
+        hours_ago.iter().map(|hours| json!({ "timestamp": now - hours * HOUR_MS, "n": hours })).collect();
     let fields = json!([{ "name": "timestamp", "type": "timestamp" }, { "name": "n", "type": "integer" }]);
     let body = json!({ "schema": { "fields": fields }, "rows": rows });
     let (status, _, told) = ask(stack, Method::POST, "/datasets/visits/ingest", &body).await?;

@@ -32,7 +32,7 @@ impl Expire {
         Ok(left)
     }
 
-    /// Asks ClickHouse for the sums of rows that stay, by the last row of their batch; the batches need not be neighbours.
+    /// Asks ClickHouse for the sums of rows that stay, under names that no column of a user's has, by the last row of their batch; the batches need not be neighbours.
     async fn sums(
         &self,
         target: &Target,
@@ -52,15 +52,15 @@ impl Expire {
         };
         let (firsts, lasts) = (list(|range| range.first.0), list(|range| range.last.0));
         let sql = format!(
-            "SELECT toString([{lasts}]::Array(UInt64)[at]) AS last, toString(count()) AS found, \
-                    toString({}) AS checksum, toString({}) AS bytes, toString(min(_seq)) AS low, \
-                    toString(max(_seq)) AS high, toString(toUnixTimestamp64Nano(min({time}))) AS first_time, \
-                    toString(toUnixTimestamp64Nano(max({time}))) AS last_time, \
-                    arrayFirstIndex(bound -> bound >= _seq, [{lasts}]::Array(UInt64)) AS at \
+            "SELECT toString([{lasts}]::Array(UInt64)[__at]) AS __last, toString(count()) AS __found, \
+                    toString({}) AS __checksum, toString({}) AS __bytes, toString(min(_seq)) AS __low, \
+                    toString(max(_seq)) AS __high, toString(toUnixTimestamp64Nano(min({time}))) AS __first_time, \
+                    toString(toUnixTimestamp64Nano(max({time}))) AS __last_time, \
+                    arrayFirstIndex(bound -> bound >= _seq, [{lasts}]::Array(UInt64)) AS __at \
              FROM `{}`.`{}` WHERE _partition = toDate({partition}) AND _seq BETWEEN {} AND {} \
                  AND {time} >= fromUnixTimestamp64Nano({before}, 'UTC') \
                  AND _seq >= [{firsts}]::Array(UInt64)[arrayFirstIndex(bound -> bound >= _seq, [{lasts}]::Array(UInt64))] \
-             GROUP BY at",
+             GROUP BY __at",
             checksum::expression(&first.columns, &target.spec),
             checksum::byte_count(&first.columns, &target.spec),
             self.sources.store.database(),
@@ -70,18 +70,18 @@ impl Expire {
             before = before.0,
         );
         let rows = self.sources.store.rows(&sql, &[]).await?;
-        rows.iter().map(|row| Ok((number(row, "last")?, sum(row)?))).collect()
+        rows.iter().map(|row| Ok((number(row, "__last")?, sum(row)?))).collect()
     }
 }
 
 fn sum(row: &Value) -> Result<RowsSum, ExpireError> {
     let time = |name| Ok::<_, ExpireError>(UnixNanos(signed(row, name)?));
     Ok(RowsSum {
-        rows: number(row, "found")?,
-        bytes: number(row, "bytes")?,
-        checksum: number(row, "checksum")?,
-        range: Some(SeqRange { first: Seq(number(row, "low")?), last: Seq(number(row, "high")?) }),
-        times: Some((time("first_time")?, time("last_time")?)),
+        rows: number(row, "__found")?,
+        bytes: number(row, "__bytes")?,
+        checksum: number(row, "__checksum")?,
+        range: Some(SeqRange { first: Seq(number(row, "__low")?), last: Seq(number(row, "__high")?) }),
+        times: Some((time("__first_time")?, time("__last_time")?)),
     })
 }
 

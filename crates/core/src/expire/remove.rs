@@ -125,14 +125,14 @@ impl Expire {
     /// Says whether rows came into the partition after the removal began: it was broken off, and batches went on.
     async fn has_later(&self, removal: &Removal) -> Result<bool, ExpireError> {
         let sql = format!(
-            "SELECT count() AS later FROM `{}`.`{}` WHERE _partition = toDate({}) AND _seq > {}",
+            "SELECT count() AS __later FROM `{}`.`{}` WHERE _partition = toDate({}) AND _seq > {}",
             self.sources.store.database(),
             removal.table,
             removal.partition,
             removal.last,
         );
         let rows = self.sources.store.rows(&sql, &[]).await?;
-        let later = rows.first().and_then(|row| row["later"].as_u64()).ok_or(ExpireError::Answer("later"))?;
+        let later = rows.first().and_then(|row| row["__later"].as_u64()).ok_or(ExpireError::Answer("later"))?;
         Ok(later > 0)
     }
 

@@ -127,14 +127,14 @@ impl Expire {
     async fn rows_before(&self, target: &Target, partition: &Partition, before: UnixNanos) -> Result<u64, ExpireError> {
         let Some(time) = &target.time else { return Ok(0) };
         let sql = format!(
-            "SELECT count() AS rows FROM `{}`.`{}` WHERE _partition = toDate({}) AND {}",
+            "SELECT count() AS __rows FROM `{}`.`{}` WHERE _partition = toDate({}) AND {}",
             self.sources.store.database(),
             target.spec.name,
             partition.state.partition,
             removed_rows(time, before.0),
         );
         let rows = self.sources.store.rows(&sql, &[]).await?;
-        rows.first().and_then(|row| row["rows"].as_u64()).ok_or(ExpireError::Answer("rows"))
+        rows.first().and_then(|row| row["__rows"].as_u64()).ok_or(ExpireError::Answer("rows"))
     }
 }
 

@@ -203,8 +203,20 @@ impl Run {
         let (wanted, polls) = (all(), self.random.random_range(1..60));
         let fault = [Fault::None, Fault::LoseAnswer, Fault::CutRequest(200)][self.random.random_range(0..3)];
         self.steps.push(format!("broken off after {polls} polls, {fault:?}"));
+        self.break_off(&wanted, (polls, fault)).await;
+        if self.random.random_bool(0.5) {
+            self.ingest().await;
+            self.flush().await;
+        }
+        if self.random.random_bool(0.5) {
+            self.restart().await;
+        }
+        self.run_whole().await;
+    }
+
+    async fn break_off(&self, wanted: &Wanted, (polls, fault): (usize, Fault)) {
         let expire = expire(self.states());
-        let mut run = pin!(expire.run(&wanted));
+        let mut run = pin!(expire.run(wanted));
         let mut polled = 0;
         let has_ended = poll_fn(|context| {
             polled += 1;
@@ -219,14 +231,6 @@ impl Run {
             drop::<Result<Report, ExpireError>>(tokio::time::timeout(LIMIT, run).await.expect("it ends"));
             self.proxy.set(Fault::None);
         }
-        if self.random.random_bool(0.5) {
-            self.ingest().await;
-            self.flush().await;
-        }
-        if self.random.random_bool(0.5) {
-            self.restart().await;
-        }
-        self.run_whole().await;
     }
 
     async fn run(&mut self, wanted: &Wanted) -> Report {
@@ -246,6 +250,13 @@ impl Run {
         drop((states, batcher));
         let states = self.world.states_at(&store, self.clock.clone()).await;
         let batcher = Batcher::start(states.clone(), by_hand()).await.expect("a mover");
+        // A cut that the end left open is stored first: until then the rows of a moment are not known.
+        let arrives = async {
+            while states.buffer.has_open_cut() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, arrives).await.expect("it is stored");
         self.live = Some((states, batcher));
         self.steps.push("restart".into());
     }
@@ -306,9 +317,9 @@ impl Run {
 
 #[tokio::test]
 async fn random_steps_leave_the_rows_that_a_plain_list_leaves() {
-    for seed in 1..=4 {
+    for seed in 1..=2 {
         let mut run = Run::new(seed).await;
-        for _ in 0..40 {
+        for _ in 0..24 {
             run.step().await;
         }
         run.batcher().stop(LIMIT).await;

@@ -43,7 +43,18 @@ impl Call {
 
 /// Every route at least once, with an answer that has rows in it, and one refusal of each kind.
 fn calls(exported: Vec<u8>) -> Vec<Call> {
-    let own = [store(), datasets(), lifecycle(), backups(), lists(), items(), attributes(), sessions(exported), second(), otlp()];
+    let own = [
+        store(),
+        datasets(),
+        lifecycle(),
+        backups(),
+        lists(),
+        items(),
+        attributes(),
+        sessions(exported),
+        second(),
+        otlp(),
+    ];
     own.into_iter().flatten().collect()
 }
 
