@@ -22,6 +22,7 @@ test: libchdb ## Runs every test.
 	cargo test --workspace --locked
 	crates/chdb/tests/clients/run.sh
 	crates/cli/tests/duckdb/run.sh
+	crates/cli/tests/tiers/run.sh
 
 lint: ## Checks format, lints and the rules of the tree.
 	cargo fmt --all --check

@@ -67,6 +67,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub(crate) allow_network: bool,
 
+    /// Let storage policies reach S3; SQL still reaches nothing.
+    #[arg(long)]
+    pub(crate) storage_network: bool,
+
     /// A further folder that the engine may write to: cold disks, backups. May be given several times.
     #[arg(long, value_name = "DIR")]
     pub(crate) allow_path: Vec<PathBuf>,

@@ -119,7 +119,7 @@ fn lock_in(config: &EngineConfig, library: &Path, arguments: &Arguments) -> Stri
     readable.extend(arguments.extra_config.clone());
     let mut writable = vec![config.folder.clone()];
     writable.extend(arguments.allow_path.iter().chain(&arguments.backups).cloned());
-    Sandbox { writable, readable, network: arguments.allow_network }.enforce()
+    Sandbox { writable, readable, network: arguments.allow_network || arguments.storage_network }.enforce()
 }
 
 /// Prints the one line by which the parent knows that the engine is ready.

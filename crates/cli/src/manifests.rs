@@ -19,7 +19,7 @@ pub(crate) struct ManifestsArgs {
     /// Only this UTC day, such as 2026-01-31
     #[arg(long)]
     shard: Option<String>,
-    /// Only those in this state: draft, published, superseded
+    /// Only those in this state: draft, published, superseded, expired
     #[arg(long)]
     state: Option<String>,
     /// At most so many, the newest first

@@ -29,6 +29,8 @@ struct Ledger {
     hot: u64,
     rejected: u64,
     duplicate: u64,
+    #[serde(default)]
+    expired: u64,
 }
 
 #[derive(Deserialize)]
@@ -57,9 +59,9 @@ pub(crate) async fn ledger(args: VerifyArgs) -> Result<()> {
     let client = Client::new(&args.url)?;
     let answer = client.send(client.request(Method::GET, "/ledger")).await?;
     let ledgers: Ledgers = serde_json::from_str(&answer.text().await?).context("read the ledger")?;
-    let mut table = table(&["table", "received", "stored", "hot", "rejected", "duplicate"]);
+    let mut table = table(&["table", "received", "stored", "hot", "rejected", "duplicate", "expired"]);
     for it in ledgers.tables {
-        let counts = [it.received, it.stored, it.hot, it.rejected, it.duplicate];
+        let counts = [it.received, it.stored, it.hot, it.rejected, it.duplicate, it.expired];
         table.add_row(std::iter::once(it.table).chain(counts.map(|count| count.to_string())));
     }
     println!("{table}");

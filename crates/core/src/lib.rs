@@ -31,6 +31,9 @@ pub mod query;
 /// catalog: datasets, schemas, batches, watermarks, retry keys.
 pub mod catalog;
 
+/// expire: rows that are past their retention go, old partitions move to the cold volume.
+pub mod expire;
+
 /// exports: folders of exported rows.
 pub mod exports;
 

@@ -13,6 +13,7 @@
 //! | `saved.rs` | [`SavedTable`]: what a saved session of the catalogue keeps |
 //! | `partition.rs` | which partition a row belongs to |
 //! | `manifest.rs` | [`RowsSum`], [`ManifestState`]: what the rows of a batch are, taken together |
+//! | `retention.rs` | [`Retention`]: what is kept of a table, and what that means for its partitions |
 //! | `retry.rs` | [`RetryKey`], [`StoredRetry`]: how a repeated request is known |
 //! | `error.rs` | [`ErrorKind`]: what the caller does next |
 //! | `world.rs` | [`Clock`], [`Disk`]: the doors to the world outside |
@@ -24,6 +25,7 @@ mod ids;
 pub mod limits;
 mod manifest;
 mod partition;
+mod retention;
 mod retry;
 mod saved;
 mod signal;
@@ -37,6 +39,7 @@ pub use field::{FieldType, Scalar, UnknownType};
 pub use ids::{BatchId, BufferId, InvalidTableName, Seq, SeqRange, TableName};
 pub use manifest::{ManifestState, RowsSum};
 pub use partition::{PARTITION_ODD, PartitionDay, partition_date, partition_day, partition_of_date};
+pub use retention::{PartitionState, Retention, Upkeep, day_times};
 pub use retry::{RetryKey, StoredRetry};
 pub use saved::{SAVED, SavedTable};
 pub use signal::Signal;

@@ -12,11 +12,13 @@ pub enum ManifestState {
     Published,
     /// A later version says what its rows have become.
     Superseded,
+    /// Its rows were removed: they were past their retention.
+    Expired,
 }
 
 impl ManifestState {
     /// Every state, in the order in which a manifest has them.
-    pub const ALL: [Self; 3] = [Self::Draft, Self::Published, Self::Superseded];
+    pub const ALL: [Self; 4] = [Self::Draft, Self::Published, Self::Superseded, Self::Expired];
 
     /// Returns the state's name.
     #[must_use]
@@ -25,6 +27,7 @@ impl ManifestState {
             Self::Draft => "draft",
             Self::Published => "published",
             Self::Superseded => "superseded",
+            Self::Expired => "expired",
         }
     }
 }
@@ -40,7 +43,9 @@ impl FromStr for ManifestState {
 
     fn from_str(word: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|state| state.as_str() == word);
-        found.ok_or_else(|| format!("`{word}` is no state of a manifest: there are draft, published and superseded"))
+        found.ok_or_else(|| {
+            format!("`{word}` is no state of a manifest: there are draft, published, superseded and expired")
+        })
     }
 }
 

@@ -135,6 +135,13 @@ impl From<IngestError> for Failure {
         let failure = Self::of(error.kind(), &error);
         let retry_after_ms = error.retry_after_ms().or(failure.retry_after_ms);
         let failure = Self { retry_after_ms, ..failure };
+        if let IngestError::OverQuota { over } = &error {
+            let more = vec![("details", json!(over))];
+            return Self {
+                more,
+                ..failure.with_hint("nothing was written; GET /admin/datasets/{id}/quota tells the limits")
+            };
+        }
         let IngestError::Rows { error: RowsError::Schema { reasons, plan, .. } } = error else { return failure };
         let more =
             [("name", json!("SchemaEvolutionError")), ("reasons", json!(reasons)), ("migrationPlan", json!(plan))];

@@ -23,6 +23,7 @@
 //! | `otlp/` | OTLP/gRPC and OTLP/HTTP |
 //! | `api/` | the main API |
 //! | `datasets/` | datasets: made, changed, archived; their schemas, audit log and refused rows |
+//! | `lifecycle/` | how long rows stay and where: policies, runs, the alarm |
 //! | `exports/` | exports of tables to files, their schedule and webhook |
 //! | `routes/` | the routes as a table, and the OpenAPI document that is made from it |
 //! | `backups/` | backups: taken and listed, by schedule too, and restored on trial |
@@ -39,6 +40,7 @@ mod datasets;
 mod errors;
 mod exports;
 mod freshness;
+mod lifecycle;
 mod listen;
 mod metrics;
 mod otlp;
@@ -54,6 +56,7 @@ pub use datasets::Access;
 pub use errors::Failure;
 pub use exports::{ExportOptions, Exports, Webhook, run_exports};
 pub use freshness::{ReplicaWatch, watch_replica};
+pub use lifecycle::{Lifecycle, run_lifecycle};
 pub use listen::{Listeners, ServerOptions, serve};
 pub use metrics::Metrics;
 pub use self_metrics::metrics_request;

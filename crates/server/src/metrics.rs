@@ -48,6 +48,7 @@ pub struct Metrics {
     replica_age_ms: IntGauge,
     replica_late: IntGauge,
     replica_alarms: IntGauge,
+    lifecycle: LifecycleGauges,
     engine_up: IntGauge,
     engine_restarts: IntGauge,
     retry_keys_evicted: IntGauge,
@@ -57,6 +58,18 @@ pub struct Metrics {
     own_logs_dropped: IntCounter,
     resident_bytes: IntGauge,
     uptime_seconds: Gauge,
+}
+
+/// What became of rows past their retention, and of requests past a quota.
+#[derive(Debug)]
+struct LifecycleGauges {
+    lifecycle_rows_removed: IntGauge,
+    lifecycle_bytes_removed: IntGauge,
+    lifecycle_bytes_moved: IntGauge,
+    lifecycle_steps_left: IntGauge,
+    quota_refusals: IntGaugeVec,
+    retention_late: IntGauge,
+    retention_alarms: IntGauge,
 }
 
 impl Default for Metrics {
@@ -112,6 +125,7 @@ impl Metrics {
                 .gauge("timestore_replica_age_ms", "Age of the oldest row that ClickHouse does not have"),
             replica_late: list.gauge("timestore_replica_late", "1 while that age is past what is agreed"),
             replica_alarms: list.gauge("timestore_replica_alarms", "How often it went past it since the start"),
+            lifecycle: LifecycleGauges::new(&list),
             engine_up: list.gauge("tidegate_engine_up", "1 while the engine answers"),
             engine_restarts: list.gauge("tidegate_engine_restarts", "How often the engine was started again"),
             retry_keys_evicted: list
@@ -209,6 +223,7 @@ impl Metrics {
         self.replica_late.set(i64::from(replica.is_late));
         self.replica_alarms.set(signed(replica.alarms));
         self.copies.alarm(stages.backups.as_ref().is_some_and(BackupOffice::is_alarmed));
+        self.lifecycle.set(stages);
         self.hot_tail_bytes.set(signed(stages.buffer.hot_bytes()));
         self.wal_bytes.set(signed(stages.buffer.wal_bytes()));
         self.retry_keys_evicted.set(signed(stages.buffer.retries_evicted()));
@@ -228,6 +243,43 @@ impl Metrics {
     /// Returns everything in Prometheus's text form.
     pub(crate) fn text(&self, stages: &Stages) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.gather(stages))
+    }
+}
+
+impl LifecycleGauges {
+    fn new(list: &List) -> Self {
+        Self {
+            lifecycle_rows_removed: list.gauge(
+                "tidegate_lifecycle_rows_removed",
+                "Rows past their retention that were removed since the start",
+            ),
+            lifecycle_bytes_removed: list.gauge("tidegate_lifecycle_bytes_removed", "Bytes that they took on disk"),
+            lifecycle_bytes_moved: list
+                .gauge("tidegate_lifecycle_bytes_moved", "Bytes that were moved to the cold volume since the start"),
+            lifecycle_steps_left: list
+                .gauge("tidegate_lifecycle_steps_left", "Steps of runs that were postponed or failed since the start"),
+            quota_refusals: list.gauges(
+                "tidegate_quota_refusals",
+                "Requests refused since the start because a quota was spent",
+                &["quota"],
+            ),
+            retention_late: list
+                .gauge("timestore_retention_late", "1 while a stored row is past its retention and grace"),
+            retention_alarms: list.gauge("timestore_retention_alarms", "How often that began since the start"),
+        }
+    }
+
+    fn set(&self, stages: &Stages) {
+        let lifecycle = stages.lifecycle.state();
+        self.lifecycle_rows_removed.set(signed(lifecycle.rows_removed));
+        self.lifecycle_bytes_removed.set(signed(lifecycle.bytes_removed));
+        self.lifecycle_bytes_moved.set(signed(lifecycle.bytes_moved));
+        self.lifecycle_steps_left.set(signed(lifecycle.failures));
+        for (quota, refused) in stages.ingest.quotas().refused() {
+            self.quota_refusals.with_label_values(&[quota]).set(signed(refused));
+        }
+        self.retention_late.set(i64::from(lifecycle.is_late));
+        self.retention_alarms.set(signed(lifecycle.alarms));
     }
 }
 

@@ -15,6 +15,7 @@ use crate::cardinality::CardinalityState;
 use crate::datasets::Access;
 use crate::exports::Exports;
 use crate::freshness::ReplicaWatch;
+use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 
 /// What the doors open to; clones share it.
@@ -46,6 +47,8 @@ pub struct Stages {
     pub replica: Arc<ReplicaWatch>,
     /// Where exports go, and who is told.
     pub exports: Exports,
+    /// Removes rows that are past their retention.
+    pub lifecycle: Arc<Lifecycle>,
     /// Numbers the requests of this process.
     pub requests: Arc<AtomicU64>,
     /// Which scopes requests need.

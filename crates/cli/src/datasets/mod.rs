@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `records.rs` | lists, shows, makes, changes, archives; schemas, audit log, drift |
 //! | `exports.rs` | asks for exports, waits for them, lists them |
+//! | `lifecycle.rs` | how long rows are kept, runs that remove and move them |
 //! | `quarantine.rs` | refused rows: listed, mended, sent again, discarded |
 
 mod exports;
+mod lifecycle;
 mod quarantine;
 mod records;
 
@@ -86,6 +88,13 @@ enum Command {
     },
     /// List the places that exports may go to
     Targets,
+    /// Show or decide how long rows of a dataset are kept
+    Retention(lifecycle::RetentionArgs),
+    /// Show or decide how much may come into a dataset
+    Quota(lifecycle::QuotaArgs),
+    /// Runs that remove what is past its retention and move what is old
+    #[command(subcommand)]
+    Lifecycle(lifecycle::Command),
     /// Rows that were refused: list, mend, send again, discard
     #[command(subcommand)]
     Quarantine(quarantine::Command),
@@ -115,6 +124,9 @@ pub(crate) async fn run(args: DatasetsArgs) -> Result<()> {
         Command::Export(args) => exports::export(&caller, &args).await,
         Command::Exports { slug, limit } => exports::list(&caller, &slug, limit).await,
         Command::Targets => exports::targets(&caller).await,
+        Command::Retention(args) => lifecycle::retention(&caller, &args).await,
+        Command::Quota(args) => lifecycle::quota(&caller, &args).await,
+        Command::Lifecycle(command) => lifecycle::run(&caller, command).await,
         Command::Quarantine(command) => quarantine::run(&caller, command).await,
     }
 }

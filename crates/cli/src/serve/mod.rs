@@ -13,6 +13,7 @@
 //! | `own_logs.rs` | the server's own log records, kept to be stored |
 //! | `telemetry.rs` | own metrics and logs, stored like anyone's |
 //! | `templates.rs` | what is known of log templates, saved |
+//! | `tiers.rs` | the engine's cold volume |
 //! | `banner.rs` | what a person sees first |
 //! | `stop.rs` | signals, and the way down |
 
@@ -29,6 +30,7 @@ mod schema;
 mod stop;
 mod telemetry;
 mod templates;
+mod tiers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -5,23 +5,29 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tidegate_core::backup::{Backups, Sources};
 use tidegate_core::buffer::{Buffer, BufferOptions, Recovery, Remembered};
-use tidegate_core::catalog::Catalog;
-use tidegate_core::ingest::Ingest;
+use tidegate_core::catalog::{Catalog, PolicyKind};
+use tidegate_core::expire::{self, Expire};
+use tidegate_core::ingest::{Ingest, Quota};
 use tidegate_core::objects::{Bucket, BucketOptions};
 use tidegate_core::query::{Query, QueryOptions};
 use tidegate_core::rollup::Rollup;
 use tidegate_core::rollup::totals::Totals;
 use tidegate_core::store::{Engine, EngineData, EngineOptions, Store, StoreOptions};
 use tidegate_core::world::SystemClock;
-use tidegate_model::limits::{BACKUP_DRILLS_WAITING_MAX, BODY_IDLE_MS};
-use tidegate_model::{Clock, UnixNanos};
+use tidegate_model::limits::{BACKUP_DRILLS_WAITING_MAX, BODY_IDLE_MS, RETENTION_GRACE_SECONDS};
+use tidegate_model::tables::{
+    CATALOG_ATTRIBUTES, CATALOG_SIGNALS, LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS, METRIC_SAMPLES,
+    METRIC_SUMMARIES, SPANS,
+};
+use tidegate_model::{Clock, Retention, UnixNanos};
 use tidegate_server::{
-    Access, BackupOffice, BackupPlan, CardinalityState, DrillAsked, ExportOptions, Exports, Metrics, ReplicaWatch,
-    SchemaState, Stages, Webhook,
+    Access, BackupOffice, BackupPlan, CardinalityState, DrillAsked, ExportOptions, Exports, Lifecycle, Metrics,
+    ReplicaWatch, SchemaState, Stages, Webhook,
 };
 use tokio::sync::{mpsc, watch};
 
 use super::DataFolder;
+use super::tiers::{self, Tiers};
 use crate::settings::{self, Backend, BackupTarget, Settings};
 
 /// What the names of backups begin with in the bucket of the settings.
@@ -44,6 +50,7 @@ pub(super) struct Parts {
     /// Which scopes requests need.
     access: Access,
     exports: Exports,
+    lifecycle: Arc<Lifecycle>,
     replica_age_sla_ms: u64,
     admin_sql: bool,
     backups: Option<BackupOffice>,
@@ -75,6 +82,15 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
             "refused rows that were sent again wait for the next replay"
         );
     }
+    let some = |limit: u64| (limit > 0).then_some(limit);
+    ingest.quotas().set_default(Quota {
+        rows_per_second: some(settings.quota.rows_per_second),
+        bytes_per_second: some(settings.quota.bytes_per_second),
+        stored_bytes: some(settings.quota.stored_bytes),
+    });
+    for own in catalog.policies::<Quota>(PolicyKind::Quota).await? {
+        ingest.quotas().set(&own.slug, Some(own.policy));
+    }
     let mut rollup = settings.catalogue.enabled.then(Rollup::default);
     if settings.storage.backend != Backend::ClickHouse {
         // A server elsewhere may have further writers, of which this process would not know.
@@ -104,6 +120,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         (BackupOffice::new(taken, plan(&settings.backup), asks), drills)
     });
     let (backups, drills) = backups.unzip();
+    let lifecycle = Arc::new(lifecycle(settings, &query, &clock));
     Ok(Parts {
         backups,
         drills,
@@ -118,6 +135,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         sessions: folder.sessions(),
         unkept: settings.retain.dropped(),
         access: access(&settings.access),
+        lifecycle,
         exports: Exports::new(exports(&settings.exports, folder, bucket)?),
         replica_age_sla_ms: settings.freshness.replica_age_sla_ms,
         admin_sql: settings.query.admin_sql,
@@ -146,6 +164,7 @@ impl Parts {
             cardinality: Arc::new(CardinalityState::new(Some(self.sessions.clone()), self.unkept.clone())),
             replica: Arc::new(ReplicaWatch::new(self.replica_age_sla_ms)),
             exports: self.exports.clone(),
+            lifecycle: Arc::clone(&self.lifecycle),
             requests: Arc::default(),
             access: self.access.clone(),
             backups: self.backups.clone(),
@@ -235,7 +254,8 @@ fn clickhouse(settings: &Settings, folder: &DataFolder, backups: Option<&Path>) 
     Ok((Some(engine), store))
 }
 
-/// Starts the engine process on its data, with the disk `backups` in a folder that is there.
+/// Starts the engine process on its data, with the disk `backups` in a folder that is there, and the cold volume if the
+/// settings have one.
 pub(crate) fn start_engine(settings: &Settings, data: EngineData, backups: Option<&Path>) -> Result<(Engine, Store)> {
     let own = &settings.engine;
     let mut arguments = vec![
@@ -248,8 +268,18 @@ pub(crate) fn start_engine(settings: &Settings, data: EngineData, backups: Optio
         arguments.extend(["--lib".to_owned(), own.library.clone()]);
     }
     if let Some(folder) = backups {
-        let folder = folder.to_str().with_context(|| format!("the path {} is not UTF-8", folder.display()))?;
-        arguments.extend(["--backups".to_owned(), folder.to_owned()]);
+        arguments.extend(["--backups".to_owned(), path_text(folder)?]);
+    }
+    if let EngineData::Folder(engine) = &data
+        && let Some(tiers) = Tiers::write(settings, engine)?
+    {
+        arguments.extend(["--extra-config".to_owned(), path_text(&tiers.config)?]);
+        if let Some(folder) = &tiers.folder {
+            arguments.extend(["--allow-path".to_owned(), path_text(folder)?]);
+        }
+        if tiers.network {
+            arguments.push("--storage-network".to_owned());
+        }
     }
     let publish = &settings.listen.clickhouse_http;
     let started = Engine::start(EngineOptions {
@@ -261,6 +291,46 @@ pub(crate) fn start_engine(settings: &Settings, data: EngineData, backups: Optio
         arguments,
     })?;
     Ok(started)
+}
+
+fn path_text(path: &Path) -> Result<String> {
+    path.to_str().map(str::to_owned).with_context(|| format!("the path {} is not UTF-8", path.display()))
+}
+
+/// Joins what removes and moves stored rows.
+fn lifecycle(settings: &Settings, query: &Query, clock: &Arc<dyn Clock>) -> Lifecycle {
+    let own = &settings.lifecycle;
+    let has_cold =
+        settings.storage.backend == Backend::Embedded && (own.cold_s3 || !own.cold_folder.as_os_str().is_empty());
+    let cold_after = (own.cold_after_hours > 0).then(|| own.cold_after_hours.saturating_mul(3_600));
+    let kept = |hours: u64| Retention {
+        max_age: (hours > 0).then(|| hours.saturating_mul(3_600)),
+        max_bytes: None,
+        grace: RETENTION_GRACE_SECONDS,
+        cold_after,
+    };
+    let retain = &settings.retain;
+    let points = [&*METRIC_SAMPLES, &*METRIC_HISTOGRAMS, &*METRIC_EXPONENTIAL_HISTOGRAMS, &*METRIC_SUMMARIES];
+    let of_table = [
+        (retain.logs_hours, vec![&*LOGS]),
+        (retain.traces_hours, vec![&*SPANS]),
+        (retain.metrics_hours, points.to_vec()),
+        (retain.catalogue_hours, vec![&*CATALOG_SIGNALS, &*CATALOG_ATTRIBUTES]),
+    ];
+    let defaults = of_table
+        .into_iter()
+        .flat_map(|(hours, specs)| specs.into_iter().map(move |spec| (spec.name.clone(), kept(hours))));
+    let sources = expire::Sources {
+        buffer: query.buffer.clone(),
+        catalog: query.catalog.clone(),
+        store: query.store.clone(),
+        rollup: query.rollup.clone(),
+        clock: Arc::clone(clock),
+        defaults: defaults.collect(),
+        of_datasets: kept(retain.datasets_hours),
+        cold_policy: has_cold.then_some(tiers::POLICY),
+    };
+    Lifecycle::new(Expire::new(sources), Duration::from_secs(own.every_seconds))
 }
 
 fn store_options(clickhouse: &settings::ClickHouse) -> StoreOptions {

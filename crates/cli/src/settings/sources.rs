@@ -234,6 +234,16 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
         let text = "backup.target is \"s3\", and s3.bucket names no bucket: set it with what else `[s3]` needs";
         return Err(SettingsError(text.to_owned()));
     }
+    let lifecycle = &settings.lifecycle;
+    let has_folder = !lifecycle.cold_folder.as_os_str().is_empty();
+    if lifecycle.cold_s3 && (settings.s3.bucket.is_empty() || has_folder) {
+        let text = "lifecycle.cold_s3 = true needs s3.bucket, and no lifecycle.cold_folder: there is one cold volume";
+        return Err(SettingsError(text.to_owned()));
+    }
+    if lifecycle.cold_after_hours > 0 && !lifecycle.cold_s3 && !has_folder {
+        let text = "lifecycle.cold_after_hours needs a cold volume: lifecycle.cold_folder or lifecycle.cold_s3";
+        return Err(SettingsError(text.to_owned()));
+    }
     if !settings.catalogue.enabled
         && let Some(signal) = settings.retain.dropped().first()
     {

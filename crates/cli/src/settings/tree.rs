@@ -58,6 +58,10 @@ section! {
         exports: Exports = Exports::default(),
         /// Copies of the data folder, taken while the server runs.
         backup: Backup = Backup::default(),
+        /// How often rows past their retention go, and where old ones are kept.
+        lifecycle: Lifecycle = Lifecycle::default(),
+        /// How much may come into each dataset.
+        quota: Quota = Quota::default(),
         /// An S3 server, for whatever is kept there.
         s3: S3 = S3::default(),
         /// What the server stores about itself.
@@ -175,6 +179,16 @@ section! {
         traces: bool = true,
         /// Keep data points; series are kept in any case, the catalogue needs them.
         metrics: bool = true,
+        /// Log records go when they are so old (hours; 0: never). `tidegate datasets retention logs` decides more.
+        logs_hours: u64 = 0,
+        /// Spans go when they are so old.
+        traces_hours: u64 = 0,
+        /// Data points go when they are so old.
+        metrics_hours: u64 = 0,
+        /// What the catalogue counted goes when its hour is so old.
+        catalogue_hours: u64 = 0,
+        /// Rows of datasets go when they are so old, unless something else was decided for their dataset.
+        datasets_hours: u64 = 0,
     }
 }
 
@@ -294,6 +308,37 @@ section! {
         secret_access_key: String = String::new(),
         /// Ask for `https://host/bucket/object`; false: `https://bucket.host/object`, which Amazon prefers.
         path_style: bool = true,
+    }
+}
+
+section! {
+    /// How often rows past their retention go, and where old ones are kept (`docs/lifecycle.md`).
+    Lifecycle, LIFECYCLE {
+        /// How often it is looked what is past its retention, and what is to be moved (seconds; 0: only when asked).
+        every_seconds: u64 = limits::LIFECYCLE_SECONDS,
+        /// A folder on another disk for old partitions; made when absent. The embedded ClickHouse is let into it. It cannot
+        /// be taken away again while rows are there. Empty: none.
+        cold_folder: PathBuf = PathBuf::new(),
+        /// Keep old partitions on the server of `s3` instead; the embedded ClickHouse is let out to the network for that.
+        cold_s3: bool = false,
+        /// Bytes of the cold volume on S3 that are kept on the local disk when they are read; 0: none.
+        cold_cache_bytes: u64 = limits::COLD_CACHE_BYTES,
+        /// A partition goes to the cold volume when its last row is so old (hours; 0: never), unless something else was
+        /// decided for its dataset.
+        cold_after_hours: u64 = 0,
+    }
+}
+
+section! {
+    /// How much may come into each dataset, and into logs, spans and metrics; 0: as much as there is room for. Past it
+    /// writes are answered with 429. `PUT /admin/datasets/{id}/quota` decides for one dataset.
+    Quota, QUOTA {
+        /// Rows a second.
+        rows_per_second: u64 = 0,
+        /// Bytes of request bodies a second, uncompressed.
+        bytes_per_second: u64 = 0,
+        /// Bytes that its tables take in ClickHouse.
+        stored_bytes: u64 = 0,
     }
 }
 
@@ -465,6 +510,8 @@ fn list(section: &str) -> &'static [(&'static str, &'static [&'static str])] {
         "freshness" => FRESHNESS,
         "exports" => EXPORTS,
         "backup" => BACKUP,
+        "lifecycle" => LIFECYCLE,
+        "quota" => QUOTA,
         "s3" => S3_SETTINGS,
         "telemetry" => TELEMETRY,
         "log" => LOG,

@@ -12,6 +12,7 @@
 //! | `check.rs` | `tidegate check`: recordings, what is sent, a server; verdicts and exit codes |
 //! | `templates/` | log templates: merges, masks, events, overflow |
 //! | `full.rs` | a full log and a full disk are answered, and mend by themselves |
+//! | `lifecycle.rs` | rows past their retention go, old ones move to the cold volume; quotas |
 //! | `manifests.rs` | crashes leave one manifest of each row; a changed row is named |
 //! | `exports.rs` | exported files have each row of one snapshot once; kills leave no half one; the webhook is told until it listens |
 //! | `recount.rs` | the recount, in SQL |
@@ -45,6 +46,7 @@ mod fleet;
 mod fresh;
 mod freshness;
 mod full;
+mod lifecycle;
 mod manifests;
 mod model;
 mod recount;

@@ -103,6 +103,8 @@ async fn copy_moment(
     (name, base): (&str, Option<&BaseBackup>),
 ) -> Result<(Vec<BackupTable>, u64), BackupError> {
     let Sources { buffer, catalog, store, .. } = sources;
+    // Before the cuts are held: whoever removes rows holds some too, until the removal is done.
+    let _kept = store.keep_rows().await;
     let began = Instant::now();
     let hold = buffer.hold_all();
     drained(buffer).await?;

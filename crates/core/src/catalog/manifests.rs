@@ -66,6 +66,7 @@ impl Catalog {
                 drafted_at: at,
                 published_at: None,
                 superseded_at: None,
+                expired_at: None,
             };
             insert(&mut transaction, &draft, columns_id).await.map_err(failed())?;
         }
@@ -135,11 +136,11 @@ impl Catalog {
         row.as_ref().map(manifest).transpose()
     }
 
-    /// Returns the rows that batches have now whose manifests were superseded, by the batch's id.
+    /// Returns the rows that batches have now whose manifests were superseded or have expired, by the batch's id.
     pub async fn rows_of_changed_batches(&self, table: &TableName) -> Result<HashMap<String, u64>, CatalogError> {
         let rows: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT batch_id, sum(row_count) FROM manifests WHERE table_name = ?1 AND state = 'published'
-             GROUP BY batch_id HAVING max(version) > 1",
+            "SELECT batch_id, sum(CASE WHEN state = 'published' THEN row_count ELSE 0 END) FROM manifests
+             WHERE table_name = ?1 GROUP BY batch_id HAVING max(version) > 1 OR max(state = 'expired') = 1",
         )
         .bind(table.as_str())
         .fetch_all(&self.pool)
@@ -191,30 +192,7 @@ impl Catalog {
     ) -> Result<Manifest, CatalogError> {
         let failed = || CatalogError::database("supersede a manifest");
         let mut transaction = self.pool.begin().await.map_err(failed())?;
-        let superseded = sqlx::query(
-            "UPDATE manifests SET state = 'superseded', superseded_at = ?
-             WHERE batch_id = ? AND partition_day = ? AND version = ? AND state = 'published' RETURNING columns_id",
-        )
-        .bind(at.0)
-        .bind(published.batch.as_str())
-        .bind(published.partition)
-        .bind(published.version)
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(failed())?;
-        let Some(superseded) = superseded else {
-            return Err(CatalogError::StaleManifest { manifest: published.id() });
-        };
-        let next = Manifest {
-            version: published.version + 1,
-            sum: *sum,
-            drafted_at: at,
-            published_at: Some(at),
-            superseded_at: None,
-            state: ManifestState::Published,
-            ..published.clone()
-        };
-        insert(&mut transaction, &next, superseded.get("columns_id")).await.map_err(failed())?;
+        let next = supersede(&mut transaction, published, sum, at).await?;
         sqlx::query("UPDATE shards SET row_count = row_count + ? WHERE table_name = ? AND partition_day = ?")
             .bind(sum.rows.cast_signed() - published.sum.rows.cast_signed())
             .bind(published.table.as_str())
@@ -225,6 +203,41 @@ impl Catalog {
         transaction.commit().await.map_err(failed())?;
         Ok(next)
     }
+}
+
+/// Puts a later version of a manifest in the place of the published one.
+pub(super) async fn supersede(
+    connection: &mut SqliteConnection,
+    published: &Manifest,
+    sum: &RowsSum,
+    at: UnixNanos,
+) -> Result<Manifest, CatalogError> {
+    let failed = || CatalogError::database("supersede a manifest");
+    let superseded = sqlx::query(
+        "UPDATE manifests SET state = 'superseded', superseded_at = ?
+         WHERE batch_id = ? AND partition_day = ? AND version = ? AND state = 'published' RETURNING columns_id",
+    )
+    .bind(at.0)
+    .bind(published.batch.as_str())
+    .bind(published.partition)
+    .bind(published.version)
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(failed())?;
+    let Some(superseded) = superseded else {
+        return Err(CatalogError::StaleManifest { manifest: published.id() });
+    };
+    let next = Manifest {
+        version: published.version + 1,
+        sum: *sum,
+        drafted_at: at,
+        published_at: Some(at),
+        superseded_at: None,
+        state: ManifestState::Published,
+        ..published.clone()
+    };
+    insert(connection, &next, superseded.get("columns_id")).await.map_err(failed())?;
+    Ok(next)
 }
 
 /// Publishes the drafts of a batch, in the transaction that marks it as stored.
@@ -333,7 +346,7 @@ async fn insert(connection: &mut SqliteConnection, manifest: &Manifest, columns_
     .map(drop)
 }
 
-fn manifest(row: &SqliteRow) -> Result<Manifest, CatalogError> {
+pub(super) fn manifest(row: &SqliteRow) -> Result<Manifest, CatalogError> {
     let table = table_name(row.get("table_name"))?;
     let seq = |column| row.get::<Option<i64>, _>(column).map(|seq| Seq(seq.cast_unsigned()));
     let time = |column| row.get::<Option<i64>, _>(column).map(UnixNanos);
@@ -362,6 +375,7 @@ fn manifest(row: &SqliteRow) -> Result<Manifest, CatalogError> {
         drafted_at: UnixNanos(row.get("drafted_at")),
         published_at: time("published_at"),
         superseded_at: time("superseded_at"),
+        expired_at: time("expired_at"),
         table,
     })
 }

@@ -16,6 +16,9 @@
 //! | `open.rs` | opening the file, migrations |
 //! | `batches.rs` | batches, watermarks, unique keys |
 //! | `manifests.rs` | what each batch put into each partition |
+//! | `policies.rs` | how long rows of datasets are kept, and how many may come |
+//! | `removals.rs` | stored rows that go, before ClickHouse knows of it |
+//! | `lifecycle.rs` | runs of the lifecycle |
 //! | `saved.rs` | saved SQL |
 //! | `exports.rs` | exports of tables to files |
 //! | `export_events.rs` | what the webhook of exports has not taken yet |
@@ -40,8 +43,11 @@ pub use datasets::{Dataset, SchemaChange, SchemaVersion};
 pub use drills::BackupDrill;
 pub use export_events::{ExportEvent, NewEvent};
 pub use exports::{Export, ExportEnd, ExportFilter, ExportState};
+pub use lifecycle::LifecycleRun;
+pub use policies::{Policy, PolicyKind};
 pub use quarantine::{HeldRow, Refused, RefusedBy};
 pub use records::{DatasetRecord, DatasetStatus, RecordFilter};
+pub use removals::{ExpiredRows, Removal, Shard};
 pub use targets::{StorageTarget, TargetPlace};
 
 mod audit;
@@ -51,10 +57,13 @@ mod datasets;
 mod drills;
 mod export_events;
 mod exports;
+mod lifecycle;
 mod manifests;
 mod open;
+mod policies;
 mod quarantine;
 mod records;
+mod removals;
 mod retries;
 mod saved;
 mod states;
@@ -197,11 +206,17 @@ pub struct Manifest {
     pub published_at: Option<UnixNanos>,
     /// When a later version came.
     pub superseded_at: Option<UnixNanos>,
+    /// When its rows were removed.
+    pub expired_at: Option<UnixNanos>,
 }
 
 impl Manifest {
     /// The tier of rows that were just stored.
     pub const TIER_HOT: &'static str = "hot";
+    /// The tier of rows that were moved to the cold volume.
+    pub const TIER_COLD: &'static str = "cold";
+    /// The tier of rows some of which were moved.
+    pub const TIER_MIXED: &'static str = "mixed";
 
     /// Returns its id, which no other manifest has.
     #[must_use]

@@ -11,13 +11,14 @@ use super::records::Records;
 use super::{Catalog, CatalogError};
 
 /// Every step of the schema, in order; a landed one is never edited (its checksum is kept in the file).
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "first", include_str!("migrations/0001_first.sql")),
     (2, "states", include_str!("migrations/0002_states.sql")),
     (3, "datasets", include_str!("migrations/0003_datasets.sql")),
     (4, "manifests and saved SQL", include_str!("migrations/0004_manifests_and_saved_sql.sql")),
     (5, "exports", include_str!("migrations/0005_exports.sql")),
     (6, "storage targets", include_str!("migrations/0006_storage_targets.sql")),
+    (7, "lifecycle", include_str!("migrations/0007_lifecycle.sql")),
 ];
 
 impl Catalog {

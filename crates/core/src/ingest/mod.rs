@@ -7,6 +7,7 @@
 //! | `rejection.rs` | [`Rejection`], [`Reason`]: refused rows as a value |
 //! | `service.rs` | [`Ingest`]: a request comes in, its rows are durable, an answer goes out |
 //! | `answer.rs` | what a request was told, for its retries |
+//! | `quota.rs` | how much may come into each dataset |
 //! | `registry.rs` | which series have their row |
 //! | `inflate.rs` | gzip and zstd, with a cap |
 //! | `otlp/` | OTLP protobuf, walked into columns |
@@ -25,6 +26,7 @@ pub mod wire;
 mod answer;
 mod columns;
 mod mining;
+mod quota;
 mod registry;
 mod rejection;
 mod service;
@@ -32,5 +34,6 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+pub use quota::{OverQuota, Quota, Quotas};
 pub use rejection::{Reason, Rejection, Rejections};
 pub use service::{Admitted, Encoding, Ingest, IngestError, OtlpRequest};

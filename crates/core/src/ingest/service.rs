@@ -20,6 +20,7 @@ use super::answer;
 use super::json::{self, JsonError};
 use super::mining::{Templates, Told};
 use super::otlp::{DecodeError, Decoded, decode};
+use super::quota::{OverQuota, Quotas};
 use super::registry::{Reservation, SeriesRegistry};
 use super::rows::RowsError;
 use super::rows::evolve::Gates;
@@ -95,6 +96,15 @@ pub enum IngestError {
         "{INGEST_WAITING_MAX} requests wait to be decoded already; send the same again in {INGEST_RETRY_AFTER_MS} ms"
     )]
     Busy,
+    /// The dataset takes no more for now.
+    #[error(
+        "the quota {} of `{}` is spent: {} of {} are left; send the same again in {} ms",
+        over.quota, over.dataset, over.left, over.limit, over.retry_after_ms
+    )]
+    OverQuota {
+        /// Which quota, and how it stands.
+        over: OverQuota,
+    },
     /// The catalog failed.
     #[error("look into the catalog")]
     Catalog(#[from] CatalogError),
@@ -131,7 +141,7 @@ impl IngestError {
             Self::Json { error } => error.kind(),
             Self::Rows { error } => error.kind(),
             Self::Buffer { error } => error.kind(),
-            Self::Busy => ErrorKind::Overloaded,
+            Self::Busy | Self::OverQuota { .. } => ErrorKind::Overloaded,
             Self::Catalog(_) | Self::NoStore => ErrorKind::Unavailable,
             Self::Store(error) => error.kind(),
             Self::Templates(_) => ErrorKind::Invalid,
@@ -144,6 +154,7 @@ impl IngestError {
     pub const fn retry_after_ms(&self) -> Option<u64> {
         match self {
             Self::Busy => Some(INGEST_RETRY_AFTER_MS),
+            Self::OverQuota { over } => Some(over.retry_after_ms),
             Self::Buffer { error: BufferError::Full { retry_after_ms, .. } } => Some(*retry_after_ms),
             _ => None,
         }
@@ -153,6 +164,12 @@ impl IngestError {
 impl From<RowsError> for IngestError {
     fn from(error: RowsError) -> Self {
         Self::Rows { error }
+    }
+}
+
+impl From<OverQuota> for IngestError {
+    fn from(over: OverQuota) -> Self {
+        Self::OverQuota { over }
     }
 }
 
@@ -177,6 +194,7 @@ pub struct Ingest {
     /// Where stored rows are looked at before a column is widened.
     pub(super) store: Option<Store>,
     pub(super) gates: Gates,
+    pub(super) quotas: Quotas,
     /// Refused rows are sent again by one caller at a time.
     pub(super) replays: Arc<tokio::sync::Mutex<()>>,
 }
@@ -203,6 +221,7 @@ impl Ingest {
             room: Arc::new(Semaphore::new(cores + INGEST_WAITING_MAX)),
             store: None,
             gates: Gates::default(),
+            quotas: Quotas::default(),
             replays: Arc::default(),
         })
     }
@@ -210,21 +229,50 @@ impl Ingest {
     /// Takes one OTLP request: every row that can be taken is durable when this returns `Ok`.
     pub async fn otlp(&self, request: OtlpRequest) -> Result<Admitted, IngestError> {
         let received = self.clock.now();
+        let (signal, bytes) = (request.signal, request.body.len() as u64);
         let known = Known { series: self.series.clone(), templates: self.templates.clone() };
         let prepared = self.on_a_core(move || prepare(&request, received, &known)).await?;
         match prepared? {
-            Prepared::Ready(ready) => self.append(ready, None).await,
+            Prepared::Ready(ready) => {
+                let cost = (ready.admitted.accepted, bytes);
+                self.quotas.take(quota_of(signal), cost.0, cost.1, self.clock.monotonic())?;
+                self.settle(quota_of(signal), cost, self.append(ready, None).await)
+            }
             Prepared::BringsSeries(decoded, retry, told) => {
+                let cost = (decoded.accepted, bytes);
+                self.quotas.take(quota_of(signal), cost.0, cost.1, self.clock.monotonic())?;
                 let found = decoded.series.as_ref().map(|series| fingerprints(&series.rows)).unwrap_or_default();
                 let reservation = self.series.reserve(&found).await;
                 let ready = self.on_a_core(move || with_series(decoded, retry, reservation, told)).await?;
                 let (ready, reservation) = ready?;
                 // A requester that leaves must not give the reservation back: the rows may be in the log already.
                 let ingest = self.clone();
-                let appended = tokio::spawn(async move { ingest.append(ready, Some(reservation)).await });
+                let appended = tokio::spawn(async move {
+                    let appended = ingest.append(ready, Some(reservation)).await;
+                    ingest.settle(quota_of(signal), cost, appended)
+                });
                 appended.await.map_err(IngestError::Task)?
             }
         }
+    }
+
+    /// Gives back to the quota what wrote nothing.
+    fn settle(
+        &self,
+        dataset: &str,
+        (rows, bytes): (u64, u64),
+        appended: Result<Admitted, IngestError>,
+    ) -> Result<Admitted, IngestError> {
+        if !appended.as_ref().is_ok_and(|admitted| !admitted.is_retry) {
+            self.quotas.give_back(dataset, rows, bytes);
+        }
+        appended
+    }
+
+    /// Returns how much may come into each dataset, to be told and changed.
+    #[must_use]
+    pub fn quotas(&self) -> &Quotas {
+        &self.quotas
     }
 
     /// Lets integer columns become doubles: that takes a look at the stored rows.
@@ -412,6 +460,15 @@ fn retry_of(request: &OtlpRequest) -> Retry {
             let key = XxHash3_128::oneshot_with_seed(!(request.signal as u64), key.as_bytes());
             Retry { key: RetryKey { key, content }, is_chosen: true }
         }
+    }
+}
+
+/// Returns the name by which a signal's quota is known.
+const fn quota_of(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Logs => "logs",
+        Signal::Traces => "spans",
+        Signal::Metrics => "metrics",
     }
 }
 

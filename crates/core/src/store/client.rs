@@ -28,6 +28,8 @@ struct Shared {
     url: RwLock<Option<Url>>,
     /// Tables as they were made ready last.
     ready: Mutex<HashMap<TableName, TableSpec>>,
+    /// Read by who needs stored rows to stay, written by who removes them.
+    rows: Arc<tokio::sync::RwLock<()>>,
 }
 
 /// Whose rights a request has.
@@ -47,7 +49,8 @@ impl Store {
     pub fn new(options: StoreOptions) -> Result<Self, StoreError> {
         let url = parse_url(&options.url)?;
         let client = client(&options, url.as_ref())?;
-        Ok(Self { shared: Arc::new(Shared { client, options, url: RwLock::new(url), ready: Mutex::default() }) })
+        let (ready, rows) = (Mutex::default(), Arc::default());
+        Ok(Self { shared: Arc::new(Shared { client, options, url: RwLock::new(url), ready, rows }) })
     }
 
     /// The database of all tables.
@@ -135,6 +138,10 @@ impl Store {
         self.shared.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn rows_lock(&self) -> Arc<tokio::sync::RwLock<()>> {
+        Arc::clone(&self.shared.rows)
+    }
+
     pub(super) fn cluster(&self) -> Option<&str> {
         self.shared.options.cluster.as_deref()
     }
@@ -186,7 +193,17 @@ impl Store {
 
     /// Sends a statement, once.
     pub(super) async fn once(&self, step: &'static str, sql: &str, params: &[Param<'_>]) -> Result<Bytes, StoreError> {
-        let limit = Duration::from_millis(STORE_STATEMENT_MS);
+        self.once_within(step, sql, params, Duration::from_millis(STORE_STATEMENT_MS)).await
+    }
+
+    /// Sends a statement, once, that may take as long as the data is large.
+    pub(super) async fn once_within(
+        &self,
+        step: &'static str,
+        sql: &str,
+        params: &[Param<'_>],
+        limit: Duration,
+    ) -> Result<Bytes, StoreError> {
         let mut body = Pieces::default();
         body.push(sql.to_owned());
         let response = send(self.post(As::Writer, params)?.body(body), step, limit).await?;

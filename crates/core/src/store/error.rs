@@ -143,6 +143,8 @@ fn refusal_kind(code: i32) -> ErrorKind {
         // TOO_FEW_LIVE_REPLICAS, UNKNOWN_STATUS_OF_INSERT, QUERY_WAS_CANCELLED, KEEPER_EXCEPTION, and the operating
         // system's errors (CANNOT_WRITE_TO_FILE_DESCRIPTOR, CANNOT_OPEN_FILE)
         75 | 76 | 203 | 209 | 210 | 236 | 242 | 279 | 285 | 319 | 394 | 999 => ErrorKind::Unavailable,
+        // S3_ERROR: the cold volume is away, or refuses
+        499 => ErrorKind::Unavailable,
         // LOGICAL_ERROR, STD_EXCEPTION, UNKNOWN_EXCEPTION, and an answer of no ClickHouse
         0 | 49 | 1001 | 1002 => ErrorKind::Internal,
         // CHECKSUM_DOESNT_MATCH, CORRUPTED_DATA, BAD_DATA_PART_NAME

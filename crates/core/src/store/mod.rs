@@ -30,6 +30,7 @@
 //! | `schema.rs`, `ddl/` | the DDL of a table in both forms |
 //! | `migrations.rs` | numbered steps of the schema, dry run, columns that are lacking |
 //! | `drift.rs` | tables that are not what the catalog says, on every replica |
+//! | `partitions.rs` | partitions: listed, dropped, rid of some rows, moved to another volume |
 //! | `engine.rs` | the engine process: start, watch, restart, stop |
 //! | `engine_words.rs` | what the engine process says |
 
@@ -47,6 +48,7 @@ mod error;
 mod insert;
 mod migrations;
 mod options;
+mod partitions;
 mod rows;
 mod schema;
 mod select;
@@ -60,6 +62,7 @@ pub use engine::{Engine, EngineData, EngineError, EngineOptions, EngineState, En
 pub use error::StoreError;
 pub use migrations::MigrationStep;
 pub use options::{Compression, StoreOptions};
+pub use partitions::{StoredPartition, removed_rows, row_time};
 pub use rows::{ArrowRows, Gone, Outlet};
 pub use schema::TRACE_RANGES;
 pub use select::{External, Select};

@@ -13,6 +13,8 @@
 mod recount;
 mod rehash;
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use serde_json::Value;
 use tidegate_model::{ErrorKind, Seq, TableName, tables};
@@ -64,6 +66,8 @@ pub struct Ledger {
     pub rejected: u64,
     /// Rows that came again in a retry.
     pub duplicate: u64,
+    /// Of the stored rows those that were removed since: they were past their retention.
+    pub expired: u64,
 }
 
 impl From<&TailStatus> for Ledger {
@@ -76,6 +80,7 @@ impl From<&TailStatus> for Ledger {
             hot,
             rejected: tail.rejected,
             duplicate: tail.duplicate,
+            expired: 0,
         }
     }
 }
@@ -122,13 +127,26 @@ impl TableReport {
     }
 }
 
+/// Tells the ledger of every table.
+pub async fn ledgers(buffer: &Buffer, catalog: &Catalog) -> Result<Vec<Ledger>, CatalogError> {
+    let mut ledgers: Vec<_> = buffer.status().iter().map(Ledger::from).collect();
+    for (table, expired) in catalog.expired_rows().await? {
+        ledgers.iter_mut().filter(|ledger| ledger.table == table).for_each(|ledger| ledger.expired = expired.rows);
+    }
+    Ok(ledgers)
+}
+
 /// Recounts every stored batch of every table but roll-ups, and hashes its rows again; ingest and batches may go on meanwhile.
 pub async fn verify(buffer: &Buffer, catalog: &Catalog, store: &Store) -> Result<Vec<TableReport>, VerifyError> {
+    let _kept = store.keep_rows().await;
     let mut reports = Vec::new();
+    let expired: HashMap<_, _> = catalog.expired_rows().await?.into_iter().collect();
     // Rows of a roll-up lose their numbers when they merge: `docs/decisions/0006` says how they are compared.
     let rolls_up = |table: &TableName| tables::all().iter().any(|spec| spec.roll_up.is_some() && spec.name == *table);
     for tail in buffer.status().into_iter().filter(|tail| !rolls_up(&tail.table)) {
-        reports.push(verify_table(&tail, catalog, store).await?);
+        let mut report = verify_table(&tail, catalog, store).await?;
+        report.ledger.expired = expired.get(&tail.table).map_or(0, |expired| expired.rows);
+        reports.push(report);
     }
     Ok(reports)
 }

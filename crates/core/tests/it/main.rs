@@ -3,6 +3,7 @@
 mod batch;
 mod datasets;
 mod dataset_query;
+mod lifecycle;
 mod manifests;
 mod proxy;
 mod query;

@@ -12,6 +12,7 @@ use tidegate_core::catalog::Catalog;
 use tidegate_core::rollup::Rollup;
 use tidegate_core::store::{Compression, Engine, EngineData, EngineOptions, Store, StoreOptions};
 use tidegate_core::world::SystemClock;
+use tidegate_model::Clock;
 
 /// How long anything here may take before the test fails: a loaded machine is slow, a hang is for ever.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
@@ -66,9 +67,12 @@ impl World {
     }
 
     pub(crate) async fn states(&self, store: &Store) -> States {
+        self.states_at(store, Arc::new(SystemClock::start())).await
+    }
+
+    pub(crate) async fn states_at(&self, store: &Store, clock: Arc<dyn Clock>) -> States {
         let catalog = Catalog::open(&self.dir.path().join("catalog.db")).await.expect("a catalog");
         let stored = catalog.watermarks().await.expect("watermarks");
-        let clock = Arc::new(SystemClock::start());
         let remembered = Remembered { stored, ..Remembered::default() };
         let (buffer, _) =
             Buffer::open(buffer_options(self.dir.path().join("wal")), clock.clone(), remembered).expect("a buffer");

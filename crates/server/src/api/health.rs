@@ -21,6 +21,7 @@ pub(crate) async fn health(State(stages): State<Stages>) -> Json<Value> {
         "schema": schema(&stages),
         "freshness": stages.replica.look(&stages.buffer).told(),
         "backups": stages.backups.as_ref().map(crate::backups::BackupOffice::told),
+        "lifecycle": stages.lifecycle.state().told(),
     }))
 }
 

@@ -2,20 +2,24 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use tidegate_core::verify::{self, Ledger};
+use tidegate_core::verify;
 use tidegate_model::{TableSpec, tables};
 
 use crate::errors::Failure;
 use crate::stages::Stages;
 
 /// Answers `GET /ledger`: per table, `received = stored + hot + rejected + duplicate`.
-pub(super) async fn ledger(State(stages): State<Stages>) -> Json<Value> {
-    let tables: Vec<Ledger> = stages.buffer.status().iter().map(Ledger::from).collect();
-    Json(json!({ "tables": tables }))
+pub(super) async fn ledger(State(stages): State<Stages>) -> Response {
+    match verify::ledgers(&stages.buffer, &stages.catalog).await {
+        Ok(tables) => Json(json!({ "tables": tables })).into_response(),
+        Err(error) => Failure::of(error.kind(), &error).answer(&stages.request_id()),
+    }
 }
 
 /// Answers `POST /verify`: every stored batch recounted in ClickHouse.
 pub(super) async fn verify(State(stages): State<Stages>) -> Response {
+    // A removal that was broken off would look like rows too many.
+    stages.lifecycle.settle().await;
     match verify::verify(&stages.buffer, &stages.catalog, &stages.store).await {
         Ok(reports) => {
             let exact = reports.iter().all(verify::TableReport::is_exact);

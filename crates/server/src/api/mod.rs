@@ -28,6 +28,7 @@ use crate::cardinality;
 use crate::datasets;
 use crate::errors::Failure;
 use crate::exports;
+use crate::lifecycle;
 use crate::routes::{self, Gives, Kind, Param, Route, Sends, get, post};
 use crate::stages::Stages;
 use crate::timestore;
@@ -78,7 +79,7 @@ pub(crate) const WRITING: &[Param] = &[
 
 /// Routes the main API.
 pub(crate) fn router(stages: Stages) -> Router {
-    let stores = [datasets::routes(), exports::routes(), timestore::routes(), backups::routes()];
+    let stores = [datasets::routes(), exports::routes(), lifecycle::routes(), timestore::routes(), backups::routes()];
     let own = routes().into_iter().chain(stores.into_iter().flatten());
     let table = own.chain(cardinality::routes()).collect();
     routes::router(table).fallback(unknown).method_not_allowed_fallback(wrong_method).with_state(stages)

@@ -104,7 +104,7 @@ fn tables() -> Shapes {
         ("signature?", text()),
         ("schemaEvolution?", found("SchemaEvolution")),
     ]);
-    let ledger = ["received", "stored", "hot", "rejected", "duplicate"].map(|name| (name, count()));
+    let ledger = ["received", "stored", "hot", "rejected", "duplicate", "expired"].map(|name| (name, count()));
     let ledger: Vec<(&str, Value)> = [("table", text())].into_iter().chain(ledger).collect();
     Shapes::from([
         ("Datasets", datasets),
@@ -141,6 +141,7 @@ fn server() -> Shapes {
     let backups =
         object(&[("good", flag()), ("failure", nullable(text())), ("last_drill", nullable(found("BackupDrill")))]);
     health.push(("backups", nullable(backups)));
+    health.push(("lifecycle", object(&crate::lifecycle::state_shape())));
     health.extend([("status", text()), ("version", text()), ("uptime_seconds", count()), ("listen", list_of(address))]);
     let mut ready = parts.to_vec();
     ready.extend([("ready", flag()), ("not_ready", texts())]);

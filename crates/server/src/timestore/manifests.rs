@@ -26,7 +26,7 @@ const LISTED: &[Param] = &[
     Param::text("shard", "only of this UTC day, `2026-01-31`"),
     Param {
         name: "state",
-        kind: Kind::Word { words: &["draft", "published", "superseded"], default: false },
+        kind: Kind::Word { words: &["draft", "published", "superseded", "expired"], default: false },
         about: "only in this state",
     },
     Param::number("limit", PAGE_DEFAULT as u64, MANIFESTS_PAGE_MAX as u64, "manifests of a page"),
@@ -195,5 +195,6 @@ fn told(manifest: &Manifest) -> Value {
         "drafted_at": manifest.drafted_at.to_string(),
         "published_at": time(manifest.published_at),
         "superseded_at": time(manifest.superseded_at),
+        "expired_at": time(manifest.expired_at),
     })
 }

@@ -29,7 +29,7 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// Reads a query string; a name that is not known is a mistake that would change the answer.
-fn arguments<T: DeserializeOwned>(uri: &Uri) -> Result<T, Failure> {
+pub(crate) fn arguments<T: DeserializeOwned>(uri: &Uri) -> Result<T, Failure> {
     let read = Query::<T>::try_from_uri(uri);
     read.map(|Query(arguments)| arguments).map_err(|error| Failure::invalid(error.body_text()))
 }

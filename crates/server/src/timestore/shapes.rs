@@ -16,7 +16,7 @@ fn manifests() -> Shapes {
     let manifest = object(&[
         ("id", text()),
         ("batch", text()),
-        ("state", one_of_words(&["draft", "published", "superseded"])),
+        ("state", one_of_words(&["draft", "published", "superseded", "expired"])),
         ("version", count()),
         ("partition", text()),
         ("shard", text()),
@@ -33,6 +33,7 @@ fn manifests() -> Shapes {
         ("drafted_at", text()),
         ("published_at", nullable(text())),
         ("superseded_at", nullable(text())),
+        ("expired_at", nullable(text())),
     ]);
     let totals = ["manifests", "partitions", "rows", "bytes"].map(|name| (name, count()));
     let list = object(&[

@@ -5,14 +5,15 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tidegate_core::buffer::{Buffer, BufferOptions, Remembered};
 use tidegate_core::catalog::Catalog;
+use tidegate_core::expire::{self, Expire};
 use tidegate_core::ingest::Ingest;
 use tidegate_core::query::{Query, QueryOptions};
 use tidegate_core::rollup::Rollup;
 use tidegate_core::store::{Store, StoreOptions};
 use tidegate_core::world::SystemClock;
-use tidegate_model::{Clock, limits};
+use tidegate_model::{Clock, Retention, limits};
 use tidegate_server::{
-    ExportOptions, Exports, Listeners, Metrics, ReplicaWatch, SchemaState, ServerOptions, Stages, serve,
+    ExportOptions, Exports, Lifecycle, Listeners, Metrics, ReplicaWatch, SchemaState, ServerOptions, Stages, serve,
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -114,6 +115,16 @@ async fn stages(folder: &TempDir, house: &HouseOptions, schema: watch::Receiver<
     let options = QueryOptions { timeout: Duration::from_millis(300), ..QueryOptions::default() };
     let rollup = Some(Rollup::default());
     let query = Query { buffer: buffer.clone(), store: store.clone(), catalog: catalog.clone(), rollup, options };
+    let lifecycle = Expire::new(expire::Sources {
+        buffer: buffer.clone(),
+        catalog: catalog.clone(),
+        store: store.clone(),
+        rollup: None,
+        clock: Arc::clone(&clock),
+        defaults: Vec::new(),
+        of_datasets: Retention::default(),
+        cold_policy: None,
+    });
     Stages {
         ingest,
         query,
@@ -128,6 +139,7 @@ async fn stages(folder: &TempDir, house: &HouseOptions, schema: watch::Receiver<
         cardinality: Arc::default(),
         replica: Arc::new(ReplicaWatch::new(limits::REPLICA_AGE_SLA_MS)),
         exports: Exports::new(ExportOptions::on_demand(folder.path().join("exports"))),
+        lifecycle: Arc::new(Lifecycle::new(lifecycle, Duration::ZERO)),
         requests: Arc::default(),
         access: tidegate_server::Access::default(),
         backups: None,

@@ -43,7 +43,18 @@ impl Call {
 
 /// Every route at least once, with an answer that has rows in it, and one refusal of each kind.
 fn calls(exported: Vec<u8>) -> Vec<Call> {
-    let own = [store(), datasets(), backups(), lists(), items(), attributes(), sessions(exported), second(), otlp()];
+    let own = [
+        store(),
+        datasets(),
+        lifecycle(),
+        backups(),
+        lists(),
+        items(),
+        attributes(),
+        sessions(exported),
+        second(),
+        otlp(),
+    ];
     own.into_iter().flatten().collect()
 }
 
@@ -164,6 +175,37 @@ fn datasets() -> Vec<Call> {
         get("/admin/datasets/{id}/schema", "/admin/datasets/orders/schema"),
         get("/admin/datasets/{id}/audit", "/admin/datasets/orders/audit?success=true&startTime=2020-01-01T00:00:00Z"),
         post("/admin/schema/reconcile", "/admin/schema/reconcile", Value::Null),
+    ]
+}
+
+fn lifecycle() -> Vec<Call> {
+    const RETENTION: &str = "/admin/datasets/{id}/retention";
+    const QUOTA: &str = "/admin/datasets/{id}/quota";
+    const RUN: &str = "/admin/lifecycle/run";
+    const WARM: &str = "/admin/lifecycle/prewarm";
+    let put = |route, sent, body: Value| Call { method: "put", ..post(route, sent, body) };
+    let gone = |route, sent| Call { method: "delete", status: 204, ..get(route, sent) };
+    let rules = json!({ "mode": "hybrid", "rules": { "maxAgeHours": 1, "maxTotalBytes": 1 }, "deleteGraceMinutes": 5 });
+    vec![
+        put(RETENTION, "/admin/datasets/visits/retention?tableName=records", rules),
+        put(RETENTION, "/admin/datasets/visits/retention", json!({ "rules": { "maxAgeHours": 0 } })).refused(400),
+        put(RETENTION, "/admin/datasets/none/retention", json!({})).refused(404),
+        get(RETENTION, "/admin/datasets/visits/retention"),
+        post(RUN, RUN, json!({ "datasetSlug": "visits", "operations": ["retention"], "dryRun": true })),
+        post(RUN, RUN, json!({ "datasetSlug": "none" })).refused(404),
+        post(RUN, RUN, json!({})),
+        gone(RETENTION, "/admin/datasets/visits/retention?tableName=records"),
+        gone(RETENTION, "/admin/datasets/visits/retention").refused(404),
+        plain("/admin/lifecycle/status"),
+        get("/admin/lifecycle/runs", "/admin/lifecycle/runs?limit=5"),
+        get("/admin/lifecycle/runs", "/admin/lifecycle/runs?limit=0").refused(400),
+        post(WARM, WARM, json!({ "datasetSlug": "logs", "fromShard": "2026-01-31" })),
+        post(WARM, WARM, json!({ "datasetSlug": "logs", "fromShard": "today" })).refused(400),
+        put(QUOTA, "/admin/datasets/visits/quota", json!({ "rowsPerSecond": 1_000_000 })),
+        put(QUOTA, "/admin/datasets/none/quota", json!({})).refused(404),
+        get(QUOTA, "/admin/datasets/logs/quota"),
+        gone(QUOTA, "/admin/datasets/visits/quota"),
+        gone(QUOTA, "/admin/datasets/visits/quota").refused(404),
     ]
 }
 

@@ -86,6 +86,21 @@ impl Ingest {
 
     /// Does the same, and keeps no refused row.
     pub(super) async fn take_rows(&self, request: &Arc<DatasetRequest>) -> Result<Outcome, IngestError> {
+        let mut taken = None;
+        let outcome = self.take_within(request, &mut taken).await;
+        let has_written = outcome.as_ref().is_ok_and(|outcome| !outcome.taken.admitted.is_retry);
+        if let Some((rows, bytes)) = taken.filter(|_| !has_written) {
+            self.quotas.give_back(&request.slug, rows, bytes);
+        }
+        outcome
+    }
+
+    /// Does the same, and tells what it took from the dataset's quota.
+    async fn take_within(
+        &self,
+        request: &Arc<DatasetRequest>,
+        taken: &mut Option<(u64, u64)>,
+    ) -> Result<Outcome, IngestError> {
         let received = self.clock.now();
         let (label, _) = if request.format == RowsFormat::Json {
             let asked = Arc::clone(request);
@@ -109,6 +124,12 @@ impl Ingest {
             if (is_first || widens) && !alone {
                 alone = true;
                 continue;
+            }
+            if taken.is_none() {
+                // Before anything of the request is written, its columns included.
+                let (rows, bytes) = (planned.ready.admitted.accepted, request.body.len() as u64);
+                self.quotas.take(&request.slug, rows, bytes, self.clock.monotonic())?;
+                *taken = Some((rows, bytes));
             }
             if let (Some(stored), true) = (&stored, widens) {
                 self.check_exact(stored, &planned.needed.widened).await?;

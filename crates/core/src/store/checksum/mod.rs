@@ -54,6 +54,16 @@ pub fn is_covered(kind: &ColumnKind) -> bool {
 /// now is turned back into the one that was summed.
 #[must_use]
 pub fn expression(columns: &[ColumnSpec], now: &TableSpec) -> String {
+    format!("sum(xxh3({}))", row_bytes(columns, now))
+}
+
+/// Returns the expression by which ClickHouse counts the bytes that the checksum reads.
+#[must_use]
+pub fn byte_count(columns: &[ColumnSpec], now: &TableSpec) -> String {
+    format!("sum(length({}))", row_bytes(columns, now))
+}
+
+fn row_bytes(columns: &[ColumnSpec], now: &TableSpec) -> String {
     let mut list = String::new();
     for column in columns {
         let name = identifier(&column.name);
@@ -62,7 +72,7 @@ pub fn expression(columns: &[ColumnSpec], now: &TableSpec) -> String {
         // A String takes all text.
         let _ = write!(list, "{text}, ");
     }
-    format!("sum(xxh3(formatRow('RowBinary', {list}`{}`)))", TableSpec::SEQ)
+    format!("formatRow('RowBinary', {list}`{}`)", TableSpec::SEQ)
 }
 
 /// Sums rows with these numbers; `rows` are as the buffer has them.
