@@ -13,6 +13,7 @@
 //! | `saved.rs` | [`SavedTable`]: what a saved session of the catalogue keeps |
 //! | `partition.rs` | which partition a row belongs to |
 //! | `manifest.rs` | [`RowsSum`], [`ManifestState`]: what the rows of a batch are, taken together |
+//! | `migration.rs` | [`MigrationPiece`]: rows of an older engine that come in one request |
 //! | `retry.rs` | [`RetryKey`], [`StoredRetry`]: how a repeated request is known |
 //! | `error.rs` | [`ErrorKind`]: what the caller does next |
 //! | `world.rs` | [`Clock`], [`Disk`]: the doors to the world outside |
@@ -23,6 +24,7 @@ mod field;
 mod ids;
 pub mod limits;
 mod manifest;
+mod migration;
 mod partition;
 mod retry;
 mod saved;
@@ -36,6 +38,7 @@ pub use error::ErrorKind;
 pub use field::{FieldType, Scalar, UnknownType};
 pub use ids::{BatchId, BufferId, InvalidTableName, Seq, SeqRange, TableName};
 pub use manifest::{ManifestState, RowsSum};
+pub use migration::MigrationPiece;
 pub use partition::{PARTITION_ODD, PartitionDay, partition_date, partition_day, partition_of_date};
 pub use retry::{RetryKey, StoredRetry};
 pub use saved::{SAVED, SavedTable};

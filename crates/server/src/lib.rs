@@ -23,6 +23,7 @@
 //! | `api/` | the main API |
 //! | `datasets/` | datasets: made, changed, archived; their schemas, audit log and refused rows |
 //! | `exports/` | exports of tables to files, their schedule and webhook |
+//! | `migrations/` | moves from older engines: what is taken, the freeze, the switch, the mirror |
 //! | `routes/` | the routes as a table, and the OpenAPI document that is made from it |
 //! | `backups.rs` | backups: taken and listed |
 //! | `timestore/` | datasets: manifests, queries, saved SQL |
@@ -39,6 +40,7 @@ mod exports;
 mod freshness;
 mod listen;
 mod metrics;
+mod migrations;
 mod otlp;
 mod routes;
 mod self_metrics;
@@ -53,5 +55,6 @@ pub use exports::{ExportOptions, Exports, Webhook, run_exports};
 pub use freshness::{ReplicaWatch, watch_replica};
 pub use listen::{Listeners, ServerOptions, serve};
 pub use metrics::Metrics;
+pub use migrations::{Mirrors, run_mirrors};
 pub use self_metrics::metrics_request;
 pub use stages::{SchemaState, Stages};

@@ -12,6 +12,7 @@ use tidegate_core::verify::Ledger;
 use tidegate_model::Signal;
 
 use crate::errors::{Failure, kind_name};
+use crate::migrations;
 use crate::stages::Stages;
 
 /// From a fast disk's sync to the longest query.
@@ -46,6 +47,8 @@ pub struct Metrics {
     replica_age_ms: IntGauge,
     replica_late: IntGauge,
     replica_alarms: IntGauge,
+    mirror_lag_rows: IntGaugeVec,
+    mirror_failures: IntCounter,
     engine_up: IntGauge,
     engine_restarts: IntGauge,
     retry_keys_evicted: IntGauge,
@@ -109,6 +112,13 @@ impl Metrics {
                 .gauge("timestore_replica_age_ms", "Age of the oldest row that ClickHouse does not have"),
             replica_late: list.gauge("timestore_replica_late", "1 while that age is past what is agreed"),
             replica_alarms: list.gauge("timestore_replica_alarms", "How often it went past it since the start"),
+            mirror_lag_rows: list.gauges(
+                "tidegate_mirror_lag_rows",
+                "Rows that an older engine cannot have yet, of a dataset's table that is mirrored to it",
+                &["dataset", "table"],
+            ),
+            mirror_failures: list
+                .counter("tidegate_mirror_failures_total", "Files for older engines that failed and were tried again"),
             engine_up: list.gauge("tidegate_engine_up", "1 while the engine answers"),
             engine_restarts: list.gauge("tidegate_engine_restarts", "How often the engine was started again"),
             retry_keys_evicted: list
@@ -174,6 +184,11 @@ impl Metrics {
         self.queries.with_label_values(&["broken"]).inc();
     }
 
+    /// Counts a file for an older engine that failed.
+    pub(crate) fn mirror_failed(&self) {
+        self.mirror_failures.inc();
+    }
+
     /// Returns the gauge of a door's connections.
     pub(crate) fn connections(&self, door: &str) -> IntGauge {
         self.connections.with_label_values(&[door])
@@ -204,6 +219,13 @@ impl Metrics {
         self.replica_age_ms.set(signed(replica.age_ms));
         self.replica_late.set(i64::from(replica.is_late));
         self.replica_alarms.set(signed(replica.alarms));
+        // A mirror that was stopped is behind nobody.
+        self.mirror_lag_rows.reset();
+        for mirror in migrations::healths(stages) {
+            let names =
+                [mirror["dataset"].as_str().unwrap_or_default(), mirror["tableName"].as_str().unwrap_or_default()];
+            self.mirror_lag_rows.with_label_values(&names).set(signed(mirror["lagRows"].as_u64().unwrap_or(0)));
+        }
         self.hot_tail_bytes.set(signed(stages.buffer.hot_bytes()));
         self.wal_bytes.set(signed(stages.buffer.wal_bytes()));
         self.retry_keys_evicted.set(signed(stages.buffer.retries_evicted()));

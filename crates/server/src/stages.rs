@@ -16,6 +16,7 @@ use crate::datasets::Access;
 use crate::exports::Exports;
 use crate::freshness::ReplicaWatch;
 use crate::metrics::Metrics;
+use crate::migrations::Mirrors;
 
 /// What the doors open to; clones share it.
 #[derive(Debug, Clone)]
@@ -46,6 +47,8 @@ pub struct Stages {
     pub replica: Arc<ReplicaWatch>,
     /// Where exports go, and who is told.
     pub exports: Exports,
+    /// Files for older engines.
+    pub mirrors: Mirrors,
     /// Numbers the requests of this process.
     pub requests: Arc<AtomicU64>,
     /// Which scopes requests need.

@@ -15,7 +15,7 @@ use tidegate_core::world::SystemClock;
 use tidegate_model::limits::BODY_IDLE_MS;
 use tidegate_model::{Clock, UnixNanos};
 use tidegate_server::{
-    Access, CardinalityState, ExportOptions, Exports, Metrics, ReplicaWatch, SchemaState, Stages, Webhook,
+    Access, CardinalityState, ExportOptions, Exports, Metrics, Mirrors, ReplicaWatch, SchemaState, Stages, Webhook,
 };
 use tokio::sync::watch;
 
@@ -39,6 +39,7 @@ pub(super) struct Parts {
     /// Which scopes requests need.
     access: Access,
     exports: Exports,
+    mirrors: Mirrors,
     replica_age_sla_ms: u64,
     admin_sql: bool,
     backups: Option<Backups>,
@@ -95,6 +96,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         unkept: settings.retain.dropped(),
         access: access(&settings.access),
         exports: Exports::new(exports(&settings.exports, folder)?),
+        mirrors: Mirrors::new(mirror_folder(settings, folder)?),
         replica_age_sla_ms: settings.freshness.replica_age_sla_ms,
         admin_sql: settings.query.admin_sql,
     })
@@ -122,6 +124,7 @@ impl Parts {
             cardinality: Arc::new(CardinalityState::new(Some(self.sessions.clone()), self.unkept.clone())),
             replica: Arc::new(ReplicaWatch::new(self.replica_age_sla_ms)),
             exports: self.exports.clone(),
+            mirrors: self.mirrors.clone(),
             requests: Arc::default(),
             access: self.access.clone(),
             backups: self.backups.clone(),
@@ -154,6 +157,15 @@ fn exports(own: &settings::Exports, folder: &DataFolder) -> Result<ExportOptions
         datasets: own.datasets.clone(),
         webhook: (!own.webhook_url.is_empty()).then_some(webhook),
     })
+}
+
+/// Names the folder of files for older engines.
+fn mirror_folder(settings: &Settings, folder: &DataFolder) -> Result<PathBuf> {
+    let own = &settings.mirror.folder;
+    if own.as_os_str().is_empty() {
+        return std::path::absolute(folder.mirror()).context("find the folder of mirrors");
+    }
+    std::path::absolute(own).with_context(|| format!("find the folder of mirrors {}", own.display()))
 }
 
 /// Makes the folder of backups, if there is to be one: the engine is locked to it, so it must be there.

@@ -42,6 +42,7 @@ pub(crate) async fn start(
     tokio::spawn(tidegate_server::watch_replica(stages.clone(), stopped.clone()));
     // What it leaves is done after the next start.
     tokio::spawn(tidegate_server::run_exports(stages.clone(), stopped.clone()));
+    tokio::spawn(tidegate_server::run_mirrors(stages.clone(), stopped.clone()));
     let templates = templates::start(parts.ingest.clone(), stopped);
     Ok(Running { stages, way_down: WayDown { parts, serving, batches, telemetry, templates, stop } })
 }

@@ -56,6 +56,8 @@ section! {
         freshness: Freshness = Freshness::default(),
         /// Exports of tables to files.
         exports: Exports = Exports::default(),
+        /// Files of new rows for engines that datasets are moved from.
+        mirror: Mirror = Mirror::default(),
         /// Copies of the data folder, taken while the server runs.
         backup: Backup = Backup::default(),
         /// What the server stores about itself.
@@ -253,6 +255,14 @@ section! {
 }
 
 section! {
+    /// Files of new rows for engines that datasets are moved from (`docs/migrate.md`).
+    Mirror, MIRROR {
+        /// The folder below which they are, so that the older engine can read it; empty: `mirror` in the data folder.
+        folder: PathBuf = PathBuf::new(),
+    }
+}
+
+section! {
     /// Copies of the data folder, taken while the server runs (`docs/backup.md`).
     Backup, BACKUP {
         /// The folder that `tidegate backup` writes to, best on another disk; made when absent. The embedded ClickHouse is
@@ -383,6 +393,7 @@ fn list(section: &str) -> &'static [(&'static str, &'static [&'static str])] {
         "access" => ACCESS,
         "freshness" => FRESHNESS,
         "exports" => EXPORTS,
+        "mirror" => MIRROR,
         "backup" => BACKUP,
         "telemetry" => TELEMETRY,
         "log" => LOG,

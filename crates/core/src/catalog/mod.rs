@@ -19,6 +19,8 @@
 //! | `saved.rs` | saved SQL |
 //! | `exports.rs` | exports of tables to files |
 //! | `export_events.rs` | what the webhook of exports has not taken yet |
+//! | `migration.rs` | moves from older engines: where each is in its life |
+//! | `migration_pieces.rs` | what such a move is to take, and has taken |
 //! | `states.rs` | what parts of the program know and can do without |
 //! | `retries.rs` | retry keys and the ledger's counts |
 //! | `datasets.rs` | tables of datasets and the versions of their schemas |
@@ -37,6 +39,8 @@ pub use canonical::{CanonicalField, CanonicalSchema};
 pub use datasets::{Dataset, SchemaChange, SchemaVersion};
 pub use export_events::{ExportEvent, NewEvent};
 pub use exports::{Export, ExportEnd, ExportFilter, ExportState};
+pub use migration::{Migration, MigrationState};
+pub use migration_pieces::{MigrationFile, MigrationProgress, TakenPiece};
 pub use quarantine::{HeldRow, Refused, RefusedBy};
 pub use records::{DatasetRecord, DatasetStatus, RecordFilter};
 
@@ -47,6 +51,8 @@ mod datasets;
 mod export_events;
 mod exports;
 mod manifests;
+mod migration;
+mod migration_pieces;
 mod open;
 mod quarantine;
 mod records;
@@ -241,6 +247,7 @@ pub struct Catalog {
     pool: SqlitePool,
     known: datasets::Known,
     records: records::Records,
+    migrations: migration::OpenMigrations,
 }
 
 fn table_name(text: String) -> Result<TableName, CatalogError> {

@@ -7,16 +7,18 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use tidegate_model::limits::CATALOG_WAIT_MS;
 
 use super::datasets::Known;
+use super::migration::OpenMigrations;
 use super::records::Records;
 use super::{Catalog, CatalogError};
 
 /// Every step of the schema, in order; a landed one is never edited (its checksum is kept in the file).
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (1, "first", include_str!("migrations/0001_first.sql")),
     (2, "states", include_str!("migrations/0002_states.sql")),
     (3, "datasets", include_str!("migrations/0003_datasets.sql")),
     (4, "manifests and saved SQL", include_str!("migrations/0004_manifests_and_saved_sql.sql")),
     (5, "exports", include_str!("migrations/0005_exports.sql")),
+    (6, "moves from older engines", include_str!("migrations/0006_data_migrations.sql")),
 ];
 
 impl Catalog {
@@ -66,7 +68,8 @@ impl Catalog {
         migrator(MIGRATIONS.len()).run(&pool).await.map_err(migrate_error)?;
         let known = Known::read(&pool).await?;
         let records = Records::read(&pool).await?;
-        Ok(Self { pool, known, records })
+        let migrations = OpenMigrations::read(&pool).await?;
+        Ok(Self { pool, known, records, migrations })
     }
 }
 

@@ -54,5 +54,14 @@ fn request(first: u64, rows: u64) -> DatasetRequest {
     };
     let body = (first..first + rows).map(row).collect::<Vec<_>>().join("\n");
     let (slug, format) = ("bench".into(), RowsFormat::Ndjson);
-    DatasetRequest { slug, format, body: body.into(), head: None, idempotency_key: None, actor: None, may_grow: true }
+    DatasetRequest {
+        slug,
+        format,
+        body: body.into(),
+        head: None,
+        idempotency_key: None,
+        actor: None,
+        may_grow: true,
+        piece: None,
+    }
 }

@@ -28,6 +28,7 @@ use crate::cardinality;
 use crate::datasets;
 use crate::errors::Failure;
 use crate::exports;
+use crate::migrations;
 use crate::routes::{self, Gives, Kind, Param, Route, Sends, get, post};
 use crate::stages::Stages;
 use crate::timestore;
@@ -68,6 +69,7 @@ const ROWS: &[&str] = &[
 ];
 /// Headers of whatever takes rows.
 pub(crate) const WRITING: &[Param] = &[
+    Param::text("x-tidegate-piece", "JSON: which rows of an older engine these are; sent by `tidegate migrate`"),
     Param::text("Idempotency-Key", "the same key with the same rows is a retry, and adds none"),
     Param {
         name: "Content-Encoding",
@@ -78,7 +80,7 @@ pub(crate) const WRITING: &[Param] = &[
 
 /// Routes the main API.
 pub(crate) fn router(stages: Stages) -> Router {
-    let stores = [datasets::routes(), exports::routes(), timestore::routes(), backups::routes()];
+    let stores = [datasets::routes(), exports::routes(), migrations::routes(), timestore::routes(), backups::routes()];
     let own = routes().into_iter().chain(stores.into_iter().flatten());
     let table = own.chain(cardinality::routes()).collect();
     routes::router(table).fallback(unknown).method_not_allowed_fallback(wrong_method).with_state(stages)

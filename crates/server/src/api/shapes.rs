@@ -138,6 +138,14 @@ fn server() -> Shapes {
         ("alarms", count()),
     ]);
     health.push(("freshness", freshness));
+    let mirror = object(&[
+        ("migration", text()),
+        ("dataset", text()),
+        ("tableName", text()),
+        ("lagRows", count()),
+        ("why", nullable(text())),
+    ]);
+    health.push(("mirrors", list_of(mirror)));
     health.extend([("status", text()), ("version", text()), ("uptime_seconds", count()), ("listen", list_of(address))]);
     let mut ready = parts.to_vec();
     ready.extend([("ready", flag()), ("not_ready", texts())]);

@@ -20,8 +20,13 @@ fn made() -> Value {
     let mut paths = Map::new();
     let main = json!({ "url": "http://localhost:8080", "description": "the main port" });
     let otlp = json!({ "url": "http://localhost:4318", "description": "OTLP/HTTP" });
-    let stores =
-        [crate::datasets::routes(), crate::exports::routes(), crate::timestore::routes(), crate::backups::routes()];
+    let stores = [
+        crate::datasets::routes(),
+        crate::exports::routes(),
+        crate::migrations::routes(),
+        crate::timestore::routes(),
+        crate::backups::routes(),
+    ];
     let all: Vec<_> = crate::api::routes()
         .into_iter()
         .chain(stores.into_iter().flatten())
@@ -36,6 +41,7 @@ fn made() -> Value {
     let mut shapes = crate::api::shapes();
     shapes.extend(crate::datasets::shapes());
     shapes.extend(crate::exports::shapes());
+    shapes.extend(crate::migrations::shapes());
     shapes.extend(crate::timestore::shapes());
     shapes.extend(crate::backups::shapes());
     shapes.extend(crate::cardinality::shapes());

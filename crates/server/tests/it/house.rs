@@ -12,7 +12,7 @@ use tidegate_core::store::{Store, StoreOptions};
 use tidegate_core::world::SystemClock;
 use tidegate_model::{Clock, limits};
 use tidegate_server::{
-    ExportOptions, Exports, Listeners, Metrics, ReplicaWatch, SchemaState, ServerOptions, Stages, serve,
+    ExportOptions, Exports, Listeners, Metrics, Mirrors, ReplicaWatch, SchemaState, ServerOptions, Stages, serve,
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -128,6 +128,7 @@ async fn stages(folder: &TempDir, house: &HouseOptions, schema: watch::Receiver<
         cardinality: Arc::default(),
         replica: Arc::new(ReplicaWatch::new(limits::REPLICA_AGE_SLA_MS)),
         exports: Exports::new(ExportOptions::on_demand(folder.path().join("exports"))),
+        mirrors: Mirrors::new(folder.path().join("mirror")),
         requests: Arc::default(),
         access: tidegate_server::Access::default(),
         backups: None,
