@@ -13,6 +13,7 @@
 //! | `full.rs` | a full log and a full disk are answered, and mend by themselves |
 //! | `manifests.rs` | crashes leave one manifest of each row; a changed row is named |
 //! | `exports.rs` | exported files have each row of one snapshot once; kills leave no half one; the webhook is told until it listens |
+//! | `migrate/` | moves from Parquet files: kills, planted differences, the cut-over, the mirror |
 //! | `recount.rs` | the recount, in SQL |
 //! | `fresh.rs` | reads that insist on a row; answers that break off; a backend that keeps nothing |
 //! | `freshness.rs` | no answer claims a freshness that it does not have, whoever dies; the alarm |
@@ -43,6 +44,7 @@ mod fresh;
 mod freshness;
 mod full;
 mod manifests;
+mod migrate;
 mod recount;
 mod names;
 mod snapshot;
