@@ -28,6 +28,8 @@ pub(super) struct Files {
     unwritten: u64,
     /// What is to be known of a column.
     pub(super) notes: BTreeMap<String, String>,
+    /// DuckDB's condition of rows that did not come from us.
+    pub(super) own_rows: String,
 }
 
 /// One file.
@@ -74,7 +76,7 @@ impl Files {
             |name: &String| hive::kind(files.iter().map(|file| file.hive.get(name).and_then(Option::as_deref)));
         let hive =
             names.into_iter().filter(|name| !is_inside(name)).map(|name| (name.clone(), kind_of(name))).collect();
-        Ok(Self { files, hive, source: source.clone(), unwritten: 0, notes: BTreeMap::new() })
+        Ok(Self { files, hive, source: source.clone(), unwritten: 0, notes: BTreeMap::new(), own_rows: String::new() })
     }
 
     /// Lists the columns of all files, with every type that they have there.
@@ -102,8 +104,8 @@ impl Files {
         Self { unwritten, ..self }
     }
 
-    pub(super) fn with_notes(self, notes: BTreeMap<String, String>) -> Self {
-        Self { notes, ..self }
+    pub(super) fn with_notes(self, notes: BTreeMap<String, String>, own_rows: String) -> Self {
+        Self { notes, own_rows, ..self }
     }
 
     pub(super) const fn source(&self) -> &Source {

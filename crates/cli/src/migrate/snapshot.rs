@@ -243,7 +243,7 @@ impl<'a> Table<'a> {
             let note = forth(column).1?;
             Some((column.name.clone(), format!("{} in DuckDB, {note}", column.kind)))
         });
-        files.with_notes(notes.collect())
+        files.with_notes(notes.collect(), self.is_own())
     }
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Reads exports with DuckDB: every type, hot and stored rows; checks the webhook's signature with another program.
+# Reads exports with DuckDB: every type, hot and stored rows; checks the webhook's signature with another program;
+# moves a table of DuckDB with DuckDB's own program.
 # usage: run.sh [path of tidegate]; needs python3 with venv.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -19,3 +20,4 @@ export TIDEGATE_LIBCHDB=${TIDEGATE_LIBCHDB:-$repository/lib/libchdb.so}
 data=$(mktemp -d)
 trap 'rm -rf "$data"' EXIT
 "$work/venv/bin/python" "$here/check.py" "$tidegate" "$data"
+"$work/venv/bin/python" "$here/migrate.py" "$tidegate" "$data" "$work/venv/bin/duckdb"

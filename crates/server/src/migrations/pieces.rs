@@ -9,6 +9,7 @@ use tidegate_model::limits::MIGRATION_FILE_BYTES_MAX;
 use tidegate_model::{ErrorKind, MigrationPiece};
 
 use super::{failed, number};
+use crate::api::tables_are_there;
 use crate::errors::Failure;
 use crate::stages::Stages;
 
@@ -59,6 +60,7 @@ async fn in_rows(stages: &Stages, migration: &Migration) -> Result<Vec<TakenPiec
         MigrationPiece::prefix(&migration.id),
     );
     let told = || Failure::new(ErrorKind::Internal, "the rows do not tell what was taken");
+    tables_are_there(stages).await?;
     let answer = rows(stages, sql).await?;
     let piece = |row: &Value| {
         let piece: MigrationPiece = serde_json::from_str(row["piece"].as_str()?).ok()?;

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampNanosecondType;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tidegate_model::MigrationPiece;
 use tidegate_model::limits::DIFFERENCES_LISTED_MAX;
+use tidegate_model::{MigrationPiece, UnixNanos};
 
 use super::form::{Form, literal};
+use super::queries::moment;
 use super::{Columns, columns, text_of};
 use crate::migrate::Told;
 use crate::migrate::files::{Files, Range};
@@ -227,6 +230,8 @@ fn shown(rows: &RecordBatch, at: usize) -> Value {
     let columns = schema.fields().iter().zip(rows.columns()).map(|(field, array)| {
         let value = if array.is_null(at) {
             Value::Null
+        } else if let Some(times) = array.as_primitive_opt::<TimestampNanosecondType>() {
+            Value::String(UnixNanos(times.value(at)).to_string())
         } else {
             let text = ArrayFormatter::try_new(array, &options).map(|formatter| formatter.value(at).to_string());
             let text = text.unwrap_or_default();
@@ -239,18 +244,15 @@ fn shown(rows: &RecordBatch, at: usize) -> Value {
     Value::Object(columns.collect::<Map<_, _>>())
 }
 
-/// Names the columns whose values are not the same text; times are written in two ways.
+/// Names the columns whose values differ; times, lists and maps are written in two ways.
 fn unequal(source: &Value, target: &Value) -> Vec<String> {
-    let letters = |value: &Value| {
-        let text = text_of(value).replace(['T', ' ', 'Z', '"'], "");
-        if text.contains(':') && text.contains('.') {
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        } else {
-            text
-        }
+    let bare = |value: &Value| text_of(value).replace([' ', '"'], "");
+    let is_same = |there: &Value, here: &Value| match here {
+        Value::Array(_) | Value::Object(_) => bare(there) == bare(here),
+        _ => moment(&text_of(there)) == moment(&text_of(here)),
     };
     let members = source.as_object().into_iter().flatten();
-    let differ = members.filter(|(name, value)| letters(value) != letters(&target[name.as_str()]));
+    let differ = members.filter(|(name, value)| !is_same(value, &target[name.as_str()]));
     differ.map(|(name, _)| name.clone()).collect()
 }
 

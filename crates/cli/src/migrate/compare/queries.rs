@@ -51,7 +51,7 @@ pub(super) async fn run(
     file: Option<&PathBuf>,
 ) -> Result<Vec<Outcome>> {
     let mut queries = match &files.source().place {
-        Place::Duckdb { table: own, .. } => vec![of_columns(files.source(), own, table)],
+        Place::Duckdb { table: own, .. } => vec![of_columns(files, own, table)],
         Place::Parquet { .. } => Vec::new(),
     };
     if let Some(file) = file {
@@ -69,9 +69,9 @@ pub(super) async fn run(
 }
 
 /// Counts, nulls and sums as DuckDB has them: its own engine reads its own table, and no code of ours has a part in it.
-fn of_columns(source: &Source, own: &str, table: &Table) -> Query {
+fn of_columns(files: &Files, own: &str, table: &Table) -> Query {
     let (mut there, mut here) = (vec!["count(*) AS n".to_owned()], vec!["count() AS n".to_owned()]);
-    let names = source.rename.iter();
+    let names = files.source().rename.iter();
     let old =
         |name: &str| names.clone().find(|(_, new)| new == name).map_or_else(|| name.to_owned(), |(old, _)| old.clone());
     for (at, field) in table.fields.iter().enumerate() {
@@ -91,7 +91,7 @@ fn of_columns(source: &Source, own: &str, table: &Table) -> Query {
             here.push(format!("if(count({our}) = 0, NULL, toString(sum(toInt256({our})))) AS s{at}"));
         }
     }
-    let source = format!("SELECT {} FROM {}", there.join(", "), table_name(own));
+    let source = format!("SELECT {} FROM {} WHERE {}", there.join(", "), table_name(own), files.own_rows);
     let target = format!(
         "SELECT {} FROM `{}` WHERE startsWith(`_partition_attributes`, '{{\"migration\":')",
         here.join(", "),
@@ -196,14 +196,15 @@ fn is_same(there: &Value, here: &Value) -> bool {
 }
 
 /// Writes times alike, which engines print with more or fewer digits.
-fn moment(text: &str) -> String {
+pub(super) fn moment(text: &str) -> String {
     let is_time = text.len() >= 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
     if !is_time {
         return text.to_owned();
     }
     let plain = text.replace('T', " ");
-    let plain = plain.trim_end_matches('Z').trim_end_matches("+00").trim_end_matches(" 00:00:00");
-    if plain.contains('.') { plain.trim_end_matches('0').trim_end_matches('.').to_owned() } else { plain.to_owned() }
+    let plain = plain.trim_end_matches('Z').trim_end_matches("+00");
+    let plain = if plain.contains('.') { plain.trim_end_matches('0').trim_end_matches('.') } else { plain };
+    plain.trim_end_matches(" 00:00:00").to_owned()
 }
 
 #[cfg(test)]
@@ -219,6 +220,7 @@ mod tests {
             (json!(0.30000000000000004), json!(0.3)),
             (json!("2026-01-31 09:00:00"), json!("2026-01-31 09:00:00.000000000")),
             (json!("2026-01-31"), json!("2026-01-31 00:00:00")),
+            (json!("2026-01-31 00:00:00"), json!("2026-01-31T00:00:00.000000000Z")),
             (json!("12.50"), json!(12.5)),
             (json!([1, 2]), json!(["1", "2"])),
             (json!("9007199254740993"), json!(9_007_199_254_740_993_i64)),

@@ -46,6 +46,7 @@ async fn whatever_is_killed_and_forgotten_each_row_of_the_source_is_here_once() 
     // A stop in the middle long ago: no retry key and no note is left, and the rows say what was taken.
     write_file(&root.join("shop=ü/part-9999.parquet"), FILES * NUMBERS_EACH, NUMBERS_EACH)?;
     let before = state(&stack).await?["seen"].as_u64().context("rows")?;
+    eventually("all rows are stored", async || Ok(stack.get("/ledger").await?["tables"][0]["hot"] == 0)).await?;
     let (_, clean) = stack.stop()?;
     ensure!(clean, "{}", stack.log_tail());
     run_in_catalog(stack.data(), "DELETE FROM data_migration_pieces").await?;

@@ -28,8 +28,7 @@ use reqwest::Method;
 use serde_json::Value;
 use tidegate_load::Stack;
 
-/// Microseconds of a day, and of the first row.
-const DAY_US: i64 = 86_400_000_000;
+/// The time of the first row, in microseconds since 1970.
 const FIRST_US: i64 = 1_768_000_000_000_000;
 
 /// Writes rows with these numbers; every tenth is there twice, in all columns.
@@ -113,8 +112,8 @@ async fn ask(stack: &Stack, method: Method, path: &str, body: Option<Value>) -> 
 
 /// Returns the open migration.
 async fn state(stack: &Stack) -> Result<Value> {
-    let mut all = stack.get("/admin/migrations?dataset=visits").await?;
-    Ok(all["migrations"][0].take())
+    let all = stack.get("/admin/migrations?dataset=visits").await?;
+    Ok(all["migrations"].get(0).cloned().unwrap_or_default())
 }
 
 /// Reads rows here, also before reads are switched.
