@@ -181,12 +181,16 @@ async fn level(told: &Told, migration: &Migration, seconds: u64) -> Result<()> {
     loop {
         let now = told.server.again(migration).await?;
         let Some(mirror) = &now.mirror else { return Ok(()) };
-        if mirror.lag_rows == 0 {
+        let unapplied = if mirror.is_applied { mirror.mirrored.saturating_sub(mirror.applied) } else { 0 };
+        if mirror.lag_rows == 0 && unapplied == 0 {
             return Ok(());
         }
         if began.elapsed() > Duration::from_secs(seconds) {
             let why = mirror.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            bail!("the mirror still lacks {} rows{why}", mirror.lag_rows);
+            let lag = mirror.lag_rows;
+            bail!(
+                "the mirror still lacks {lag} rows{why}, and {unapplied} of its rows are not loaded: run `tidegate migrate apply`"
+            );
         }
         tokio::time::sleep(LOOK).await;
     }

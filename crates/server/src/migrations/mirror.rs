@@ -144,8 +144,12 @@ async fn level(stages: &Stages, migration: &Migration) -> Result<(), MirrorError
         }
         let range = SeqRange { first: Seq(open.mirrored.0 + 1), last };
         note(stages, &open, |migration| migration.mirror_end = Some(last)).await?;
-        write(stages, &open, &dataset, range).await?;
+        let has_file = write(stages, &open, &dataset, range).await?;
         note(stages, &open, |migration| {
+            if !has_file && migration.applied == open.mirrored {
+                // There is nothing to load up to there.
+                migration.applied = last;
+            }
             // It may have been begun anew meanwhile, behind rows that came later.
             migration.mirrored = migration.mirrored.max(last);
             migration.mirror_end = None;
@@ -164,12 +168,12 @@ async fn note(stages: &Stages, open: &Migration, change: impl Fn(&mut Migration)
     update.await.map(drop)
 }
 
-/// Writes the rows with these numbers, but for those that the older engine had first.
-async fn write(stages: &Stages, open: &Migration, dataset: &Dataset, range: SeqRange) -> Result<(), MirrorError> {
+/// Writes the rows with these numbers, but for those that the older engine had first; says whether there were any.
+async fn write(stages: &Stages, open: &Migration, dataset: &Dataset, range: SeqRange) -> Result<bool, MirrorError> {
     let name = format!("{:020}-{:020}", range.first.0, range.last.0);
     let folder = ExportFolder::at(&stages.mirrors.folder_of(open).join(&name));
     if folder.manifest().await?.is_some() {
-        return Ok(());
+        return Ok(true);
     }
     let whole = WholeTable {
         spec: &dataset.spec,
@@ -191,7 +195,8 @@ async fn write(stages: &Stages, open: &Migration, dataset: &Dataset, range: SeqR
     let found = tokio::task::spawn_blocking(move || contents(&path, time_column.as_deref())).await??;
     if found.rows == 0 {
         // All of them are the older engine's own.
-        return Ok(folder.discard().await?);
+        folder.discard().await?;
+        return Ok(false);
     }
     let manifest = json!({
         "format": FORMAT,
@@ -205,5 +210,6 @@ async fn write(stages: &Stages, open: &Migration, dataset: &Dataset, range: SeqR
         "files": [{ "name": written.name, "rows": found.rows, "bytes": written.bytes, "sha256": written.sha256 }],
         "written_at": stages.clock.now().to_string(),
     });
-    Ok(folder.finish(&written, &manifest).await?)
+    folder.finish(&written, &manifest).await?;
+    Ok(true)
 }

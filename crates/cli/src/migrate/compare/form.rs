@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, ListArray, MapArray, RecordBatch, StringArray, StructArray};
+use arrow_array::{Array, ArrayRef, ListArray, RecordBatch, StringArray};
 use arrow_cast::cast;
-use arrow_schema::{DataType, Field, Fields};
+use arrow_schema::{DataType, Field};
 use tidegate_core::ingest::rows::{Turned, turned};
 use tidegate_core::store::checksum::hashes;
 use tidegate_model::{ColumnSpec, FieldType, Scalar};
@@ -40,12 +40,15 @@ impl Form {
 
     /// Hashes rows.
     pub(super) fn hashes(&self, rows: &RecordBatch) -> Result<Vec<u64>> {
-        let arrays = self.columns.iter().zip(rows.columns()).map(|((column, kind), array)| {
-            let array = plain(array)?;
-            let array = if *kind == FieldType::One(Scalar::Uuid) { lower(&array) } else { array };
-            Ok((array, column.kind.is_nullable()))
-        });
-        Ok(hashes(&arrays.collect::<Result<Vec<_>>>()?, rows.num_rows())?)
+        let mut arrays = Vec::with_capacity(self.columns.len());
+        for ((column, kind), array) in self.columns.iter().zip(rows.columns()) {
+            match kind {
+                FieldType::Map(_) => arrays.extend(lists(array)?.map(|list| (list, false))),
+                FieldType::One(Scalar::Uuid) => arrays.push((lower(array), column.kind.is_nullable())),
+                _ => arrays.push((plain(array)?, column.kind.is_nullable())),
+            }
+        }
+        Ok(hashes(&arrays, rows.num_rows())?)
     }
 
     /// Returns ClickHouse's expression of a row's hash.
@@ -65,10 +68,9 @@ fn written(name: &str, kind: FieldType) -> String {
     match kind {
         FieldType::One(scalar) => one(name, scalar),
         FieldType::Array(scalar) if one("x", scalar) != "x" => format!("arrayMap(x -> {}, {name})", one("x", scalar)),
-        FieldType::Map(scalar) if one("x", scalar) != "x" => {
-            format!("mapApply((k, x) -> (k, {}), {name})", one("x", scalar))
-        }
-        FieldType::Array(_) | FieldType::Map(_) => name.to_owned(),
+        FieldType::Array(_) => name.to_owned(),
+        // The names, and then the values.
+        FieldType::Map(scalar) => format!("mapKeys({name}), arrayMap(x -> {}, mapValues({name}))", one("x", scalar)),
     }
 }
 
@@ -95,17 +97,18 @@ fn plain(array: &ArrayRef) -> Result<ArrayRef> {
             let field = Arc::new(Field::new("item", DataType::Utf8, item.is_nullable()));
             Ok(Arc::new(ListArray::try_new(field, list.offsets().clone(), items, list.nulls().cloned())?))
         }
-        DataType::Map(entries, sorted) if matches!(array.as_map().values().data_type(), DataType::Decimal128(..)) => {
-            let map = array.as_map();
-            let values = plain(map.values())?;
-            let key = Field::new("keys", map.keys().data_type().clone(), false);
-            let fields = Fields::from(vec![key, Field::new("values", DataType::Utf8, true)]);
-            let pairs = StructArray::try_new(fields.clone(), vec![Arc::clone(map.keys()), values], None)?;
-            let entries = Arc::new(Field::new(entries.name(), DataType::Struct(fields), false));
-            Ok(Arc::new(MapArray::try_new(entries, map.offsets().clone(), pairs, map.nulls().cloned(), *sorted)?))
-        }
         _ => Ok(Arc::clone(array)),
     }
+}
+
+/// Makes two lists of a map: its names, and its values, of which some may be nothing.
+fn lists(array: &ArrayRef) -> Result<[ArrayRef; 2]> {
+    let map = array.as_map();
+    let list = |items: &ArrayRef, is_nullable: bool| {
+        let field = Arc::new(Field::new("item", items.data_type().clone(), is_nullable));
+        ListArray::try_new(field, map.offsets().clone(), Arc::clone(items), None).map(|list| Arc::new(list) as ArrayRef)
+    };
+    Ok([list(map.keys(), false)?, list(&plain(map.values())?, true)?])
 }
 
 /// Quotes a name.

@@ -249,7 +249,11 @@ fn unequal(source: &Value, target: &Value) -> Vec<String> {
     let bare = |value: &Value| text_of(value).replace([' ', '"'], "");
     let is_same = |there: &Value, here: &Value| match here {
         Value::Array(_) | Value::Object(_) => bare(there) == bare(here),
-        _ => moment(&text_of(there)) == moment(&text_of(here)),
+        _ => {
+            let (there, here) = (text_of(there), text_of(here));
+            let numbers = there.parse::<f64>().ok().zip(here.parse::<f64>().ok());
+            moment(&there) == moment(&here) || numbers.is_some_and(|(there, here)| there.to_bits() == here.to_bits())
+        }
     };
     let members = source.as_object().into_iter().flatten();
     let differ = members.filter(|(name, value)| !is_same(value, &target[name.as_str()]));

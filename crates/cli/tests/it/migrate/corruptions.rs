@@ -56,7 +56,7 @@ async fn every_planted_difference_is_found_and_its_row_is_named() -> Result<()> 
     ensure!(one_side("target", 1090), "the doubled row is not found: {report}");
     // Taken together, columns tell of it too, by another way.
     let columns: Vec<_> = report["columns"].as_array().into_iter().flatten().map(|one| one["what"].clone()).collect();
-    for what in ["sum of `n`", "sum of `price`", "sum of `ratio`", "nulls of `text`", "nulls of `ok`"] {
+    for what in ["sum of `n`", "sum of `price`", "sum of `ratio`", "nulls of `text`", "sum of `ok`"] {
         ensure!(columns.contains(&json!(what)), "{what} is not among {columns:?}");
     }
     let migration = super::state(&stack).await?;
