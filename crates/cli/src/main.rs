@@ -12,6 +12,7 @@ mod doctor;
 mod ingest;
 mod manifests;
 mod memory;
+mod migrate;
 mod query;
 mod restore;
 mod serve;
@@ -59,6 +60,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// List what each batch put into each partition of a dataset, with checksums
     Manifests(manifests::ManifestsArgs),
+    /// Move datasets here from Parquet files or DuckDB, and switch readers over
+    Migrate(Box<migrate::MigrateArgs>),
     /// Let a running server copy its log, catalog and tables as of one moment
     Backup(backup::BackupArgs),
     /// Make a data folder of a backup
@@ -100,6 +103,7 @@ async fn run() -> ExitCode {
         Command::Ledger(args) => verify::ledger(args).await,
         Command::Verify(args) => verify::verify(args).await,
         Command::Manifests(args) => manifests::run(args).await,
+        Command::Migrate(args) => migrate::run(*args).await,
         Command::Backup(args) => backup::run(args).await,
         Command::Restore(args) => restore::run(args, &environment).await,
         Command::Config(args) => config::run(args, &environment),

@@ -14,6 +14,7 @@
 //! | `partition.rs` | which partition a row belongs to |
 //! | `manifest.rs` | [`RowsSum`], [`ManifestState`]: what the rows of a batch are, taken together |
 //! | `retention.rs` | [`Retention`]: what is kept of a table, and what that means for its partitions |
+//! | `migration.rs` | [`MigrationPiece`]: rows of an older engine that come in one request |
 //! | `retry.rs` | [`RetryKey`], [`StoredRetry`]: how a repeated request is known |
 //! | `error.rs` | [`ErrorKind`]: what the caller does next |
 //! | `world.rs` | [`Clock`], [`Disk`]: the doors to the world outside |
@@ -24,6 +25,7 @@ mod field;
 mod ids;
 pub mod limits;
 mod manifest;
+mod migration;
 mod partition;
 mod retention;
 mod retry;
@@ -38,6 +40,7 @@ pub use error::ErrorKind;
 pub use field::{FieldType, Scalar, UnknownType};
 pub use ids::{BatchId, BufferId, InvalidTableName, Seq, SeqRange, TableName};
 pub use manifest::{ManifestState, RowsSum};
+pub use migration::MigrationPiece;
 pub use partition::{PARTITION_ODD, PartitionDay, partition_date, partition_day, partition_of_date};
 pub use retention::{PartitionState, Retention, Upkeep, day_times};
 pub use retry::{RetryKey, StoredRetry};

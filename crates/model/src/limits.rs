@@ -336,6 +336,9 @@ pub const CATALOG_FACETS_MAX: usize = 256;
 /// What the catalogue of all hours may take in memory, in bytes, about: 100,000 metrics of ten keys fit.
 pub const CATALOG_TOTALS_BYTES: usize = 192 << 20;
 
+/// Rows that a reader counts without another thread: at most about a millisecond.
+pub const COUNTED_INLINE_ROWS: u64 = 64;
+
 /// When nobody has read it for so long, it is dropped (seconds).
 pub const CATALOG_TOTALS_UNREAD_SECONDS: u64 = 900;
 
@@ -545,3 +548,44 @@ pub const QUOTA_STORED_RETRY_MS: u64 = 30_000;
 
 /// How often it is looked how much each dataset has stored (milliseconds), while some quota says how much it may.
 pub const QUOTA_LOOK_MS: u64 = 2_000;
+/// Migrations that a list has: a team moves a few tables, once.
+pub const MIGRATIONS_LISTED_MAX: u32 = 500;
+
+/// A producer whose table is frozen for a cut-over asks again after so many milliseconds: most freezes take seconds.
+pub const FROZEN_RETRY_AFTER_MS: u64 = 1_000;
+
+/// The longest freeze (seconds). It ends by itself then: nobody who is gone keeps a dataset closed.
+pub const FREEZE_SECONDS_MAX: u64 = 3_600;
+
+/// A freeze, where nobody says how long (seconds): minutes of rows are taken and compared in it, not a history.
+pub const FREEZE_SECONDS: u64 = 300;
+
+/// The body of a request about a migration, in bytes: names and fingerprints of files, or what a comparison came to.
+pub const MIGRATION_BODY_BYTES_MAX: usize = 4 << 20;
+
+/// What a migration says of its source, and where reads go, in bytes each.
+pub const MIGRATION_SOURCE_BYTES_MAX: usize = 16 << 10;
+
+/// The path of a file of an older engine, in bytes: it stands in each of its rows, once per batch.
+pub const MIGRATION_FILE_BYTES_MAX: usize = 1_024;
+
+/// Rows of one file for an older engine: as a batch, so that few files come of many rows.
+pub const MIRROR_ROWS: u64 = 200_000;
+
+/// How often it is looked whether an older engine lacks rows (milliseconds): it may be as far behind as ClickHouse is.
+pub const MIRROR_LOOK_MS: u64 = 2_000;
+
+/// The pause after a file for an older engine failed (milliseconds).
+pub const MIRROR_RETRY_MS: u64 = 5_000;
+
+/// Rows of an older engine that are sent in one request: a batch in memory, and a range that is sent again after a crash.
+pub const PIECE_ROWS_MAX: u64 = 65_536;
+
+/// The size of such a request as Parquet says it, before it is packed (bytes): half of what a request may have.
+pub const PIECE_BYTES: u64 = 16 << 20;
+
+/// Values of one column that are told apart when a source is compared; past it their number is not compared.
+pub const DISTINCT_VALUES_MAX: usize = 1 << 20;
+
+/// Rows that differ which a comparison lists; all are counted.
+pub const DIFFERENCES_LISTED_MAX: usize = 100;

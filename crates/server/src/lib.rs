@@ -25,6 +25,7 @@
 //! | `datasets/` | datasets: made, changed, archived; their schemas, audit log and refused rows |
 //! | `lifecycle/` | how long rows stay and where: policies, runs, the alarm |
 //! | `exports/` | exports of tables to files, their schedule and webhook |
+//! | `migrations/` | moves from older engines: what is taken, the freeze, the switch, the mirror |
 //! | `routes/` | the routes as a table, and the OpenAPI document that is made from it |
 //! | `backups/` | backups: taken and listed, by schedule too, and restored on trial |
 //! | `timestore/` | datasets: manifests, queries, saved SQL |
@@ -43,6 +44,7 @@ mod freshness;
 mod lifecycle;
 mod listen;
 mod metrics;
+mod migrations;
 mod otlp;
 mod routes;
 mod self_metrics;
@@ -59,5 +61,6 @@ pub use freshness::{ReplicaWatch, watch_replica};
 pub use lifecycle::{Lifecycle, run_lifecycle};
 pub use listen::{Listeners, ServerOptions, serve};
 pub use metrics::Metrics;
+pub use migrations::{Mirrors, run_mirrors};
 pub use self_metrics::metrics_request;
 pub use stages::{SchemaState, Stages};

@@ -14,6 +14,7 @@ use tidegate_model::Signal;
 use crate::backups::BackupOffice;
 use crate::copies::Copies;
 use crate::errors::{Failure, kind_name};
+use crate::migrations;
 use crate::stages::Stages;
 
 /// From a fast disk's sync to the longest query.
@@ -49,6 +50,8 @@ pub struct Metrics {
     replica_late: IntGauge,
     replica_alarms: IntGauge,
     lifecycle: LifecycleGauges,
+    mirror_lag_rows: IntGaugeVec,
+    mirror_failures: IntCounter,
     engine_up: IntGauge,
     engine_restarts: IntGauge,
     retry_keys_evicted: IntGauge,
@@ -126,6 +129,13 @@ impl Metrics {
             replica_late: list.gauge("timestore_replica_late", "1 while that age is past what is agreed"),
             replica_alarms: list.gauge("timestore_replica_alarms", "How often it went past it since the start"),
             lifecycle: LifecycleGauges::new(&list),
+            mirror_lag_rows: list.gauges(
+                "tidegate_mirror_lag_rows",
+                "Rows that an older engine cannot have yet, of a dataset's table that is mirrored to it",
+                &["dataset", "table"],
+            ),
+            mirror_failures: list
+                .counter("tidegate_mirror_failures_total", "Files for older engines that failed and were tried again"),
             engine_up: list.gauge("tidegate_engine_up", "1 while the engine answers"),
             engine_restarts: list.gauge("tidegate_engine_restarts", "How often the engine was started again"),
             retry_keys_evicted: list
@@ -192,6 +202,11 @@ impl Metrics {
         self.queries.with_label_values(&["broken"]).inc();
     }
 
+    /// Counts a file for an older engine that failed.
+    pub(crate) fn mirror_failed(&self) {
+        self.mirror_failures.inc();
+    }
+
     /// Returns the gauge of a door's connections.
     pub(crate) fn connections(&self, door: &str) -> IntGauge {
         self.connections.with_label_values(&[door])
@@ -224,6 +239,13 @@ impl Metrics {
         self.replica_alarms.set(signed(replica.alarms));
         self.copies.alarm(stages.backups.as_ref().is_some_and(BackupOffice::is_alarmed));
         self.lifecycle.set(stages);
+        // A mirror that was stopped is behind nobody.
+        self.mirror_lag_rows.reset();
+        for mirror in migrations::healths(stages) {
+            let names =
+                [mirror["dataset"].as_str().unwrap_or_default(), mirror["tableName"].as_str().unwrap_or_default()];
+            self.mirror_lag_rows.with_label_values(&names).set(signed(mirror["lagRows"].as_u64().unwrap_or(0)));
+        }
         self.hot_tail_bytes.set(signed(stages.buffer.hot_bytes()));
         self.wal_bytes.set(signed(stages.buffer.wal_bytes()));
         self.retry_keys_evicted.set(signed(stages.buffer.retries_evicted()));

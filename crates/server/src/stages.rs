@@ -17,6 +17,7 @@ use crate::exports::Exports;
 use crate::freshness::ReplicaWatch;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
+use crate::migrations::Mirrors;
 
 /// What the doors open to; clones share it.
 #[derive(Debug, Clone)]
@@ -49,6 +50,8 @@ pub struct Stages {
     pub exports: Exports,
     /// Removes rows that are past their retention.
     pub lifecycle: Arc<Lifecycle>,
+    /// Files for older engines.
+    pub mirrors: Mirrors,
     /// Numbers the requests of this process.
     pub requests: Arc<AtomicU64>,
     /// Which scopes requests need.

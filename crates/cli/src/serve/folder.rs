@@ -22,6 +22,7 @@ const RESTORING_FILE: &str = "restoring";
 /// wal/             the write-ahead log
 /// catalog.sqlite   datasets, batches, watermarks, retry keys
 /// sessions/        what the catalogue knew at some moments, saved by name
+/// mirror/          files for older engines, unless the settings name another folder
 /// exports/         exported rows, unless the settings name another folder
 /// staged/          a backup on its way to S3, unless the settings name another folder
 /// drill/           a backup that is restored on trial, and goes afterwards
@@ -107,6 +108,11 @@ impl DataFolder {
     /// The folder of saved sessions; made with the first.
     pub(crate) fn sessions(&self) -> PathBuf {
         self.path.join("sessions")
+    }
+
+    /// The folder of files for older engines, unless the settings name another; made with the first.
+    pub(crate) fn mirror(&self) -> PathBuf {
+        self.path.join("mirror")
     }
 
     /// The folder of exports, unless the settings name another; made with the first.

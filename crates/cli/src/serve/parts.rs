@@ -22,7 +22,7 @@ use tidegate_model::tables::{
 use tidegate_model::{Clock, Retention, UnixNanos};
 use tidegate_server::{
     Access, BackupOffice, BackupPlan, CardinalityState, DrillAsked, ExportOptions, Exports, Lifecycle, Metrics,
-    ReplicaWatch, SchemaState, Stages, Webhook,
+    Mirrors, ReplicaWatch, SchemaState, Stages, Webhook,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -51,6 +51,7 @@ pub(super) struct Parts {
     access: Access,
     exports: Exports,
     lifecycle: Arc<Lifecycle>,
+    mirrors: Mirrors,
     replica_age_sla_ms: u64,
     admin_sql: bool,
     backups: Option<BackupOffice>,
@@ -137,6 +138,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         access: access(&settings.access),
         lifecycle,
         exports: Exports::new(exports(&settings.exports, folder, bucket)?),
+        mirrors: Mirrors::new(mirror_folder(settings, folder)?),
         replica_age_sla_ms: settings.freshness.replica_age_sla_ms,
         admin_sql: settings.query.admin_sql,
     })
@@ -165,6 +167,7 @@ impl Parts {
             replica: Arc::new(ReplicaWatch::new(self.replica_age_sla_ms)),
             exports: self.exports.clone(),
             lifecycle: Arc::clone(&self.lifecycle),
+            mirrors: self.mirrors.clone(),
             requests: Arc::default(),
             access: self.access.clone(),
             backups: self.backups.clone(),
@@ -222,6 +225,15 @@ pub(crate) fn bucket(s3: &settings::S3) -> Result<Option<Bucket>> {
         path_style: s3.path_style,
     };
     Ok(Some(Bucket::new(options)?))
+}
+
+/// Names the folder of files for older engines.
+fn mirror_folder(settings: &Settings, folder: &DataFolder) -> Result<PathBuf> {
+    let own = &settings.mirror.folder;
+    if own.as_os_str().is_empty() {
+        return std::path::absolute(folder.mirror()).context("find the folder of mirrors");
+    }
+    std::path::absolute(own).with_context(|| format!("find the folder of mirrors {}", own.display()))
 }
 
 /// Makes the folder of backups, if there is to be one: the engine is locked to it, so it must be there.

@@ -48,6 +48,7 @@ pub(crate) async fn start(
         .take()
         .map(|drills| drills::start(settings, drills.room, drills.backups, drills.asked, stopped.clone()));
     tokio::spawn(tidegate_server::run_lifecycle(stages.clone(), stopped.clone()));
+    tokio::spawn(tidegate_server::run_mirrors(stages.clone(), stopped.clone()));
     let templates = templates::start(parts.ingest.clone(), stopped);
     Ok(Running { stages, way_down: WayDown { parts, serving, batches, telemetry, templates, drills, stop } })
 }

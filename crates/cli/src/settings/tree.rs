@@ -56,6 +56,8 @@ section! {
         freshness: Freshness = Freshness::default(),
         /// Exports of tables to files.
         exports: Exports = Exports::default(),
+        /// Files of new rows for engines that datasets are moved from.
+        mirror: Mirror = Mirror::default(),
         /// Copies of the data folder, taken while the server runs.
         backup: Backup = Backup::default(),
         /// How often rows past their retention go, and where old ones are kept.
@@ -268,6 +270,14 @@ section! {
         webhook_url: String = String::new(),
         /// What these messages are signed with.
         webhook_secret: String = String::new(),
+    }
+}
+
+section! {
+    /// Files of new rows for engines that datasets are moved from (`docs/migrate.md`).
+    Mirror, MIRROR {
+        /// The folder below which they are, so that the older engine can read it; empty: `mirror` in the data folder.
+        folder: PathBuf = PathBuf::new(),
     }
 }
 
@@ -509,6 +519,7 @@ fn list(section: &str) -> &'static [(&'static str, &'static [&'static str])] {
         "access" => ACCESS,
         "freshness" => FRESHNESS,
         "exports" => EXPORTS,
+        "mirror" => MIRROR,
         "backup" => BACKUP,
         "lifecycle" => LIFECYCLE,
         "quota" => QUOTA,

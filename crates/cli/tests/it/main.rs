@@ -15,6 +15,7 @@
 //! | `lifecycle.rs` | rows past their retention go, old ones move to the cold volume; quotas |
 //! | `manifests.rs` | crashes leave one manifest of each row; a changed row is named |
 //! | `exports.rs` | exported files have each row of one snapshot once; kills leave no half one; the webhook is told until it listens |
+//! | `migrate/` | moves from Parquet files: kills, planted differences, the cut-over, the mirror |
 //! | `recount.rs` | the recount, in SQL |
 //! | `fresh.rs` | reads that insist on a row; answers that break off; a backend that keeps nothing |
 //! | `freshness.rs` | no answer claims a freshness that it does not have, whoever dies; the alarm |
@@ -48,6 +49,7 @@ mod freshness;
 mod full;
 mod lifecycle;
 mod manifests;
+mod migrate;
 mod model;
 mod recount;
 mod names;

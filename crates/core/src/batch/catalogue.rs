@@ -56,9 +56,10 @@ pub(super) async fn settle(rollup: &Rollup, states: &States, cut: &Cut, beside: 
         Ok(())
     } else if counted.next() == cut.range.first {
         let rows = beside.inserts.iter().map(|insert| (&insert.spec.name, &insert.rows));
-        turn.add((table, last), rows).map_err(BatchError::from)
+        turn.add([(table.clone(), last)], rows).map_err(BatchError::from)
     } else {
-        rest(rollup, states, cut, counted).await.and_then(|parts| Ok(turn.add((table, last), by_table(&parts))?))
+        let parts = rest(rollup, states, cut, counted).await;
+        parts.and_then(|parts| Ok(turn.add([(table.clone(), last)], by_table(&parts))?))
     };
     if let Err(error) = added {
         tracing::warn!(%table, error = &error as &dyn std::error::Error, "the totals in memory are dropped and read anew");

@@ -24,6 +24,8 @@
 //! | `export_events.rs` | what the webhook of exports has not taken yet |
 //! | `drills.rs` | backups that were restored on trial |
 //! | `targets.rs` | places that exports may go to |
+//! | `migration.rs` | moves from older engines: where each is in its life |
+//! | `migration_pieces.rs` | what such a move is to take, and has taken |
 //! | `states.rs` | what parts of the program know and can do without |
 //! | `retries.rs` | retry keys and the ledger's counts |
 //! | `datasets.rs` | tables of datasets and the versions of their schemas |
@@ -44,6 +46,8 @@ pub use drills::BackupDrill;
 pub use export_events::{ExportEvent, NewEvent};
 pub use exports::{Export, ExportEnd, ExportFilter, ExportState};
 pub use lifecycle::LifecycleRun;
+pub use migration::{Migration, MigrationState};
+pub use migration_pieces::{MigrationFile, MigrationProgress, TakenPiece};
 pub use policies::{Policy, PolicyKind};
 pub use quarantine::{HeldRow, Refused, RefusedBy};
 pub use records::{DatasetRecord, DatasetStatus, RecordFilter};
@@ -59,6 +63,8 @@ mod export_events;
 mod exports;
 mod lifecycle;
 mod manifests;
+mod migration;
+mod migration_pieces;
 mod open;
 mod policies;
 mod quarantine;
@@ -262,6 +268,7 @@ pub struct Catalog {
     pool: SqlitePool,
     known: datasets::Known,
     records: records::Records,
+    migrations: migration::OpenMigrations,
 }
 
 fn table_name(text: String) -> Result<TableName, CatalogError> {

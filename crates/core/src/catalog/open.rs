@@ -7,11 +7,12 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use tidegate_model::limits::CATALOG_WAIT_MS;
 
 use super::datasets::Known;
+use super::migration::OpenMigrations;
 use super::records::Records;
 use super::{Catalog, CatalogError};
 
 /// Every step of the schema, in order; a landed one is never edited (its checksum is kept in the file).
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "first", include_str!("migrations/0001_first.sql")),
     (2, "states", include_str!("migrations/0002_states.sql")),
     (3, "datasets", include_str!("migrations/0003_datasets.sql")),
@@ -19,6 +20,7 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
     (5, "exports", include_str!("migrations/0005_exports.sql")),
     (6, "storage targets", include_str!("migrations/0006_storage_targets.sql")),
     (7, "lifecycle", include_str!("migrations/0007_lifecycle.sql")),
+    (8, "moves from older engines", include_str!("migrations/0008_data_migrations.sql")),
 ];
 
 impl Catalog {
@@ -68,7 +70,8 @@ impl Catalog {
         migrator(MIGRATIONS.len()).run(&pool).await.map_err(migrate_error)?;
         let known = Known::read(&pool).await?;
         let records = Records::read(&pool).await?;
-        Ok(Self { pool, known, records })
+        let migrations = OpenMigrations::read(&pool).await?;
+        Ok(Self { pool, known, records, migrations })
     }
 }
 

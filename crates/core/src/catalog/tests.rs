@@ -5,13 +5,13 @@ use std::path::Path;
 use serde_json::json;
 use tempfile::TempDir;
 use tidegate_model::{
-    BatchId, BufferId, ColumnKind, ColumnSpec, ErrorKind, RetryKey, Seq, SeqRange, StoredRetry, TableName, TableSpec,
-    UnixNanos,
+    BatchId, BufferId, ColumnKind, ColumnSpec, ErrorKind, MigrationPiece, RetryKey, Seq, SeqRange, StoredRetry,
+    TableName, TableSpec, UnixNanos,
 };
 
 use super::{
-    BatchRow, Catalog, CatalogError, Dataset, Export, ExportEnd, ExportFilter, ExportState, Refused, RefusedBy,
-    SchemaChange, Stored,
+    BatchRow, Catalog, CatalogError, Dataset, Export, ExportEnd, ExportFilter, ExportState, Migration, MigrationFile,
+    MigrationProgress, MigrationState, Refused, RefusedBy, SchemaChange, Stored, TakenPiece,
 };
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn a_file_from_a_newer_program_is_refused() {
         .expect("a migration of a newer program");
     catalog.close().await;
     let error = Catalog::open(&path).await.expect_err("newer");
-    assert!(matches!(error, CatalogError::Newer { found: 9001, known: 7 }), "{error:?}");
+    assert!(matches!(error, CatalogError::Newer { found: 9001, known: 8 }), "{error:?}");
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }
 
@@ -314,5 +314,68 @@ fn dataset(version: u32, columns: &[&str]) -> Dataset {
         version,
         spec: TableSpec::new(name("dataset_team_7"), columns),
         time_column: Some("a".into()),
+    }
+}
+
+#[tokio::test]
+async fn a_table_has_one_open_migration_and_its_freeze_ends_by_itself() {
+    let migration = |id: &str| Migration {
+        id: id.to_owned(),
+        slug: "visits".to_owned(),
+        label: "records".to_owned(),
+        state: MigrationState::Copying,
+        source: json!({ "kind": "parquet" }),
+        ask: String::new(),
+        frozen_until: None,
+        mirror_from: None,
+        mirrored: Seq(0),
+        mirror_end: None,
+        is_applied: false,
+        applied: Seq(0),
+        switched_at_row: None,
+        validation: None,
+        created_at: UnixNanos(1),
+        updated_at: UnixNanos(1),
+    };
+    for (catalog, _dir) in both_forms().await {
+        assert!(catalog.add_migration(&migration("a")).await.expect("added"));
+        assert!(!catalog.add_migration(&migration("b")).await.expect("refused"));
+        let frozen = catalog.update_migration(("visits", "records"), UnixNanos(0), |migration| {
+            migration.state = MigrationState::Frozen;
+            migration.frozen_until = Some(UnixNanos(100));
+            Ok::<_, CatalogError>(())
+        });
+        let frozen = frozen.await.expect("changed").expect("it is open");
+        assert!(frozen.updated_at > UnixNanos(1), "no two changes have the same time");
+        assert_eq!(frozen.state_at(UnixNanos(99)), MigrationState::Frozen);
+        assert_eq!(frozen.state_at(UnixNanos(100)), MigrationState::Copying);
+        assert!(!catalog.change_migration(&frozen, UnixNanos(1)).await.expect("somebody was faster"));
+        let ended = Migration { state: MigrationState::Abandoned, updated_at: UnixNanos(200), ..frozen.clone() };
+        assert!(catalog.change_migration(&ended, frozen.updated_at).await.expect("changed"));
+        assert_eq!(catalog.open_migration("visits", "records"), None);
+        assert_eq!(catalog.migration("a").await.expect("kept"), Some(ended));
+        assert!(catalog.add_migration(&migration("b")).await.expect("added"));
+        assert_eq!(catalog.migrations(Some("visits")).await.expect("list").len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_what_it_was_is_named_and_pieces_are_noted_once() {
+    for (catalog, _dir) in both_forms().await {
+        let file = |fingerprint: &str| MigrationFile { file: "f".into(), fingerprint: fingerprint.into(), rows: 9 };
+        assert_eq!(catalog.add_migration_files("m", &[file("x")]).await.expect("noted"), None);
+        assert_eq!(catalog.add_migration_files("m", &[file("x")]).await.expect("known"), None);
+        let more = MigrationFile { file: "e".into(), ..file("z") };
+        let other = catalog.add_migration_files("m", &[more, file("y")]).await.expect("asked");
+        assert_eq!(other, Some(file("y")));
+        assert_eq!(catalog.migration_files("m").await.expect("files"), [file("x")], "all or nothing");
+        let piece = MigrationPiece { migration: "m".into(), file: "f".into(), first: 0, rows: 5 };
+        let taken = TakenPiece { piece, accepted: 4 };
+        for _ in 0..2 {
+            catalog.add_migration_pieces(std::slice::from_ref(&taken)).await.expect("noted");
+        }
+        assert_eq!(catalog.migration_pieces("m").await.expect("pieces"), [taken]);
+        let progress = catalog.migration_progress("m").await.expect("progress");
+        assert_eq!(progress, MigrationProgress { files: 1, rows: 9, seen: 5, accepted: 4 });
     }
 }

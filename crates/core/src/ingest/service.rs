@@ -9,7 +9,7 @@ use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::ArrowError;
 use arrow_select::filter::filter_record_batch;
 use bytes::Bytes;
-use tidegate_model::limits::{INGEST_RETRY_AFTER_MS, INGEST_WAITING_MAX};
+use tidegate_model::limits::{FROZEN_RETRY_AFTER_MS, INGEST_RETRY_AFTER_MS, INGEST_WAITING_MAX};
 use tidegate_model::tables::{self, METRIC_SERIES};
 use tidegate_model::{Clock, ErrorKind, SeqRange, Signal, TableName, UnixNanos};
 use tidegate_templates::{Miner, Settings, SettingsError, Stats};
@@ -156,6 +156,7 @@ impl IngestError {
             Self::Busy => Some(INGEST_RETRY_AFTER_MS),
             Self::OverQuota { over } => Some(over.retry_after_ms),
             Self::Buffer { error: BufferError::Full { retry_after_ms, .. } } => Some(*retry_after_ms),
+            Self::Rows { error: RowsError::Frozen { .. } } => Some(FROZEN_RETRY_AFTER_MS),
             _ => None,
         }
     }

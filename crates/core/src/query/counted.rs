@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use arrow_array::RecordBatch;
-use tidegate_model::limits::QUERY_HOT_BYTES_MAX;
+use tidegate_model::limits::{COUNTED_INLINE_ROWS, QUERY_HOT_BYTES_MAX};
 use tidegate_model::tables::{CATALOG_ATTRIBUTES, CATALOG_SIGNALS, CATALOG_VALUES, METRIC_SERIES};
 use tidegate_model::{Seq, TableName, TableSpec};
 
@@ -54,56 +54,48 @@ pub(super) async fn count(
     .await
 }
 
-/// What came of the rows of one table, up to one of them.
-pub(super) type Came = (TableName, Seq, Vec<Part>);
+/// What came of rows: up to which row of each table, and what they are, all tables together.
+pub(super) type Came = (Vec<(TableName, Seq)>, Vec<Part>);
 
 /// Counts the rows of some tails that are above these numbers, each once.
 pub(super) async fn count_above(
     (rollup, store): (&Rollup, &Store),
     sources: Vec<(TableTail, Seq)>,
-) -> Result<Vec<Came>, QueryError> {
+) -> Result<Came, QueryError> {
+    let rows: u64 = sources.iter().map(|(tail, counted)| tail.head.0.saturating_sub(counted.0)).sum();
     let counting = rollup.clone();
-    // In one go where no series has to be looked up: handing over to another thread takes longer than a few rows do.
-    let (reduced, known, unknown) = blocking(move || {
-        let (mut reduced, mut fingerprints, mut tails) = (Vec::new(), Vec::new(), Vec::new());
+    let reduce = move || {
+        let (mut reducer, mut heads, mut tails) = (counting.reducer(), Vec::new(), Vec::new());
         for (tail, counted) in sources {
-            let mut reducer = counting.reducer();
             for chunk in tail.chunks.iter().filter(|chunk| chunk.range.last > counted) {
                 reducer.count(&tail.table, &chunk.clone().above(counted).rows()?)?;
             }
-            fingerprints.extend(reducer.fingerprints());
-            reduced.push((tail.table.clone(), tail.head, reducer));
+            heads.push((tail.table.clone(), tail.head));
             tails.push(tail);
         }
-        let (known, unknown) = remembered(&counting, &tails, fingerprints)?;
+        let (known, unknown) = remembered(&counting, &tails, reducer.fingerprints().collect())?;
         if !unknown.is_empty() {
-            return Ok((Reduced::Waiting(reduced), known, unknown));
+            return Ok((Reduced::Waiting(Box::new(reducer), heads), known, unknown));
         }
-        Ok::<_, QueryError>((Reduced::Made(made(&counting, reduced, &known)?), known, unknown))
-    })
-    .await?;
+        let parts = counting.look(&mut reducer, &known)?;
+        Ok::<_, QueryError>((Reduced::Made((heads, parts)), known, unknown))
+    };
+    // Handing a few rows over to another thread takes longer than counting them.
+    let (reduced, known, unknown) = if rows <= COUNTED_INLINE_ROWS { reduce()? } else { blocking(reduce).await? };
     match reduced {
         Reduced::Made(came) => Ok(came),
-        Reduced::Waiting(reduced) => {
+        Reduced::Waiting(mut reducer, heads) => {
             let known = looked_up((rollup, store), known, &unknown).await?;
             let rollup = rollup.clone();
-            blocking(move || made(&rollup, reduced, &known)).await
+            blocking(move || Ok((heads, rollup.look(&mut reducer, &known)?))).await
         }
     }
 }
 
-/// Rows of a table, reduced up to one of them.
-type OfTable = (TableName, Seq, Reducer);
-
 enum Reduced {
-    Made(Vec<Came>),
-    /// Their series are to be looked up first.
-    Waiting(Vec<OfTable>),
-}
-
-fn made(rollup: &Rollup, reduced: Vec<OfTable>, known: &Descriptions) -> Result<Vec<Came>, QueryError> {
-    let made = |(table, head, mut reducer)| Ok((table, head, rollup.look(&mut reducer, known)?));
-    reduced.into_iter().map(made).collect()
+    Made(Came),
+    /// Series are to be looked up first.
+    Waiting(Box<Reducer>, Vec<(TableName, Seq)>),
 }
 
 /// Returns what is known of series: remembered, hot among these tails, or looked up.

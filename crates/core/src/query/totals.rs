@@ -67,9 +67,8 @@ impl Query {
         if above.is_empty() {
             return Ok(true);
         }
-        for (table, last, parts) in count_above((rollup, &self.store), above).await? {
-            turn.add((&table, last), by_table(&parts))?;
-        }
+        let (heads, parts) = count_above((rollup, &self.store), above).await?;
+        turn.add(heads, by_table(&parts))?;
         Ok(true)
     }
 

@@ -2,9 +2,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use tidegate_model::limits::EXPORT_SECONDS;
-use tidegate_model::{TableSpec, UnixNanos};
+use tidegate_model::{MigrationPiece, SeqRange, TableSpec, UnixNanos};
 
 use super::{Format, Query, QueryError, QueryOptions, ReadAnswer, ReadRequest};
+
+/// The column with what a request says of its partition.
+const PARTITION_ATTRIBUTES: &str = "_partition_attributes";
 
 /// All rows of a table, or those of a time, in every column.
 #[derive(Debug, Clone)]
@@ -17,6 +20,10 @@ pub struct WholeTable<'t> {
     pub from: Option<UnixNanos>,
     /// Only rows before then.
     pub to: Option<UnixNanos>,
+    /// Only rows with these numbers.
+    pub seqs: Option<SeqRange>,
+    /// Leave out rows that were taken over from an older engine.
+    pub is_own_only: bool,
     /// The query's id in logs and in ClickHouse; unique.
     pub query_id: String,
 }
@@ -63,6 +70,13 @@ fn statement(whole: &WholeTable<'_>) -> Result<String, QueryError> {
         };
         let _ = write!(sql, "{word}`{column}` {comparison} fromUnixTimestamp64Nano({}, 'UTC')", time.0);
         word = " AND ";
+    }
+    if let Some(SeqRange { first, last }) = whole.seqs {
+        let _ = write!(sql, "{word}`{}` BETWEEN {first} AND {last}", TableSpec::SEQ);
+        word = " AND ";
+    }
+    if whole.is_own_only && whole.spec.column(PARTITION_ATTRIBUTES).is_some() {
+        let _ = write!(sql, "{word}NOT startsWith(`{PARTITION_ATTRIBUTES}`, '{}')", MigrationPiece::ANY);
     }
     Ok(sql)
 }

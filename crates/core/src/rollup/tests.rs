@@ -60,9 +60,12 @@ fn every_number_is_that_of_a_recount() {
             counts.recount(signal, &decoded[at]);
         }
         let learned = draw.random_bool(0.5);
+        let mut all = rollup.reducer();
         for cut in cuts(&decoded, &mut draw) {
             let mut reducer = rollup.reducer();
-            cut.iter().for_each(|rows| reducer.count(&rows.table, &rows.rows).expect("rows that can be counted"));
+            for reducer in [&mut reducer, &mut all] {
+                cut.iter().for_each(|rows| reducer.count(&rows.table, &rows.rows).expect("rows that can be counted"));
+            }
             let (series, unknown) = rollup.describe(reducer.fingerprints());
             assert_eq!(unknown, Vec::<u64>::new(), "their rows came before them");
             let made = rollup.seal(&mut reducer, &series).expect("the rows of the catalogue");
@@ -87,6 +90,11 @@ fn every_number_is_that_of_a_recount() {
         let attributes = merged(&CATALOG_ATTRIBUTES, &mut draw);
         compare(&counts, signals.as_ref(), attributes.as_ref(), &texts);
         compare_in_memory(&counts, &catalogue);
+        // A reader counts the rows of all tables at once.
+        let (mut at_once, series) = (Catalogue::default(), rollup.describe(all.fingerprints()).0);
+        let parts = rollup.look(&mut all, &series).expect("the rows of the catalogue");
+        by_table(&parts).for_each(|(table, rows)| at_once.add(table, rows).expect("rows of the catalogue"));
+        compare_in_memory(&counts, &at_once);
         catalogue.items().for_each(|(signal, name, item)| summary_agrees(&catalogue, [signal, name], item));
         assert!(catalogue.fits(usize::MAX) && !catalogue.fits(0), "names alone take room");
         let spilled =

@@ -60,7 +60,7 @@ impl Lake {
         // Rows that were sent before in the same words are meant to be there twice.
         let idempotency_key = Some(format!("request {}", self.rows.len()));
         let (slug, head, actor) = ("lake".into(), None, None);
-        let request = DatasetRequest { slug, format, body, head, idempotency_key, actor, may_grow: true };
+        let request = DatasetRequest { slug, format, body, head, idempotency_key, actor, may_grow: true, piece: None };
         let admitted = self.ingest.dataset_rows(request).await.expect("rows are taken").admitted;
         assert_eq!((admitted.accepted, admitted.rejected.total()), (rows.len() as u64, 0));
         for row in rows {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tidegate_core::store::EngineState;
 
 use crate::errors::{Failure, chain};
+use crate::migrations;
 use crate::stages::{SchemaState, Stages};
 
 /// Answers `GET /health`: the process lives; how its parts are.
@@ -19,6 +20,7 @@ pub(crate) async fn health(State(stages): State<Stages>) -> Json<Value> {
         "writes": writes(&stages),
         "engine": engine(&stages),
         "schema": schema(&stages),
+        "mirrors": migrations::healths(&stages),
         "freshness": stages.replica.look(&stages.buffer).told(),
         "backups": stages.backups.as_ref().map(crate::backups::BackupOffice::told),
         "lifecycle": stages.lifecycle.state().told(),

@@ -29,6 +29,7 @@ use crate::datasets;
 use crate::errors::Failure;
 use crate::exports;
 use crate::lifecycle;
+use crate::migrations;
 use crate::routes::{self, Gives, Kind, Param, Route, Sends, get, post};
 use crate::stages::Stages;
 use crate::timestore;
@@ -69,6 +70,7 @@ const ROWS: &[&str] = &[
 ];
 /// Headers of whatever takes rows.
 pub(crate) const WRITING: &[Param] = &[
+    Param::text("x-tidegate-piece", "JSON: which rows of an older engine these are; sent by `tidegate migrate`"),
     Param::text("Idempotency-Key", "the same key with the same rows is a retry, and adds none"),
     Param {
         name: "Content-Encoding",
@@ -79,7 +81,14 @@ pub(crate) const WRITING: &[Param] = &[
 
 /// Routes the main API.
 pub(crate) fn router(stages: Stages) -> Router {
-    let stores = [datasets::routes(), exports::routes(), lifecycle::routes(), timestore::routes(), backups::routes()];
+    let stores = [
+        datasets::routes(),
+        exports::routes(),
+        lifecycle::routes(),
+        migrations::routes(),
+        timestore::routes(),
+        backups::routes(),
+    ];
     let own = routes().into_iter().chain(stores.into_iter().flatten());
     let table = own.chain(cardinality::routes()).collect();
     routes::router(table).fallback(unknown).method_not_allowed_fallback(wrong_method).with_state(stages)

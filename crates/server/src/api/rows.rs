@@ -12,6 +12,7 @@ use tidegate_model::limits::REQUEST_BYTES_MAX;
 use crate::body;
 use crate::datasets::{Want, check, parameters};
 use crate::errors::Failure;
+use crate::migrations;
 use crate::otlp::{compression_named, idempotency_key, inflated};
 use crate::routes::Param;
 use crate::stages::Stages;
@@ -50,6 +51,7 @@ async fn admit(stages: &Stages, slug: String, query: Option<&str>, request: Requ
     let idempotency_key = idempotency_key(&parts.headers)?;
     let declared = parts.headers.get(header::CONTENT_ENCODING).map(|name| name.to_str().unwrap_or("?"));
     let compression = compression_named(declared.unwrap_or_default())?;
+    let piece = migrations::piece_of(&parts.headers)?;
     let head = head_of(format, &parameters(query, &[HEAD])?)?;
     let actor = actor(&parts.headers);
     let body = body::read(&parts.headers, body, REQUEST_BYTES_MAX, stages.body_idle).await?;
@@ -57,8 +59,14 @@ async fn admit(stages: &Stages, slug: String, query: Option<&str>, request: Requ
         inflate::Compression::None => body,
         packed => inflated(packed, body).await?,
     };
-    let request = DatasetRequest { slug, format, body, head, idempotency_key, actor, may_grow: true };
-    Ok(stages.ingest.dataset_rows(request).await?)
+    let idempotency_key = piece.as_ref().map(migrations::retry_key).or(idempotency_key);
+    let request =
+        DatasetRequest { slug, format, body, head, idempotency_key, actor, may_grow: true, piece: piece.clone() };
+    let taken = stages.ingest.dataset_rows(request).await?;
+    if let Some(piece) = piece {
+        migrations::note(stages, piece, &taken.admitted).await?;
+    }
+    Ok(taken)
 }
 
 /// Returns who asks, as a gateway tells it.

@@ -142,6 +142,14 @@ fn server() -> Shapes {
         object(&[("good", flag()), ("failure", nullable(text())), ("last_drill", nullable(found("BackupDrill")))]);
     health.push(("backups", nullable(backups)));
     health.push(("lifecycle", object(&crate::lifecycle::state_shape())));
+    let mirror = object(&[
+        ("migration", text()),
+        ("dataset", text()),
+        ("tableName", text()),
+        ("lagRows", count()),
+        ("why", nullable(text())),
+    ]);
+    health.push(("mirrors", list_of(mirror)));
     health.extend([("status", text()), ("version", text()), ("uptime_seconds", count()), ("listen", list_of(address))]);
     let mut ready = parts.to_vec();
     ready.extend([("ready", flag()), ("not_ready", texts())]);

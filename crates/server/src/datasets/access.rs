@@ -4,6 +4,7 @@ use tidegate_core::query::plan;
 use tidegate_model::ErrorKind;
 
 use crate::errors::Failure;
+use crate::migrations::check_reads;
 use crate::stages::Stages;
 
 /// Scopes that requests must have; an empty one asks for nothing.
@@ -66,6 +67,7 @@ pub(crate) async fn check_sql(
     let datasets = stages.catalog.datasets_named(|table| names.iter().any(|name| name == table.as_str())).await;
     for dataset in datasets.map_err(|error| super::failed(&error))? {
         check(&stages.access, headers, Want::Read, stages.catalog.record(&dataset.slug).as_ref())?;
+        check_reads(stages, headers, (&dataset.slug, &dataset.label))?;
     }
     Ok(())
 }

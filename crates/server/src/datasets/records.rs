@@ -117,6 +117,7 @@ async fn add(stages: &Stages, made: Made, actor: String) -> Result<DatasetRecord
         idempotency_key: None,
         actor: Some(actor.clone()),
         may_grow: true,
+        piece: None,
     };
     let now = stages.clock.now();
     // Before the record is there: what is wrong with the slug or the schema makes none.

@@ -157,6 +157,8 @@ async fn gather(stages: &Stages, export: &Export, folder: &ExportFolder) -> Resu
         time_column: table.time_column.as_deref(),
         from: export.from,
         to: export.to,
+        seqs: None,
+        is_own_only: false,
         query_id: format!("export-{}-{}", export.id, export.attempts),
     };
     let answer = stages.query.read_whole(&whole).await?;

@@ -24,6 +24,7 @@ fn made() -> Value {
         crate::datasets::routes(),
         crate::exports::routes(),
         crate::lifecycle::routes(),
+        crate::migrations::routes(),
         crate::timestore::routes(),
         crate::backups::routes(),
     ];
@@ -42,6 +43,7 @@ fn made() -> Value {
     shapes.extend(crate::datasets::shapes());
     shapes.extend(crate::exports::shapes());
     shapes.extend(crate::lifecycle::shapes());
+    shapes.extend(crate::migrations::shapes());
     shapes.extend(crate::timestore::shapes());
     shapes.extend(crate::backups::shapes());
     shapes.extend(crate::cardinality::shapes());

@@ -17,6 +17,7 @@ use crate::api::{freshness, tables_are_there};
 use crate::body;
 use crate::datasets::{Want, check};
 use crate::errors::{Failure, chain};
+use crate::migrations::check_reads;
 use crate::routes::{Gives, Kind, Param, Route, Sends, post};
 use crate::stages::Stages;
 
@@ -66,6 +67,7 @@ async fn answered(stages: &Stages, slug: &str, request: Request, id: &str) -> Re
     let Some(dataset) = dataset else {
         return Err(Failure::new(ErrorKind::NotFound, format!("there is no dataset `{slug}` with a table `{label}`")));
     };
+    check_reads(stages, &parts.headers, (slug, label))?;
     tables_are_there(stages).await?;
     let timeout = timeout_ms.map(Duration::from_millis);
     Ok(stages.query.read_dataset(&query, &dataset, (id.to_owned(), timeout)).await?)

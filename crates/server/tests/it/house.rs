@@ -13,7 +13,8 @@ use tidegate_core::store::{Store, StoreOptions};
 use tidegate_core::world::SystemClock;
 use tidegate_model::{Clock, Retention, limits};
 use tidegate_server::{
-    ExportOptions, Exports, Lifecycle, Listeners, Metrics, ReplicaWatch, SchemaState, ServerOptions, Stages, serve,
+    ExportOptions, Exports, Lifecycle, Listeners, Metrics, Mirrors, ReplicaWatch, SchemaState, ServerOptions, Stages,
+    serve,
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -140,6 +141,7 @@ async fn stages(folder: &TempDir, house: &HouseOptions, schema: watch::Receiver<
         replica: Arc::new(ReplicaWatch::new(limits::REPLICA_AGE_SLA_MS)),
         exports: Exports::new(ExportOptions::on_demand(folder.path().join("exports"))),
         lifecycle: Arc::new(Lifecycle::new(lifecycle, Duration::ZERO)),
+        mirrors: Mirrors::new(folder.path().join("mirror")),
         requests: Arc::default(),
         access: tidegate_server::Access::default(),
         backups: None,

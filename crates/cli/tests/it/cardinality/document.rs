@@ -47,6 +47,7 @@ fn calls(exported: Vec<u8>) -> Vec<Call> {
         store(),
         datasets(),
         lifecycle(),
+        migrations(),
         backups(),
         lists(),
         items(),
@@ -102,6 +103,31 @@ fn store() -> Vec<Call> {
         plain("/metrics"),
         plain("/openapi.json"),
         plain("/api-docs/openapi.json"),
+    ]
+}
+
+fn migrations() -> Vec<Call> {
+    const ALL: &str = "/admin/migrations";
+    let (step, none) = ("/admin/migrations/{migration}/steps/{step}", "/admin/migrations/none");
+    let begun = || json!({ "dataset": "moved", "source": { "kind": "test" }, "ask": "there" });
+    let file = json!({ "files": [{ "file": "a", "fingerprint": "b", "rows": 1 }] });
+    let compared = json!({ "equal": true, "head": 0, "rows": 1 });
+    vec![
+        Call { status: 201, ..post(ALL, ALL, begun()) },
+        post(ALL, ALL, begun()),
+        post(ALL, ALL, json!({ "dataset": "moved", "source": {} })).refused(409),
+        post(ALL, ALL, json!({ "dataset": "M/oved", "source": {} })).refused(400),
+        get(ALL, "/admin/migrations?dataset=moved"),
+        get("/admin/migrations/{migration}", none).refused(404),
+        post("/admin/migrations/{migration}/files", "/admin/migrations/none/files", file).refused(404),
+        get("/admin/migrations/{migration}/pieces", "/admin/migrations/none/pieces").refused(404),
+        Call {
+            method: "put",
+            ..post("/admin/migrations/{migration}/validation", "/admin/migrations/none/validation", compared)
+                .refused(404)
+        },
+        post(step, "/admin/migrations/none/steps/freeze", json!({ "seconds": 1 })).refused(404),
+        post(step, "/admin/migrations/none/steps/jump", json!({})).refused(404),
     ]
 }
 

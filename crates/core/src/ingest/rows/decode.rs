@@ -69,7 +69,15 @@ pub(super) fn decode(
     } else {
         &request.body
     };
-    let (body, source, mut refusals) = read(request, bytes)?;
+    let (mut body, source, mut refusals) = read(request, bytes)?;
+    if let Some(piece) = &request.piece {
+        if body.partition.is_given() {
+            let problem = "rows of a migration have one of their own".to_owned();
+            return Err(RowsError::Body { field: "partition", problem });
+        }
+        body.partition.attributes = piece.attributes();
+        body.partition_text = format!("{{\"attributes\":{}}}", body.partition.attributes);
+    }
     let found = source.found(&refusals)?;
     let known = retry::known(request, &body, &found)?;
     let label = body.table.as_deref().unwrap_or(Dataset::RECORDS);

@@ -71,6 +71,32 @@ pub enum RowsError {
     /// The dataset takes no rows any more.
     #[error("dataset `{0}` is archived and takes no rows; set its status to `active` first")]
     Archived(String),
+    /// The dataset's table is closed for a moment, so that it can be cut over from an older engine.
+    #[error(
+        "table `{label}` of dataset `{slug}` takes no rows while it is cut over from an older engine; nothing was written: send the same again in a moment"
+    )]
+    Frozen {
+        /// The dataset.
+        slug: String,
+        /// The table.
+        label: String,
+        /// The migration.
+        migration: String,
+        /// The freeze ends by itself then.
+        ends_in_ms: u64,
+    },
+    /// Rows of an older engine for a table that takes none.
+    #[error(
+        "table `{label}` of dataset `{slug}` takes no rows of the migration `{migration}`: it is over, switched, or another table's"
+    )]
+    NoMigration {
+        /// The dataset.
+        slug: String,
+        /// The table.
+        label: String,
+        /// The migration.
+        migration: String,
+    },
     /// The body is not in its format.
     #[error("not a readable {format} body: {problem}")]
     Format {
@@ -89,7 +115,10 @@ impl RowsError {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::TableTaken { .. } | Self::Schema { .. } | Self::Archived(_) => ErrorKind::Conflict,
+            Self::TableTaken { .. } | Self::Schema { .. } | Self::Archived(_) | Self::NoMigration { .. } => {
+                ErrorKind::Conflict
+            }
+            Self::Frozen { .. } => ErrorKind::Unavailable,
             _ => ErrorKind::Invalid,
         }
     }

@@ -34,6 +34,7 @@
 //! | `refusals.rs`, `written.rs` | which rows are refused, and what they were |
 //! | `quarantine.rs` | refused rows, mended and sent again |
 //! | `service.rs` | the whole way of a request |
+//! | `turned.rs` | rows as the table would have them, for a comparison |
 //! | `files/` | files for the command line: CSV, NDJSON, JSON, Parquet, Arrow |
 
 mod arrow;
@@ -55,6 +56,7 @@ mod retry;
 mod scalar;
 mod schema;
 mod service;
+mod turned;
 mod value;
 mod written;
 
@@ -65,3 +67,4 @@ pub use breaking::PlanStep;
 pub use error::RowsError;
 pub use quarantine::{Mended, Replayed};
 pub use service::{DatasetRequest, RowsFormat, Taken, dry_run};
+pub use turned::{Turned, field_type_of, turned};

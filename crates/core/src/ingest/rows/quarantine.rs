@@ -197,5 +197,6 @@ fn again(slug: &str, first: &HeldRow, rows: &[&HeldRow], key: u128) -> DatasetRe
         actor: Some(first.actor.clone()).filter(|actor| !actor.is_empty()),
         // Rows are mended to fit the schema, not the other way round.
         may_grow: false,
+        piece: None,
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidegate_model::UnixNanos;
+use tidegate_model::{MigrationPiece, UnixNanos};
 
 use super::decode::{self, Decoded, decode};
 use super::error::RowsError;
@@ -10,7 +10,7 @@ use super::refusals::RefusedRow;
 use super::retry;
 use super::schema::{self, Needed};
 use crate::buffer::{Rows, Write};
-use crate::catalog::{Dataset, DatasetStatus, RefusedBy, SchemaChange};
+use crate::catalog::{Dataset, DatasetStatus, MigrationState, RefusedBy, SchemaChange};
 use crate::ingest::mining::Told;
 use crate::ingest::service::Ready;
 use crate::ingest::{Admitted, Ingest, IngestError, answer};
@@ -47,6 +47,8 @@ pub struct DatasetRequest {
     pub actor: Option<String>,
     /// Columns that the dataset lacks are added to it where no schema is given; otherwise rows with them are refused.
     pub may_grow: bool,
+    /// The rows are taken over from an older engine: then this is in each of them, as their partition's attributes.
+    pub piece: Option<MigrationPiece>,
 }
 
 /// What became of a request of rows.
@@ -112,9 +114,7 @@ impl Ingest {
         let (mut tries, mut alone) = (0, false);
         loop {
             let passage = self.gates.pass(&table, alone).await;
-            if self.catalog.record(&request.slug).is_some_and(|record| record.status == DatasetStatus::Archived) {
-                return Err(RowsError::Archived(request.slug.clone()).into());
-            }
+            self.check_takes(request, &label)?;
             let stored = self.catalog.dataset(&request.slug, &label).await?;
             let (work, known) = (Arc::clone(request), stored.clone());
             let planned = self.on_a_core(move || plan(&work, known.as_ref(), received)).await??;
@@ -147,6 +147,43 @@ impl Ingest {
                 .await
                 .map_err(IngestError::Task)?;
         }
+    }
+
+    /// Refuses rows for a dataset that is archived, or whose table is frozen for others than its migration.
+    fn check_takes(&self, request: &DatasetRequest, label: &str) -> Result<(), RowsError> {
+        if self.catalog.record(&request.slug).is_some_and(|record| record.status == DatasetStatus::Archived) {
+            return Err(RowsError::Archived(request.slug.clone()));
+        }
+        let migration = self.catalog.open_migration(&request.slug, label);
+        let now = self.clock.now();
+        match (&request.piece, &migration) {
+            (None, Some(open)) if open.state_at(now) == MigrationState::Frozen => {
+                let left = open.frozen_until.map_or(0, |until| until.0.saturating_sub(now.0));
+                Err(RowsError::Frozen {
+                    slug: request.slug.clone(),
+                    label: label.to_owned(),
+                    migration: open.id.clone(),
+                    ends_in_ms: u64::try_from(left / 1_000_000).unwrap_or(0),
+                })
+            }
+            (None, _) => Ok(()),
+            (Some(piece), Some(open))
+                if open.id == piece.migration && open.state_at(now) != MigrationState::Switched =>
+            {
+                Ok(())
+            }
+            (Some(piece), _) => {
+                let (slug, label, migration) = (request.slug.clone(), label.to_owned(), piece.migration.clone());
+                Err(RowsError::NoMigration { slug, label, migration })
+            }
+        }
+    }
+
+    /// Waits until no request is under way that came before the table was frozen.
+    pub async fn drain(&self, slug: &str, label: &str) -> Result<(), IngestError> {
+        let table = schema::table_of(slug, label)?;
+        drop(self.gates.pass(&table, true).await);
+        Ok(())
     }
 
     async fn take(&self, planned: Planned, passage: Passage) -> Result<Outcome, IngestError> {

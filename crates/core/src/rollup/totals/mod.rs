@@ -131,15 +131,19 @@ impl TotalsTurn {
         self.keep_to_room();
     }
 
-    /// Adds what came of a table's rows up to `last`.
+    /// Adds what came of rows, up to these of their tables.
     pub fn add<'p>(
         &mut self,
-        (table, last): (&TableName, Seq),
+        heads: impl IntoIterator<Item = (TableName, Seq)>,
         parts: impl IntoIterator<Item = (&'p TableName, &'p RecordBatch)>,
     ) -> Result<(), ArrowError> {
         let State::Held(held) = &mut *self.state else { return Ok(()) };
-        let added = parts.into_iter().try_for_each(|(of, rows)| held.catalogue.add(of, rows));
-        held.counted.insert(table.clone(), last);
+        // What is counted of a value finds its text.
+        let (texts, counts): (Vec<_>, Vec<_>) =
+            parts.into_iter().partition(|(table, _)| **table == CATALOG_VALUES.name);
+        let mut all = texts.into_iter().chain(counts);
+        let added = all.try_for_each(|(of, rows)| held.catalogue.add(of, rows));
+        held.counted.extend(heads);
         if added.is_err() {
             // Added in part they would be neither before nor behind these rows.
             self.forget();
@@ -208,9 +212,7 @@ impl Deref for TotalsReading {
     }
 }
 
-/// Returns each part of a batch with its table, the text of values first.
+/// Returns each part of a batch with its table.
 pub fn by_table(parts: &[Part]) -> impl Iterator<Item = (&TableName, &RecordBatch)> {
-    let tells_values = |part: &&Part| part.spec.name == CATALOG_VALUES.name;
-    let others = parts.iter().filter(move |part| !tells_values(part));
-    parts.iter().filter(tells_values).chain(others).map(|part| (&part.spec.name, &part.rows))
+    parts.iter().map(|part| (&part.spec.name, &part.rows))
 }

@@ -14,9 +14,9 @@ mod cells;
 
 use std::fmt::Write as _;
 
-use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{TimestampNanosecondType, UInt16Type};
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::ArrowError;
 use tidegate_model::{ColumnKind, ColumnSpec, PartitionDay, RowsSum, Seq, SeqRange, TableSpec, UnixNanos};
 use twox_hash::XxHash3_64;
@@ -99,6 +99,20 @@ pub fn sum(rows: &RecordBatch, range: SeqRange, summing: &Summing<'_>) -> Result
         sum.add(Seq(seq), XxHash3_64::oneshot(&bytes), bytes.len() as u64, time.map(UnixNanos));
     }
     Ok(sum)
+}
+
+/// Returns the hash of each row by itself, without a number: what `xxh3(formatRow('RowBinary', …))` gives of these
+/// columns.
+pub fn hashes(columns: &[(ArrayRef, bool)], rows: usize) -> Result<Vec<u64>, ArrowError> {
+    let cells = columns.iter().map(|(values, is_nullable)| Cells::of(values, *is_nullable));
+    let cells = cells.collect::<Result<Vec<_>, _>>()?;
+    let mut bytes = Vec::new();
+    let hash = |row| {
+        bytes.clear();
+        cells.iter().for_each(|cells| cells.write(row, &mut bytes));
+        XxHash3_64::oneshot(&bytes)
+    };
+    Ok((0..rows).map(hash).collect())
 }
 
 #[cfg(test)]

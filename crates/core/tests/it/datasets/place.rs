@@ -82,5 +82,5 @@ impl Place {
 
 pub(super) fn request(slug: &str, body: &str) -> DatasetRequest {
     let (slug, format, body) = (slug.to_owned(), RowsFormat::Json, body.to_owned().into());
-    DatasetRequest { slug, format, body, head: None, idempotency_key: None, actor: None, may_grow: true }
+    DatasetRequest { slug, format, body, head: None, idempotency_key: None, actor: None, may_grow: true, piece: None }
 }

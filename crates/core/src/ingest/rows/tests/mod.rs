@@ -23,7 +23,16 @@ const NOW: UnixNanos = UnixNanos(1_800_000_000_000_000_000);
 
 fn request(format: RowsFormat, body: impl Into<Bytes>) -> DatasetRequest {
     let slug = "d".to_owned();
-    DatasetRequest { slug, format, body: body.into(), head: None, idempotency_key: None, actor: None, may_grow: true }
+    DatasetRequest {
+        slug,
+        format,
+        body: body.into(),
+        head: None,
+        idempotency_key: None,
+        actor: None,
+        may_grow: true,
+        piece: None,
+    }
 }
 
 fn take(request: &DatasetRequest, stored: Option<&Dataset>) -> Result<Decoded, RowsError> {
