@@ -1,15 +1,15 @@
 //! What hot rows are, counted for a read of the catalogue: rows that go beside the stored ones of its tables.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use arrow_array::RecordBatch;
 use tidegate_model::limits::{COUNTED_INLINE_ROWS, QUERY_HOT_BYTES_MAX};
 use tidegate_model::tables::{CATALOG_ATTRIBUTES, CATALOG_SIGNALS, CATALOG_VALUES, METRIC_SERIES};
-use tidegate_model::{Seq, TableName, TableSpec};
+use tidegate_model::{Seq, Signal, TableName, TableSpec};
 
 use super::error::QueryError;
 use crate::buffer::{Chunk, TableTail};
-use crate::rollup::{Descriptions, Part, Reducer, Rollup, Turn};
+use crate::rollup::{Descriptions, Part, Reducer, Rollup, Turn, signal_of};
 use crate::store::Store;
 
 /// The rows that each table of the catalogue gets.
@@ -54,7 +54,7 @@ pub(super) async fn count(
     .await
 }
 
-/// What came of rows: up to which row of each table, and what they are, all tables together.
+/// What came of rows: up to which row of each table, and what they are, all tables of a signal together.
 pub(super) type Came = (Vec<(TableName, Seq)>, Vec<Part>);
 
 /// Counts the rows of some tails that are above these numbers, each once.
@@ -65,37 +65,49 @@ pub(super) async fn count_above(
     let rows: u64 = sources.iter().map(|(tail, counted)| tail.head.0.saturating_sub(counted.0)).sum();
     let counting = rollup.clone();
     let reduce = move || {
-        let (mut reducer, mut heads, mut tails) = (counting.reducer(), Vec::new(), Vec::new());
+        let (mut reducers, mut heads, mut tails) = (Reducers::new(), Vec::new(), Vec::new());
         for (tail, counted) in sources {
+            let reducer = reducers.entry(signal_of(&tail.table)).or_insert_with(|| counting.reducer());
             for chunk in tail.chunks.iter().filter(|chunk| chunk.range.last > counted) {
                 reducer.count(&tail.table, &chunk.clone().above(counted).rows()?)?;
             }
             heads.push((tail.table.clone(), tail.head));
             tails.push(tail);
         }
-        let (known, unknown) = remembered(&counting, &tails, reducer.fingerprints().collect())?;
+        let fingerprints = reducers.values().flat_map(Reducer::fingerprints).collect();
+        let (known, unknown) = remembered(&counting, &tails, fingerprints)?;
         if !unknown.is_empty() {
-            return Ok((Reduced::Waiting(Box::new(reducer), heads), known, unknown));
+            return Ok((Reduced::Waiting(reducers, heads), known, unknown));
         }
-        let parts = counting.look(&mut reducer, &known)?;
+        let parts = made(&counting, reducers, &known)?;
         Ok::<_, QueryError>((Reduced::Made((heads, parts)), known, unknown))
     };
     // Handing a few rows over to another thread takes longer than counting them.
     let (reduced, known, unknown) = if rows <= COUNTED_INLINE_ROWS { reduce()? } else { blocking(reduce).await? };
     match reduced {
         Reduced::Made(came) => Ok(came),
-        Reduced::Waiting(mut reducer, heads) => {
+        Reduced::Waiting(reducers, heads) => {
             let known = looked_up((rollup, store), known, &unknown).await?;
             let rollup = rollup.clone();
-            blocking(move || Ok((heads, rollup.look(&mut reducer, &known)?))).await
+            blocking(move || Ok((heads, made(&rollup, reducers, &known)?))).await
         }
     }
 }
 
+type Reducers = BTreeMap<Signal, Reducer>;
+
 enum Reduced {
     Made(Came),
     /// Series are to be looked up first.
-    Waiting(Box<Reducer>, Vec<(TableName, Seq)>),
+    Waiting(Reducers, Vec<(TableName, Seq)>),
+}
+
+fn made(rollup: &Rollup, reducers: Reducers, known: &Descriptions) -> Result<Vec<Part>, QueryError> {
+    let mut parts = Vec::new();
+    for mut reducer in reducers.into_values() {
+        parts.extend(rollup.look(&mut reducer, known)?);
+    }
+    Ok(parts)
 }
 
 /// Returns what is known of series: remembered, hot among these tails, or looked up.

@@ -56,6 +56,7 @@ use tidegate_model::{Seq, SeqRange, TableName, TableSpec};
 pub use assemble::{Counted, Part};
 pub use hot::Turn;
 pub use observe::Observed;
+pub use records::signal_of;
 pub use reducer::Reducer;
 pub use registry::{Learned, OVERFLOW};
 pub use series::Descriptions;

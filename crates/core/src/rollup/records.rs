@@ -13,20 +13,25 @@ use super::reducer::{Group, Place, Reducer, Tally, Who, hour_of};
 const UNSET: &str = "UNSET";
 
 impl Reducer {
-    /// Counts rows of one table, always the same.
+    /// Counts rows of the tables of one signal, always the same.
     pub fn count(&mut self, table: &TableName, rows: &RecordBatch) -> Result<(), ArrowError> {
         self.batches += 1;
-        self.signal = match table {
-            table if *table == LOGS.name => Signal::Logs,
-            table if *table == SPANS.name => Signal::Traces,
-            _ => Signal::Metrics,
-        };
+        self.signal = signal_of(table);
         match table {
             table if *table == LOGS.name => log_records(self, rows),
             table if *table == SPANS.name => spans(self, rows),
             table if *table == METRIC_SERIES.name => series(self, rows),
             _ => points(self, table, rows),
         }
+    }
+}
+
+/// Returns what the rows of a table are.
+pub fn signal_of(table: &TableName) -> Signal {
+    match table {
+        table if *table == LOGS.name => Signal::Logs,
+        table if *table == SPANS.name => Signal::Traces,
+        _ => Signal::Metrics,
     }
 }
 

@@ -18,7 +18,7 @@ use twox_hash::XxHash3_64;
 
 use super::reducer::{Place, Tally, Who};
 use super::totals::{self, Catalogue, Hashes, Item, Word, by_table, distinct};
-use super::{Descriptions, OVERFLOW, Rollup};
+use super::{Descriptions, OVERFLOW, Reducer, Rollup, signal_of};
 use crate::buffer::{Rows, merge};
 use crate::ingest::otlp::tests::generate::Generator;
 use crate::ingest::otlp::{Decoded, decode};
@@ -60,11 +60,14 @@ fn every_number_is_that_of_a_recount() {
             counts.recount(signal, &decoded[at]);
         }
         let learned = draw.random_bool(0.5);
-        let mut all = rollup.reducer();
+        let mut by_signal = BTreeMap::<Signal, Reducer>::new();
         for cut in cuts(&decoded, &mut draw) {
             let mut reducer = rollup.reducer();
-            for reducer in [&mut reducer, &mut all] {
-                cut.iter().for_each(|rows| reducer.count(&rows.table, &rows.rows).expect("rows that can be counted"));
+            for rows in &cut {
+                let at_once = by_signal.entry(signal_of(&rows.table)).or_insert_with(|| rollup.reducer());
+                for reducer in [&mut reducer, at_once] {
+                    reducer.count(&rows.table, &rows.rows).expect("rows that can be counted");
+                }
             }
             let (series, unknown) = rollup.describe(reducer.fingerprints());
             assert_eq!(unknown, Vec::<u64>::new(), "their rows came before them");
@@ -90,10 +93,13 @@ fn every_number_is_that_of_a_recount() {
         let attributes = merged(&CATALOG_ATTRIBUTES, &mut draw);
         compare(&counts, signals.as_ref(), attributes.as_ref(), &texts);
         compare_in_memory(&counts, &catalogue);
-        // A reader counts the rows of all tables at once.
-        let (mut at_once, series) = (Catalogue::default(), rollup.describe(all.fingerprints()).0);
-        let parts = rollup.look(&mut all, &series).expect("the rows of the catalogue");
-        by_table(&parts).for_each(|(table, rows)| at_once.add(table, rows).expect("rows of the catalogue"));
+        // A reader counts the rows of all tables of a signal at once.
+        let mut at_once = Catalogue::default();
+        for mut all in by_signal.into_values() {
+            let series = rollup.describe(all.fingerprints()).0;
+            let parts = rollup.look(&mut all, &series).expect("the rows of the catalogue");
+            by_table(&parts).for_each(|(table, rows)| at_once.add(table, rows).expect("rows of the catalogue"));
+        }
         compare_in_memory(&counts, &at_once);
         catalogue.items().for_each(|(signal, name, item)| summary_agrees(&catalogue, [signal, name], item));
         assert!(catalogue.fits(usize::MAX) && !catalogue.fits(0), "names alone take room");
