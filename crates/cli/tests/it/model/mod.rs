@@ -70,6 +70,7 @@ async fn random_work_leaves_what_a_plain_model_has() -> Result<()> {
     world.ingest(&mut plain, &mut draws).await?;
     for number in 1..=steps {
         let step = Step::draw(&mut draws);
+        eprintln!("step {number}: {step:?}");
         let done = async {
             take(step, &mut world, &mut plain, &mut draws).await?;
             world.compare(&plain, &mut draws).await

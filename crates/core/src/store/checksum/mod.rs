@@ -13,11 +13,12 @@
 mod cells;
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{TimestampNanosecondType, UInt16Type};
 use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, DataType};
 use tidegate_model::{ColumnKind, ColumnSpec, PartitionDay, RowsSum, Seq, SeqRange, TableSpec, UnixNanos};
 use twox_hash::XxHash3_64;
 
@@ -82,7 +83,7 @@ pub fn sum(rows: &RecordBatch, range: SeqRange, summing: &Summing<'_>) -> Result
     let partitions = partitions.ok_or_else(|| lacking(TableSpec::PARTITION))?;
     let cells = summing.columns.iter().map(|column| {
         let values = rows.column_by_name(&column.name).ok_or_else(|| lacking(&column.name))?;
-        Cells::of(values, column.kind.is_nullable())
+        Cells::of(&as_stored(values, &column.kind)?, column.kind.is_nullable())
     });
     let cells = cells.collect::<Result<Vec<_>, _>>()?;
     let times = summing.time_column.and_then(|name| rows.column_by_name(name));
@@ -99,6 +100,12 @@ pub fn sum(rows: &RecordBatch, range: SeqRange, summing: &Summing<'_>) -> Result
         sum.add(Seq(seq), XxHash3_64::oneshot(&bytes), bytes.len() as u64, time.map(UnixNanos));
     }
     Ok(sum)
+}
+
+/// Turns integers into doubles where their column was widened after the rows came: they are stored as such.
+fn as_stored(values: &ArrayRef, kind: &ColumnKind) -> Result<ArrayRef, ArrowError> {
+    let was_widened = *values.data_type() == DataType::Int64 && kind.arrow() == DataType::Float64;
+    if was_widened { arrow_cast::cast(values, &DataType::Float64) } else { Ok(Arc::clone(values)) }
 }
 
 /// Returns the hash of each row by itself, without a number: what `xxh3(formatRow('RowBinary', …))` gives of these
@@ -126,6 +133,20 @@ mod tests {
         for spec in tables::all() {
             assert!(spec.columns.iter().all(|column| is_covered(&column.kind)), "{}", spec.name);
         }
+    }
+
+    #[test]
+    fn rows_from_before_their_column_was_widened_are_summed_as_they_are_stored() {
+        use arrow_array::{Float64Array, Int64Array, UInt16Array};
+        let columns = [ColumnSpec::new("n", ColumnKind::Nullable(Box::new(ColumnKind::F64)))];
+        let summing = Summing { columns: &columns, time_column: None, partition: PartitionDay::default() };
+        let sum_of = |values: ArrayRef| {
+            let days: ArrayRef = Arc::new(UInt16Array::from(vec![PartitionDay::default(); 3]));
+            let rows = RecordBatch::try_from_iter([("n", values), (TableSpec::PARTITION, days)]).expect("rows");
+            sum(&rows, SeqRange::starting_at(Seq(7), 3), &summing).expect("a sum").checksum
+        };
+        let before = sum_of(Arc::new(Int64Array::from(vec![Some(3), None, Some(-1)])));
+        assert_eq!(before, sum_of(Arc::new(Float64Array::from(vec![Some(3.0), None, Some(-1.0)]))));
     }
 
     #[test]
