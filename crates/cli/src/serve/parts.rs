@@ -83,15 +83,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
             "refused rows that were sent again wait for the next replay"
         );
     }
-    let some = |limit: u64| (limit > 0).then_some(limit);
-    ingest.quotas().set_default(Quota {
-        rows_per_second: some(settings.quota.rows_per_second),
-        bytes_per_second: some(settings.quota.bytes_per_second),
-        stored_bytes: some(settings.quota.stored_bytes),
-    });
-    for own in catalog.policies::<Quota>(PolicyKind::Quota).await? {
-        ingest.quotas().set(&own.slug, Some(own.policy));
-    }
+    set_quotas(settings, &ingest, &catalog).await?;
     let mut rollup = settings.catalogue.enabled.then(Rollup::default);
     if settings.storage.backend != Backend::ClickHouse {
         // A server elsewhere may have further writers, of which this process would not know.
@@ -142,6 +134,20 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         replica_age_sla_ms: settings.freshness.replica_age_sla_ms,
         admin_sql: settings.query.admin_sql,
     })
+}
+
+/// Says how much may come into each dataset: what was decided of it by itself goes before the settings.
+async fn set_quotas(settings: &Settings, ingest: &Ingest, catalog: &Catalog) -> Result<()> {
+    let some = |limit: u64| (limit > 0).then_some(limit);
+    ingest.quotas().set_default(Quota {
+        rows_per_second: some(settings.quota.rows_per_second),
+        bytes_per_second: some(settings.quota.bytes_per_second),
+        stored_bytes: some(settings.quota.stored_bytes),
+    });
+    for own in catalog.policies::<Quota>(PolicyKind::Quota).await? {
+        ingest.quotas().set(&own.slug, Some(own.policy));
+    }
+    Ok(())
 }
 
 impl Parts {
