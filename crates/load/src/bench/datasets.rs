@@ -18,7 +18,8 @@ use super::load::percentile;
 use super::rows::{lines, row};
 use super::{Bar, Line, Measured};
 
-const KIND: &str = "rows of a dataset";
+const INTO: &str = "rows into a dataset";
+const OUT_OF: &str = "100 k rows of a dataset";
 const REQUEST_ROWS: u64 = 5_000;
 const REQUESTS: u64 = 120;
 const REQUESTS_PER_SECOND: u64 = 4;
@@ -82,7 +83,7 @@ async fn ingest(lab: &Lab, name: &str) -> Result<Measured> {
         }
         let serve = lab::used(&stack)?.serve - before.serve;
         times.sort_unstable();
-        let mut line = timed(format!("{name}-{form}"), &times);
+        let mut line = timed(INTO, format!("{name}-{form}"), &times);
         line.numbers.push(("serve ns a row", serve.as_secs_f64() * 1e9 / (requests * REQUEST_ROWS) as f64));
         let p95 = percentile(&times, 950);
         measured.bars.push(Bar::below(name, (&format!("{form} p95 in ms"), p95), INGEST_P95_MS));
@@ -140,7 +141,7 @@ async fn query(lab: &Lab, name: &str) -> Result<Measured> {
         let each = |cpu: Duration| cpu.as_secs_f64() * 1e3 / times.len() as f64;
         let (serve, engine) = (each(after.serve - before.serve), each(after.engine - before.engine));
         times.sort_unstable();
-        let mut line = timed(format!("{name}-{read}"), &times);
+        let mut line = timed(OUT_OF, format!("{name}-{read}"), &times);
         line.numbers.extend([("serve CPU ms", serve), ("engine CPU ms", engine)]);
         measured.lines.push(line);
         let what = format!("{read} p95 in ms");
@@ -202,8 +203,8 @@ async fn ask(client: &reqwest::Client, stack: &Stack, slug: &str, asked: &Value)
     Ok(body)
 }
 
-fn timed(name: String, sorted: &[Duration]) -> Line {
+fn timed(kind: &'static str, name: String, sorted: &[Duration]) -> Line {
     let [p50, p95, worst] = [500, 950, 1_000].map(|thousandth| percentile(sorted, thousandth));
     let numbers = vec![("requests", sorted.len() as f64), ("p50 ms", p50), ("p95 ms", p95), ("worst ms", worst)];
-    Line { kind: KIND, name, numbers }
+    Line { kind, name, numbers }
 }
