@@ -17,9 +17,9 @@ pub(super) async fn differences(
     let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(Vec::new()) };
     let lasts = batches.iter().map(|batch| batch.range.last.0.to_string()).collect::<Vec<_>>().join(",");
     let sql = format!(
-        "SELECT toString(arrayFirst(bound -> bound >= _seq, [{lasts}]::Array(UInt64))) AS last, \
-                toString(count()) AS found, toString(uniqExact(_seq)) AS distinct \
-         FROM `{}`.`{}` WHERE _seq BETWEEN {} AND {} GROUP BY last",
+        "SELECT toString(arrayFirst(bound -> bound >= _seq, [{lasts}]::Array(UInt64))) AS _last, \
+                toString(count()) AS _found, toString(uniqExact(_seq)) AS _distinct \
+         FROM `{}`.`{}` WHERE _seq BETWEEN {} AND {} GROUP BY _last",
         store.database(),
         first.table,
         first.range.first,
@@ -27,7 +27,7 @@ pub(super) async fn differences(
     );
     let mut counts = HashMap::new();
     for row in store.rows(&sql, &[]).await? {
-        counts.insert(number(&row, "last")?, (number(&row, "found")?, number(&row, "distinct")?));
+        counts.insert(number(&row, "_last")?, (number(&row, "_found")?, number(&row, "_distinct")?));
     }
     let rows = |batch: &BatchRow| changed.get(batch.id.as_str()).copied().unwrap_or(batch.range.rows());
     Ok(batches.iter().filter_map(|batch| difference(batch, rows(batch), &counts)).collect())

@@ -100,12 +100,13 @@ async fn sums(
     let mut lasts: Vec<_> = group.iter().map(|manifest| manifest.batch_range.last.0).collect();
     lasts.dedup();
     let lasts = lasts.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+    // No column of a dataset begins with `_`, so that none is taken for an alias.
     let sql = format!(
-        "SELECT toString(toUInt16(_partition)) AS day, \
-                toString(arrayFirst(bound -> bound >= _seq, [{lasts}]::Array(UInt64))) AS last, \
-                toString(count()) AS found, toString({}) AS checksum, \
-                toString(min(_seq)) AS low, toString(max(_seq)) AS high \
-         FROM `{}`.`{}` WHERE _seq BETWEEN {} AND {} GROUP BY day, last",
+        "SELECT toString(toUInt16(_partition)) AS _day, \
+                toString(arrayFirst(bound -> bound >= _seq, [{lasts}]::Array(UInt64))) AS _last, \
+                toString(count()) AS _found, toString({}) AS _checksum, \
+                toString(min(_seq)) AS _low, toString(max(_seq)) AS _high \
+         FROM `{}`.`{}` WHERE _seq BETWEEN {} AND {} GROUP BY _day, _last",
         checksum::expression(&first.columns, now),
         store.database(),
         first.table,
@@ -113,11 +114,11 @@ async fn sums(
         last.batch_range.last,
     );
     for row in store.rows(&sql, &[]).await? {
-        let day = PartitionDay::try_from(number(&row, "day")?).map_err(|_| VerifyError::Answer("day"))?;
-        let range = SeqRange { first: Seq(number(&row, "low")?), last: Seq(number(&row, "high")?) };
-        let (rows, checksum) = (number(&row, "found")?, number(&row, "checksum")?);
+        let day = PartitionDay::try_from(number(&row, "_day")?).map_err(|_| VerifyError::Answer("day"))?;
+        let range = SeqRange { first: Seq(number(&row, "_low")?), last: Seq(number(&row, "_high")?) };
+        let (rows, checksum) = (number(&row, "_found")?, number(&row, "_checksum")?);
         let sum = RowsSum { rows, checksum, range: Some(range), ..RowsSum::default() };
-        found.insert((day, number(&row, "last")?), sum);
+        found.insert((day, number(&row, "_last")?), sum);
     }
     Ok(found)
 }

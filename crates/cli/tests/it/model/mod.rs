@@ -19,6 +19,9 @@ use world::World;
 /// A run by hand takes more; each step takes about a third of a second, a kill or a restore some.
 const STEPS: u64 = 40;
 
+/// Columns are called as statements of the program might call what they count.
+const NAMES: [&str; 8] = ["day", "last", "found", "checksum", "rows", "first", "low", "distinct"];
+
 /// What is done to both.
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -91,7 +94,8 @@ async fn take(step: Step, world: &mut World, plain: &mut Plain, draws: &mut Draw
         Step::AddColumn => {
             let kind = *draws.one_of(&[Kind::Integer, Kind::Double, Kind::Text, Kind::Flag]);
             let default = draws.one_in(2).then(|| kind.value(draws));
-            let (name, backfill) = (format!("c{}", plain.columns.len()), draws.one_in(2));
+            let (at, backfill) = (plain.columns.len(), draws.one_in(2));
+            let name = NAMES.get(at).map_or_else(|| format!("c{at}"), |name| (*name).to_owned());
             world.add_column(plain, draws, (name, Column { kind, default }, backfill)).await
         }
         Step::Widen => match plain.column_of(draws, Kind::Integer) {
