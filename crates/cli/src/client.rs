@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::Args;
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -12,11 +13,26 @@ use serde_json::Value;
 /// How long a connection may take; a server on loopback answers in microseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A server's address.
+/// Where the server is, and who asks it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Asker {
+    /// The server's address
+    #[arg(long, env = "TIDEGATE_URL", default_value = "http://127.0.0.1:8080", global = true)]
+    url: String,
+    /// Who does it, for the audit log
+    #[arg(long, env = "TIDEGATE_ACTOR", value_name = "NAME", global = true)]
+    actor: Option<String>,
+    /// Scopes, with commas between, where the server wants some
+    #[arg(long, env = "TIDEGATE_SCOPES", value_name = "SCOPES", global = true)]
+    scopes: Option<String>,
+}
+
+/// A server's address, and what every request to it says of who asks.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     url: String,
     http: reqwest::Client,
+    headers: Vec<(&'static str, String)>,
 }
 
 /// Why the server did not do what it was asked: what, and how to mend it.
@@ -73,12 +89,20 @@ impl Client {
         // A second call finds the provider installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).build()?;
-        Ok(Self { url: url.trim_end_matches('/').to_owned(), http })
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), http, headers: Vec::new() })
+    }
+
+    /// Does the same, and says in every request who asks.
+    pub(crate) fn of(asker: Asker) -> anyhow::Result<Self> {
+        let named = [("x-actor-id", asker.actor), ("x-iam-scopes", asker.scopes)];
+        let headers = named.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        Ok(Self { headers, ..Self::new(&asker.url)? })
     }
 
     /// Begins a request to a path of the API.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.url))
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        self.headers.iter().fold(request, |request, (name, value)| request.header(*name, value))
     }
 
     /// Sends a request; an answer that is not a success becomes an error with the server's words.

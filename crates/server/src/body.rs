@@ -6,6 +6,7 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
 use tidegate_model::ErrorKind;
 
 use crate::errors::Failure;
@@ -45,6 +46,17 @@ pub(crate) async fn read(
         }
     }
     Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() })
+}
+
+/// Reads a body as JSON; `example` says what to send instead of one that cannot be read.
+pub(crate) fn json<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Failure> {
+    let read = serde_json::from_slice(body);
+    read.map_err(|error| Failure::invalid(format!("the body cannot be read ({error}): {example}")))
+}
+
+/// Does the same with a body that may be left out.
+pub(crate) fn json_or_default<T: DeserializeOwned + Default>(body: &[u8], example: &str) -> Result<T, Failure> {
+    if body.is_empty() { Ok(T::default()) } else { json(body, example) }
 }
 
 /// Refuses a body for its size.

@@ -18,7 +18,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::client::{Client, encoded};
+use crate::client::{Asker, Client, encoded};
 use crate::table::text;
 
 /// What `tidegate datasets` is told.
@@ -26,18 +26,11 @@ use crate::table::text;
 pub(crate) struct DatasetsArgs {
     #[command(subcommand)]
     command: Command,
-    /// The server's address
-    #[arg(long, env = "TIDEGATE_URL", default_value = "http://127.0.0.1:8080", global = true)]
-    url: String,
+    #[command(flatten)]
+    asker: Asker,
     /// Print the server's JSON
     #[arg(long, global = true)]
     json: bool,
-    /// Who does it, for the audit log
-    #[arg(long, env = "TIDEGATE_ACTOR", value_name = "NAME", global = true)]
-    actor: Option<String>,
-    /// Scopes, with commas between, where the server wants some
-    #[arg(long, env = "TIDEGATE_SCOPES", value_name = "SCOPES", global = true)]
-    scopes: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -104,14 +97,11 @@ enum Command {
 struct Caller {
     client: Client,
     json: bool,
-    actor: Option<String>,
-    scopes: Option<String>,
 }
 
 /// Does what the command line says.
 pub(crate) async fn run(args: DatasetsArgs) -> Result<()> {
-    let client = Client::new(&args.url)?;
-    let caller = Caller { client, json: args.json, actor: args.actor, scopes: args.scopes };
+    let caller = Caller { client: Client::of(args.asker)?, json: args.json };
     match args.command {
         Command::List(args) => records::list(&caller, &args).await,
         Command::Show { slug } => records::show(&caller, &slug).await,
@@ -141,11 +131,6 @@ impl Caller {
         body: Option<&Value>,
     ) -> Result<Value> {
         let mut request = self.client.request(method, path).query(parameters);
-        for (name, value) in [("x-actor-id", &self.actor), ("x-iam-scopes", &self.scopes)] {
-            if let Some(value) = value {
-                request = request.header(name, value);
-            }
-        }
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }

@@ -39,23 +39,18 @@ use clap::{Args, Subcommand};
 
 use server::Server;
 
+use crate::client::Asker;
+
 /// What `tidegate migrate` is told.
 #[derive(Debug, Args)]
 pub(crate) struct MigrateArgs {
     #[command(subcommand)]
     command: Command,
-    /// The server's address
-    #[arg(long, env = "TIDEGATE_URL", default_value = "http://127.0.0.1:8080", global = true)]
-    url: String,
+    #[command(flatten)]
+    asker: Asker,
     /// Print the report as JSON
     #[arg(long, global = true)]
     json: bool,
-    /// Who does it, for the audit log
-    #[arg(long, env = "TIDEGATE_ACTOR", value_name = "NAME", global = true)]
-    actor: Option<String>,
-    /// Scopes, with commas between, where the server wants some
-    #[arg(long, env = "TIDEGATE_SCOPES", value_name = "SCOPES", global = true)]
-    scopes: Option<String>,
     /// The DuckDB program, for what only it can read
     #[arg(long, env = "TIDEGATE_DUCKDB", default_value = "duckdb", value_name = "PROGRAM", global = true)]
     duckdb: PathBuf,
@@ -92,7 +87,7 @@ enum Command {
 
 /// Does what the command line says.
 pub(crate) async fn run(args: MigrateArgs) -> Result<()> {
-    let server = Server::new(&args.url, args.actor, args.scopes)?;
+    let server = Server::new(args.asker)?;
     let told = Told { server, json: args.json, duckdb: duckdb::Duckdb::new(args.duckdb) };
     match args.command {
         Command::Parquet(args) => backfill::run(&told, source::of_parquet(&args)?, &args.taking).await,

@@ -1,22 +1,20 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use reqwest::{Method, RequestBuilder};
+use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_model::MigrationPiece;
 
-use crate::client::{Client, ClientError, encoded};
+use crate::client::{Asker, Client, ClientError, encoded};
 
 /// Pauses before a request that had no room or no answer is sent again; a minute and a half in all, then a person decides.
 const PAUSES_MS: [u64; 10] = [250, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000, 20_000, 20_000];
 
-/// The server, and who asks it.
+/// The server, as migrations ask it.
 #[derive(Debug, Clone)]
 pub(super) struct Server {
     client: Client,
-    actor: Option<String>,
-    scopes: Option<String>,
 }
 
 /// A migration as the server tells of it.
@@ -99,13 +97,13 @@ pub(super) struct Rejection {
 }
 
 impl Server {
-    pub(super) fn new(url: &str, actor: Option<String>, scopes: Option<String>) -> Result<Self> {
-        Ok(Self { client: Client::new(url)?, actor, scopes })
+    pub(super) fn new(asker: Asker) -> Result<Self> {
+        Ok(Self { client: Client::of(asker)? })
     }
 
     /// Asks a path for JSON.
     pub(super) async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
-        let mut request = self.request(method, path);
+        let mut request = self.client.request(method, path);
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
@@ -167,7 +165,7 @@ impl Server {
     /// Answers SQL with rows, also from a table whose reads are not switched.
     pub(super) async fn rows(&self, sql: &str) -> Result<Vec<Value>> {
         let body = json!({ "sql": sql, "format": "ndjson" }).to_string();
-        let request = self.request(Method::POST, "/sql/read").header("x-tidegate-read", "target");
+        let request = self.client.request(Method::POST, "/sql/read").header("x-tidegate-read", "target");
         let request = request.header("content-type", "application/json").body(body);
         let answer = self.client.send(request).await?.text().await.context("read the server's answer")?;
         let rows = answer.lines().filter(|line| !line.is_empty()).map(serde_json::from_str);
@@ -185,6 +183,7 @@ impl Server {
         let mut pauses = PAUSES_MS.into_iter();
         loop {
             let request = self
+                .client
                 .request(Method::POST, &path)
                 .header("content-type", "application/vnd.apache.arrow.stream")
                 .header("x-tidegate-piece", piece.attributes())
@@ -202,16 +201,6 @@ impl Server {
                 _ => return Err(error.into()),
             }
         }
-    }
-
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let mut request = self.client.request(method, path);
-        for (name, value) in [("x-actor-id", &self.actor), ("x-iam-scopes", &self.scopes)] {
-            if let Some(value) = value {
-                request = request.header(name, value);
-            }
-        }
-        request
     }
 }
 

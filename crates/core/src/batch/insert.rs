@@ -15,7 +15,7 @@ use super::seal::Sealed;
 use super::{BatchError, BatchReport, blocking};
 use crate::catalog::Stored;
 use crate::rollup::Rollup;
-use crate::store::{Gone, Outlet, Promotion, StoreError};
+use crate::store::{Gone, Outlet, Promotion, StoreError, chain};
 
 /// Takes one batch from its cut to its watermark; ends only when that is done.
 pub(super) async fn store(shared: Arc<Shared>, sealed: Sealed) {
@@ -211,14 +211,4 @@ fn tell(shared: &Shared, sealed: &Sealed, error: &BatchError, wait: Duration) {
         report.failures += 1;
         report.stuck = Some(cause);
     });
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }

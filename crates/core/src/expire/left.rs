@@ -32,7 +32,8 @@ impl Expire {
         Ok(left)
     }
 
-    /// Asks ClickHouse for the sums of rows that stay, under names that no column of a user's has, by the last row of their batch; the batches need not be neighbours.
+    /// Asks ClickHouse for the sums of rows that stay, under names that no column of a user's has, by the last row of
+    /// their batch; the batches need not be neighbours.
     async fn sums(
         &self,
         target: &Target,

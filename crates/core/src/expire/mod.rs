@@ -181,8 +181,3 @@ impl Expire {
         self.sources.cold_policy.is_some()
     }
 }
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}

@@ -3,9 +3,9 @@ use tidegate_model::{UnixNanos, Upkeep, partition_date};
 
 use super::look::Partition;
 use super::remove::Removed;
-use super::{Expire, ExpireError, Report, Step, Target, Wanted, chain};
+use super::{Expire, ExpireError, Report, Step, Target, Wanted};
 use crate::catalog::Manifest;
-use crate::store::removed_rows;
+use crate::store::{chain, removed_rows};
 
 /// The volume that old partitions go to.
 const COLD_VOLUME: &str = "cold";
@@ -13,7 +13,8 @@ const COLD_VOLUME: &str = "cold";
 impl Expire {
     /// Does what is due, or tells it; one run at a time.
     ///
-    /// A step that fails is told and does not keep the others from being done; an error means that nothing could be found out.
+    /// A step that fails is told and does not keep the others from being done; an error means that nothing could be found
+    /// out.
     pub async fn run(&self, wanted: &Wanted) -> Result<Report, ExpireError> {
         let _one = self.running.lock().await;
         if !wanted.is_dry {

@@ -253,7 +253,7 @@ pub(super) fn literal(text: &str) -> String {
 }
 
 /// Writes an error with all its causes into one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

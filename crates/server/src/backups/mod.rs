@@ -161,10 +161,7 @@ async fn taken(stages: &Stages, request: Request) -> Result<BackupManifest, Fail
     let (parts, body) = request.into_parts();
     check(&stages.access, &parts.headers, Want::Admin, None)?;
     let body = body::read(&parts.headers, body, BACKUP_BODY_BYTES_MAX, stages.body_idle).await?;
-    let asked = if body.is_empty() { Ok(Asked::default()) } else { serde_json::from_slice(&body) };
-    let Asked { name, base } = asked.map_err(|error| {
-        Failure::invalid(format!("the body cannot be read ({error}): send {{\"name\":…,\"base\":…}}, both optional"))
-    })?;
+    let Asked { name, base } = body::json_or_default(&body, r#"send {"name":…,"base":…}, both optional"#)?;
     office(stages)?.backups.take(BackupAsked { name, base, is_scheduled: false }).await.map_err(|error| failed(&error))
 }
 

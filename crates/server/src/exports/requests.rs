@@ -88,12 +88,10 @@ async fn made(stages: &Stages, slug: &str, request: Request) -> Result<Export, F
     let (parts, body) = request.into_parts();
     check(&stages.access, &parts.headers, Want::Admin, None)?;
     let body = body::read(&parts.headers, body, SQL_BODY_BYTES_MAX, stages.body_idle).await?;
-    let asked = if body.is_empty() { Ok(Asked::default()) } else { serde_json::from_slice(&body) };
-    let asked = asked.map_err(|error| {
-        Failure::invalid(format!(
-            "the body cannot be read ({error}): send {{\"tableName\":…,\"from\":…,\"to\":…,\"shard\":…,\"folder\":…,\"storageTargetId\":…}}, all optional"
-        ))
-    })?;
+    let asked: Asked = body::json_or_default(
+        &body,
+        r#"send {"tableName":…,"from":…,"to":…,"shard":…,"folder":…,"storageTargetId":…}, all optional"#,
+    )?;
     let label = asked.table_name.as_deref().unwrap_or(Dataset::RECORDS);
     let found = Table::find(stages, slug, label).await.map_err(|error| failed(&error))?;
     let table = found.ok_or_else(|| {

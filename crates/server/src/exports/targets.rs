@@ -145,12 +145,10 @@ async fn made(stages: &Stages, request: Request) -> Result<StorageTarget, Failur
     let (parts, body) = request.into_parts();
     check(&stages.access, &parts.headers, Want::Admin, None)?;
     let body = body::read(&parts.headers, body, SQL_BODY_BYTES_MAX, stages.body_idle).await?;
-    let asked: Asked = serde_json::from_slice(&body).map_err(|error| {
-        Failure::invalid(format!(
-            "the body cannot be read ({error}): send {{\"id\":…,\"kind\":\"local\" or \"s3\",\"config\":{{\"folder\":…}} or \
-             {{\"bucket\":…,\"prefix\":…}},\"description\":…}}"
-        ))
-    })?;
+    let asked: Asked = body::json(
+        &body,
+        r#"send {"id":…,"kind":"local" or "s3","config":{"folder":…} or {"bucket":…,"prefix":…},"description":…}"#,
+    )?;
     check_id(&asked.id)?;
     let place = place_asked(stages, &asked)?;
     let created_by = actor(&parts.headers).unwrap_or_default();

@@ -96,12 +96,10 @@ async fn decide(State(stages): State<Stages>, Path(slug): Path<String>, uri: Uri
         check(&stages.access, &parts.headers, Want::Admin, None)?;
         let named: Named = arguments(&uri)?;
         let body = body::read(&parts.headers, body, SQL_BODY_BYTES_MAX, stages.body_idle).await?;
-        let decided: Decided = serde_json::from_slice(&body).map_err(|error| {
-            Failure::invalid(format!(
-                "the body cannot be read ({error}): send {{\"mode\":…,\"rules\":{{\"maxAgeHours\":…,\"maxTotalBytes\":…}},\
-                 \"deleteGraceMinutes\":…,\"coldStorageAfterHours\":…}}"
-            ))
-        })?;
+        let decided: Decided = body::json(
+            &body,
+            r#"send {"mode":…,"rules":{"maxAgeHours":…,"maxTotalBytes":…},"deleteGraceMinutes":…,"coldStorageAfterHours":…}"#,
+        )?;
         let retention = checked(&stages, &decided)?;
         let actor = actor(&parts.headers).unwrap_or_default();
         keep(&stages, (&slug, named.table.as_deref()), retention, actor).await?;

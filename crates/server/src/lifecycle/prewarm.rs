@@ -39,12 +39,8 @@ async fn prewarm(State(stages): State<Stages>, request: Request) -> Response {
         let (parts, body) = request.into_parts();
         check(&stages.access, &parts.headers, Want::Admin, None)?;
         let body = body::read(&parts.headers, body, SQL_BODY_BYTES_MAX, stages.body_idle).await?;
-        let asked: Asked = serde_json::from_slice(&body).map_err(|error| {
-            Failure::invalid(format!(
-                "the body cannot be read ({error}): send {{\"datasetSlug\":…,\"tableName\":…,\"fromShard\":\"2026-01-01\",\
-                 \"toShard\":…}}"
-            ))
-        })?;
+        let asked: Asked =
+            body::json(&body, r#"send {"datasetSlug":…,"tableName":…,"fromShard":"2026-01-01","toShard":…}"#)?;
         warmed(&stages, &asked).await
     };
     answer(&stages, outcome.await)

@@ -54,11 +54,7 @@ async fn decide(State(stages): State<Stages>, Path(slug): Path<String>, request:
         let (parts, body) = request.into_parts();
         known(&stages, &parts.headers, &slug)?;
         let body = body::read(&parts.headers, body, SQL_BODY_BYTES_MAX, stages.body_idle).await?;
-        let quota: Quota = serde_json::from_slice(&body).map_err(|error| {
-            Failure::invalid(format!(
-                "the body cannot be read ({error}): send {{\"rowsPerSecond\":…,\"bytesPerSecond\":…,\"storedBytes\":…}}"
-            ))
-        })?;
+        let quota: Quota = body::json(&body, r#"send {"rowsPerSecond":…,"bytesPerSecond":…,"storedBytes":…}"#)?;
         if [quota.rows_per_second, quota.bytes_per_second, quota.stored_bytes].contains(&Some(0)) {
             return Err(Failure::invalid("a quota is a number from 1 on; leave it out for none")
                 .with_hint("to take no more rows, archive the dataset"));

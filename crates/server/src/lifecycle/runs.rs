@@ -78,13 +78,10 @@ async fn ask(State(stages): State<Stages>, request: Request) -> Response {
         let (parts, body) = request.into_parts();
         check(&stages.access, &parts.headers, Want::Admin, None)?;
         let body = body::read(&parts.headers, body, SQL_BODY_BYTES_MAX, stages.body_idle).await?;
-        let asked = if body.is_empty() { Ok(Asked::default()) } else { serde_json::from_slice(&body) };
-        let asked = asked.map_err(|error| {
-            Failure::invalid(format!(
-                "the body cannot be read ({error}): send {{\"datasetSlug\":…,\"operations\":[\"retention\",\"tiers\"],\
-                 \"dryRun\":…}}, all optional"
-            ))
-        })?;
+        let asked: Asked = body::json_or_default(
+            &body,
+            r#"send {"datasetSlug":…,"operations":["retention","tiers"],"dryRun":…}, all optional"#,
+        )?;
         let has = |operation| asked.operations.as_ref().is_none_or(|all| all.contains(&operation));
         let wanted = Wanted {
             retention: has(Operation::Retention),

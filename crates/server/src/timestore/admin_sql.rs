@@ -127,9 +127,7 @@ async fn asked(stages: &Stages, request: Request) -> Result<Asked, Failure> {
             .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     }
     let body = body::read(&parts.headers, body, SQL_BODY_BYTES_MAX, stages.body_idle).await?;
-    let asked: Asked = serde_json::from_slice(&body).map_err(|error| {
-        Failure::invalid(format!("the body cannot be read ({error}): send {{\"sql\":…,\"mode\":…,\"maxRows\":…}}"))
-    })?;
+    let asked: Asked = body::json(&body, r#"send {"sql":…,"mode":…,"maxRows":…}"#)?;
     if asked.sql.trim().is_empty() {
         return Err(Failure::invalid("`sql` is empty"));
     }

@@ -87,9 +87,7 @@ async fn kept(stages: &Stages, id: String, request: Request) -> Result<(SavedSql
     let (parts, body) = request.into_parts();
     check(&stages.access, &parts.headers, Want::Write, None)?;
     let body = body::read(&parts.headers, body, SQL_BODY_BYTES_MAX, stages.body_idle).await?;
-    let asked: Asked = serde_json::from_slice(&body).map_err(|error| {
-        Failure::invalid(format!("the body cannot be read ({error}): send {{\"statement\":\"SELECT …\",\"label\":…}}"))
-    })?;
+    let asked: Asked = body::json(&body, r#"send {"statement":"SELECT …","label":…}"#)?;
     let is_plain = !id.is_empty() && id.len() <= SAVED_SQL_ID_BYTES_MAX && !id.chars().any(char::is_control);
     if !is_plain {
         return Err(Failure::invalid(format!("an id has 1 to {SAVED_SQL_ID_BYTES_MAX} bytes of plain text")));

@@ -17,6 +17,7 @@ use super::diff::{self, Asked, Severity};
 use super::file::{FORMAT, Header, Stats, Tally, Wanted, opened};
 use super::folder::{SessionFolder, Step, checked_name};
 use super::rows::{catalog_signal, statement};
+use crate::body;
 use crate::errors::Failure;
 use crate::routes::{Gives, Kind, Param, Route, Sends, delete, get, post};
 
@@ -89,16 +90,13 @@ async fn one(ask: Ask) -> Result<Answer, Failure> {
 }
 
 async fn create(ask: Ask) -> Result<Answer, Failure> {
-    let wanted: Wanted = serde_json::from_slice(&ask.body).map_err(|error| {
-        Failure::invalid(format!("the body cannot be read ({error}): send {{\"name\":\"before-release\"}}"))
-    })?;
+    let wanted: Wanted = body::json(&ask.body, r#"send {"name":"before-release"}"#)?;
     save(&ask, wanted).await
 }
 
 async fn unite(ask: Ask) -> Result<Answer, Failure> {
     let example = r#"send {"name":"both","sessions":["before","after"]}"#;
-    let wanted: Wanted = serde_json::from_slice(&ask.body)
-        .map_err(|error| Failure::invalid(format!("the body cannot be read ({error}): {example}")))?;
+    let wanted: Wanted = body::json(&ask.body, example)?;
     if wanted.sessions.is_empty() {
         return Err(Failure::invalid(format!("`sessions` is missing: {example}")));
     }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use tower_service::Service;
 
 use super::super::answer::{Answer, Ask};
+use crate::body;
 use crate::errors::Failure;
 
 /// Requests of one batch.
@@ -35,12 +36,8 @@ struct Query {
 
 /// Answers `POST query/batch`: several GETs of these routes at once, each with its own outcome.
 pub(super) async fn run(ask: Ask) -> Result<Answer, Failure> {
-    let batch: Batch = serde_json::from_slice(&ask.body).map_err(|error| {
-        Failure::invalid(format!(
-            "the body cannot be read ({error}): send {{\"queries\":[{{\"id\":\"a\",\"endpoint\":\"/v2/metrics\",\
-             \"params\":{{\"limit\":10}}}}]}}"
-        ))
-    })?;
+    let batch: Batch =
+        body::json(&ask.body, r#"send {"queries":[{"id":"a","endpoint":"/v2/metrics","params":{"limit":10}}]}"#)?;
     if batch.queries.len() > QUERIES_MAX {
         return Err(Failure::invalid(format!(
             "a batch has at most {QUERIES_MAX} queries, it has {}",
