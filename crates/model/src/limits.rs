@@ -336,6 +336,9 @@ pub const CATALOG_FACETS_MAX: usize = 256;
 /// What the catalogue of all hours may take in memory, in bytes, about: 100,000 metrics of ten keys fit.
 pub const CATALOG_TOTALS_BYTES: usize = 192 << 20;
 
+/// What is kept as JSON of templates in services, in bytes: ten lists of 120 templates in services as the bench has them.
+pub const CATALOG_KEPT_BYTES: usize = 4 << 20;
+
 /// Rows that a reader counts without another thread: at most about a millisecond.
 pub const COUNTED_INLINE_ROWS: u64 = 64;
 
