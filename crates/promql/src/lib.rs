@@ -35,7 +35,7 @@ pub use error::PromqlError;
 pub use eval::{Value, VectorSeries};
 pub use labels::{Labels, METRIC_NAME};
 pub use names::{label_name, metric_name};
-pub use plan::{GridFunction, Plan, Read, Span, Want, plan, pretty};
+pub use plan::{GridFunction, Plan, Read, Span, Want, duration_ms, plan, pretty};
 pub use samples::{Found, Grid, Point, STALE, SampleSeries, is_stale};
 pub use selector::{Selector, selector};
 pub use series::{Facet, OtelSeries};

@@ -32,15 +32,8 @@ const UNITS: [(&str, &str); 26] = [
 ];
 
 /// The same behind a slash: `By/s` is bytes per second.
-const PER: [(&str, &str); 7] = [
-    ("s", "second"),
-    ("m", "minute"),
-    ("h", "hour"),
-    ("d", "day"),
-    ("w", "week"),
-    ("mo", "month"),
-    ("y", "year"),
-];
+const PER: [(&str, &str); 7] =
+    [("s", "second"), ("m", "minute"), ("h", "hour"), ("d", "day"), ("w", "week"), ("mo", "month"), ("y", "year")];
 
 /// Returns the name of a metric: words joined with `_`, its unit, `_total` where it is a counter, `_ratio` where it is a
 /// gauge without a unit.

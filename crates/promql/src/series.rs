@@ -68,17 +68,11 @@ impl OtelSeries {
         let name = metric_name(&self.metric_name, &self.unit, is_counter, is_gauge);
         let parts = |bare: &[(Facet, &str)]| bare.iter().map(|(facet, end)| (*facet, format!("{name}{end}"))).collect();
         match self.metric_type.as_str() {
-            "histogram" => parts(&[
-                (Facet::Bucket, "_bucket"),
-                (Facet::HistogramSum, "_sum"),
-                (Facet::HistogramCount, "_count"),
-            ]),
-            "exponential_histogram" => {
-                parts(&[(Facet::ExponentialSum, "_sum"), (Facet::ExponentialCount, "_count")])
+            "histogram" => {
+                parts(&[(Facet::Bucket, "_bucket"), (Facet::HistogramSum, "_sum"), (Facet::HistogramCount, "_count")])
             }
-            "summary" => {
-                parts(&[(Facet::Quantile, ""), (Facet::SummarySum, "_sum"), (Facet::SummaryCount, "_count")])
-            }
+            "exponential_histogram" => parts(&[(Facet::ExponentialSum, "_sum"), (Facet::ExponentialCount, "_count")]),
+            "summary" => parts(&[(Facet::Quantile, ""), (Facet::SummarySum, "_sum"), (Facet::SummaryCount, "_count")]),
             _ => parts(&[(Facet::Value, "")]),
         }
     }

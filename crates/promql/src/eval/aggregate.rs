@@ -16,9 +16,9 @@ pub(super) fn aggregated(
         (Aggregation::TopK | Aggregation::BottomK, Some(Value::Scalar(k))) => {
             Ok(best(by == Aggregation::TopK, &k, &series, &groups))
         }
-        (Aggregation::Quantile, Some(Value::Scalar(at))) => Ok(folded(&series, groups, steps, |values, step| {
-            (!values.is_empty()).then(|| quantile(at[step], values))
-        })),
+        (Aggregation::Quantile, Some(Value::Scalar(at))) => {
+            Ok(folded(&series, groups, steps, |values, step| (!values.is_empty()).then(|| quantile(at[step], values))))
+        }
         (Aggregation::CountValues, Some(Value::Text(label))) => counted(&label, &series, grouping, steps),
         (Aggregation::TopK | Aggregation::BottomK | Aggregation::Quantile | Aggregation::CountValues, _) => {
             Err(PromqlError::Execution("the aggregation lacks its parameter".to_owned()))

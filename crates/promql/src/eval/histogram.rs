@@ -26,8 +26,10 @@ pub(super) fn quantile(at: &[f64], series: Vec<VectorSeries>) -> Vec<VectorSerie
     }
     let of = |(labels, group): (Labels, Vec<(f64, Vec<Option<f64>>)>)| {
         let values = at.iter().enumerate().map(|(step, &at)| {
-            let buckets: Vec<_> =
-                group.iter().filter_map(|(bound, values)| Some(Bucket { bound: *bound, count: values[step]? })).collect();
+            let buckets: Vec<_> = group
+                .iter()
+                .filter_map(|(bound, values)| Some(Bucket { bound: *bound, count: values[step]? }))
+                .collect();
             (!buckets.is_empty()).then(|| in_buckets(at, buckets))
         });
         VectorSeries { labels, values: values.collect() }

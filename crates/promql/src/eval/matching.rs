@@ -35,9 +35,7 @@ pub(super) fn set(
         values: series.values.iter().enumerate().map(|(at, value)| value.filter(|_| is_kept(at))).collect(),
     };
     let mut result: Vec<_> = match operator {
-        Operator::And => {
-            left.iter().map(|own| kept(own, &|at| has(&groups_right, &right, &own.labels, at))).collect()
-        }
+        Operator::And => left.iter().map(|own| kept(own, &|at| has(&groups_right, &right, &own.labels, at))).collect(),
         Operator::Unless => {
             left.iter().map(|own| kept(own, &|at| !has(&groups_right, &right, &own.labels, at))).collect()
         }
@@ -127,11 +125,14 @@ fn check_once(used: &mut bool, (is_match, matching): (bool, &Matching)) -> Resul
 }
 
 fn labels(operator: Operator, matching: &Matching, many: &VectorSeries, one: &VectorSeries) -> Labels {
-    let mut labels =
-        if loses_name(operator, matching.is_bool) { many.labels.unnamed() } else { many.labels.clone() };
+    let mut labels = if loses_name(operator, matching.is_bool) { many.labels.unnamed() } else { many.labels.clone() };
     let given: &[String] = match &matching.cardinality {
         Cardinality::OneToOne => {
-            return if matching.is_on { labels.only(&matching.labels) } else { without_listed(&labels, &matching.labels) };
+            return if matching.is_on {
+                labels.only(&matching.labels)
+            } else {
+                without_listed(&labels, &matching.labels)
+            };
         }
         Cardinality::ManyToOne(given) | Cardinality::OneToMany(given) => given,
     };

@@ -1,6 +1,6 @@
 use super::{Value, VectorSeries, matching, merged};
-use crate::plan::{Matching, Operator};
 use crate::PromqlError;
+use crate::plan::{Matching, Operator};
 
 /// What an operator makes of two numbers.
 pub(super) enum Made {

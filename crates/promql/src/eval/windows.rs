@@ -26,8 +26,7 @@ pub(super) struct Window<'p> {
 
 impl Evaluation<'_> {
     pub(super) fn over(&self, over: &Over, grid: Grid) -> Result<Vec<VectorSeries>, PromqlError> {
-        let parameters =
-            over.parameters.iter().map(|node| self.scalar(node, grid)).collect::<Result<Vec<_>, _>>()?;
+        let parameters = over.parameters.iter().map(|node| self.scalar(node, grid)).collect::<Result<Vec<_>, _>>()?;
         if over.function == Windowed::HoltWinters {
             regression::check_factors(&parameters)?;
         }

@@ -135,7 +135,11 @@ impl Builder {
         let args = &call.args.args;
         let Some(of) = args.first() else {
             // `hour()` is that of the moment.
-            return Ok(Node::Call(Call::Each(function, Box::new(Node::Call(Call::Vector(Box::new(Node::Time)))), vec![])));
+            return Ok(Node::Call(Call::Each(
+                function,
+                Box::new(Node::Call(Call::Vector(Box::new(Node::Time)))),
+                vec![],
+            )));
         };
         if let (VectorFunction::Timestamp, Expr::VectorSelector(selector)) = (function, bare(of)) {
             return self.instant(selector, GridFunction::LastTime, grid);
@@ -200,5 +204,9 @@ fn label(call: &Called, at: usize) -> Result<String, PromqlError> {
     let is_name = !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if is_name { Ok(name) } else { Err(PromqlError::Execution(format!("invalid label name in {}(): {name}", call.func.name))) }
+    if is_name {
+        Ok(name)
+    } else {
+        Err(PromqlError::Execution(format!("invalid label name in {}(): {name}", call.func.name)))
+    }
 }

@@ -78,6 +78,13 @@ pub fn pretty(text: &str) -> Result<String, PromqlError> {
     parse(text).map(|expr| expr.prettify())
 }
 
+/// Reads a duration such as `5m` or `1h30m`, in milliseconds.
+#[must_use]
+pub fn duration_ms(text: &str) -> Option<i64> {
+    let duration = promql_parser::util::parse_duration(text).ok()?;
+    i64::try_from(duration.as_millis()).ok()
+}
+
 fn parse(text: &str) -> Result<Expr, PromqlError> {
     static OLD_NAMES: Once = Once::new();
     OLD_NAMES.call_once(|| {

@@ -10,13 +10,27 @@ pub(crate) enum Node {
     /// The moments themselves, in seconds.
     Time,
     /// What a read found at each step; without the name where a function was computed.
-    Found { read: usize, is_named: bool, is_fixed: bool },
+    Found {
+        read: usize,
+        is_named: bool,
+        is_fixed: bool,
+    },
     /// Samples as they are: only at the top of a query of one moment.
     Matrix(Source),
     Over(Over),
     Negative(Box<Node>),
-    Operation { operator: Operator, left: Box<Node>, right: Box<Node>, matching: Matching },
-    Aggregate { by: Aggregation, parameter: Option<Box<Node>>, of: Box<Node>, grouping: Grouping },
+    Operation {
+        operator: Operator,
+        left: Box<Node>,
+        right: Box<Node>,
+        matching: Matching,
+    },
+    Aggregate {
+        by: Aggregation,
+        parameter: Option<Box<Node>>,
+        of: Box<Node>,
+        grouping: Grouping,
+    },
     Call(Call),
 }
 
@@ -152,9 +166,23 @@ pub(crate) enum Call {
     Absent(Box<Node>, Labels),
     AbsentOver(Box<Node>, Labels),
     HistogramQuantile(Box<Node>, Box<Node>),
-    LabelReplace { of: Box<Node>, target: String, replacement: String, source: String, pattern: regex::Regex },
-    LabelJoin { of: Box<Node>, target: String, separator: String, sources: Vec<String> },
-    Sort { of: Box<Node>, is_descending: bool },
+    LabelReplace {
+        of: Box<Node>,
+        target: String,
+        replacement: String,
+        source: String,
+        pattern: regex::Regex,
+    },
+    LabelJoin {
+        of: Box<Node>,
+        target: String,
+        separator: String,
+        sources: Vec<String>,
+    },
+    Sort {
+        of: Box<Node>,
+        is_descending: bool,
+    },
     Scalar(Box<Node>),
     Vector(Box<Node>),
 }
