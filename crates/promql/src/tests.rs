@@ -100,7 +100,10 @@ fn a_subquery_has_its_moments_at_multiples_of_its_step() {
     // At 20, 30, …, 70 s; the one at 10 s is the open beginning.
     assert_eq!(at("count_over_time(c[60s:10s])", 70_000, &all), "{a=\"1\"} 6");
     assert_eq!(at("max_over_time(c[60s:10s])", 74_000, &all), "{a=\"1\"} 9");
-    assert_eq!(at("max_over_time(rate(c[30s])[30s:5s])", 40_000, &all), format!("{{a=\"1\"}} {}", 4.0 / 15.0 * 25.0 / 30.0));
+    assert_eq!(
+        at("max_over_time(rate(c[30s])[30s:5s])", 40_000, &all),
+        format!("{{a=\"1\"}} {}", 4.0 / 15.0 * 25.0 / 30.0)
+    );
 }
 
 #[test]

@@ -80,9 +80,7 @@ fn request() -> Value {
     let at = |second: u64| ((BEGIN + second) * SECOND).to_string();
     let text = |key: &str, value: &str| json!({ "key": key, "value": { "stringValue": value } });
     let point = |second: u64, value: f64| json!({ "timeUnixNano": at(second), "asDouble": value });
-    let cpu = |second: u64, value: f64| {
-        json!({ "timeUnixNano": at(second), "asDouble": value, "attributes": [text("cpu", "0")] })
-    };
+    let cpu = |second: u64, value: f64| json!({ "timeUnixNano": at(second), "asDouble": value, "attributes": [text("cpu", "0")] });
     let sum = |points: Value| json!({ "aggregationTemporality": 2, "isMonotonic": true, "dataPoints": points });
     let histogram = json!({ "aggregationTemporality": 2, "dataPoints": [{
         "timeUnixNano": at(30), "count": "7", "sum": 9.5, "bucketCounts": ["1", "2", "4"], "explicitBounds": [0.1, 1.0],

@@ -90,7 +90,7 @@ EXPRESSIONS = {
     "time": ["time()", "time() - 5", f"time() - timestamp({G})"],
     "timestamp": [f"timestamp({G})", f"timestamp({G} + 0)", f"timestamp({C} offset 1m)"],
     "pi": ["pi()", f"{G} * pi()"],
-    **{name: [f"{name}()", f"{name}({G} * 1e8)", f"{name}(vector(1709164800))"] for name in CALENDAR.split()},
+    **{name: [f"{name}()", f"{name}({C} * 1e6)", f"{name}(vector(1709164800))"] for name in CALENDAR.split()},
     "errors": ["sum(", "rate(up)", "nofunction(up)", f"{C} * on(job) {C}", "1 < 2", '{job=~".*"}', "sum by (job) (up", f"{G}[0s]"],
 }
 

@@ -25,10 +25,10 @@ pub(super) fn found(bytes: &[u8], reads: &[Read], chosen: &[Chosen]) -> Result<V
     let mut samples: Vec<BTreeMap<Labels, Vec<Numbered>>> = vec![BTreeMap::new(); reads.len()];
     let (mut rest, mut values) = (bytes, 0_usize);
     while !rest.is_empty() {
-        let row = row(&mut rest).ok_or(QueryError::Parameter(SHORT.to_owned()))?;
+        let row = row(&mut rest).ok_or(QueryError::WithinRow)?;
         values = values.saturating_add(row.values.len());
         let known = reads.get(row.read).zip(chosen.get(row.read));
-        let (read, chosen) = known.ok_or(QueryError::Parameter(SHORT.to_owned()))?;
+        let (read, chosen) = known.ok_or(QueryError::WithinRow)?;
         // Past the limit of a list the statement does not name single series.
         let Some(labels) = chosen.series.get(&(row.fingerprint, row.facet)) else { continue };
         let labels = parted(labels, &row);
@@ -51,8 +51,6 @@ pub(super) fn found(bytes: &[u8], reads: &[Read], chosen: &[Chosen]) -> Result<V
     };
     Ok(reads.iter().zip(chosen).zip(grids.into_iter().zip(samples)).map(of).collect())
 }
-
-const SHORT: &str = "ClickHouse's answer ends within a row";
 
 /// A sample and the number of its row.
 type Numbered = (Point, u64);
