@@ -592,3 +592,24 @@ pub const DISTINCT_VALUES_MAX: usize = 1 << 20;
 
 /// Rows that differ which a comparison lists; all are counted.
 pub const DIFFERENCES_LISTED_MAX: usize = 100;
+
+/// Steps of a PromQL range query: Prometheus' own limit.
+pub const PROMQL_STEPS_MAX: usize = 11_000;
+
+/// Series that the selectors of a PromQL query may mean together: their labels are held in memory while it runs.
+pub const PROMQL_SERIES_MAX: usize = 200_000;
+
+/// Metrics whose names are looked at for one: a fleet has some thousand.
+pub const PROMQL_NAMES_MAX: usize = 200_000;
+
+/// Samples, or values at steps, that a PromQL query may read: 16 bytes each, so 320 MB. Prometheus allows 50,000,000.
+pub const PROMQL_POINTS_MAX: usize = 20_000_000;
+
+/// The same as ClickHouse sends them (bytes): a sample with its time and its number has 25.
+pub const PROMQL_RESULT_BYTES: u64 = 512 << 20;
+
+/// Series that a statement names one by one; past it only their metrics: a statement has at most 256 KiB.
+pub const PROMQL_FINGERPRINTS_INLINE_MAX: usize = 2_000;
+
+/// The body of a PromQL request in a form (bytes): as much as an SQL statement may have.
+pub const PROMQL_BODY_BYTES_MAX: usize = 256 << 10;

@@ -27,6 +27,7 @@
 //! | `exports/` | exports of tables to files, their schedule and webhook |
 //! | `migrations/` | moves from older engines: what is taken, the freeze, the switch, the mirror |
 //! | `routes/` | the routes as a table, and the OpenAPI document that is made from it |
+//! | `prometheus/` | Prometheus' HTTP API: PromQL, series and labels, remote write |
 //! | `backups/` | backups: taken and listed, by schedule too, and restored on trial |
 //! | `timestore/` | datasets: manifests, queries, saved SQL |
 //! | `cardinality/` | what is in the telemetry and what it costs: `/api/v1`, `/v2` |
@@ -46,6 +47,7 @@ mod listen;
 mod metrics;
 mod migrations;
 mod otlp;
+mod prometheus;
 mod routes;
 mod self_metrics;
 mod stages;

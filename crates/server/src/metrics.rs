@@ -27,6 +27,8 @@ pub(crate) enum Door {
     Http,
     /// The main API, for datasets.
     Api,
+    /// Prometheus' remote write.
+    RemoteWrite,
 }
 
 /// Every metric of the server.
@@ -311,6 +313,7 @@ impl Door {
             Self::Grpc => "otlp_grpc",
             Self::Http => "otlp_http",
             Self::Api => "http",
+            Self::RemoteWrite => "remote_write",
         }
     }
 }

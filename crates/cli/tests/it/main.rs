@@ -21,6 +21,7 @@
 //! | `freshness.rs` | no answer claims a freshness that it does not have, whoever dies; the alarm |
 //! | `start.rs` | what a start refuses or says; a stop that may not take its time |
 //! | `names.rs` | columns whose names SQL must quote |
+//! | `promql.rs` | PromQL over what came by OTLP, hot and stored |
 //! | `timestore.rs` | datasets over REST: queries, saved SQL, the schema, SQL for operators |
 //! | `draws.rs` | chance from a seed |
 //! | `fleet.rs` | producers that remember what was acknowledged |
@@ -54,6 +55,7 @@ mod model;
 mod recount;
 mod names;
 mod objects;
+mod promql;
 mod snapshot;
 mod start;
 mod templates;

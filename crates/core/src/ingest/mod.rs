@@ -14,6 +14,7 @@
 //! | `mining.rs` | the template of each log record |
 //! | `columns/` | column vectors that become Arrow arrays |
 //! | `json/` | OTLP JSON, turned into OTLP protobuf |
+//! | `remote_write.rs` | Prometheus' remote write, turned into OTLP protobuf |
 //! | `rows/` | rows of datasets: JSON, NDJSON, Arrow, and files |
 //! | `wire/` | the protobuf wire format: reader and writer |
 
@@ -29,6 +30,7 @@ mod mining;
 mod quota;
 mod registry;
 mod rejection;
+pub mod remote_write;
 mod service;
 
 #[cfg(test)]

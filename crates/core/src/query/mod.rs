@@ -20,6 +20,7 @@
 //! | `columns.rs` | which columns it can reach |
 //! | `union.rs` | the statement that reads stored and hot rows |
 //! | `dataset/` | reads of one dataset without SQL |
+//! | `promql/` | PromQL over the tables of metrics |
 //! | `whole.rs` | a whole table, for exports |
 //! | `counted.rs` | what hot rows are, for a read of the catalogue |
 //! | `totals.rs` | the catalogue in memory, counted up to the newest row |
@@ -39,6 +40,7 @@ mod gate;
 mod hot;
 mod parameter;
 pub mod plan;
+mod promql;
 mod run;
 pub mod tokens;
 mod totals;
@@ -62,6 +64,7 @@ pub use dataset::{DatasetAnswer, DatasetQuery, Moment};
 pub use error::QueryError;
 pub use format::Format;
 pub use parameter::parameter_text;
+pub use promql::{PromqlAnswer, PromqlFailure, PromqlRequest, PromqlSeries, instant};
 pub use watermark::min_watermarks;
 pub use whole::WholeTable;
 

@@ -30,6 +30,10 @@ const ATTEMPTS_BEFORE_HOLD: u32 = 3;
 /// Waits without one: of many tables some batch may always be on its way.
 const WAITS_BEFORE_HOLD: u32 = 20;
 
+/// The beginning of the names of ClickHouse's functions over grids of time, and the setting that allows them.
+const TIME_SERIES: &str = "timeSeries";
+const TIME_SERIES_ALLOWED: &str = "allow_experimental_time_series_aggregate_functions";
+
 type Body = BoxStream<'static, Result<Bytes, StoreError>>;
 
 impl Query {
@@ -338,7 +342,9 @@ impl Run<'_> {
             ("enable_global_with_statement", "1".into()),
             ("allow_experimental_analyzer", "1".into()),
         ];
-        settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        // Older servers do not know it, so it goes only where it is needed.
+        let time_series = self.plan.sql.contains(TIME_SERIES).then(|| (TIME_SERIES_ALLOWED, "1".to_owned()));
+        settings.into_iter().chain(time_series).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     fn format(&self) -> Format {

@@ -55,6 +55,7 @@ fn calls(exported: Vec<u8>) -> Vec<Call> {
         sessions(exported),
         second(),
         otlp(),
+        prometheus(),
     ];
     own.into_iter().flatten().collect()
 }
@@ -332,6 +333,43 @@ fn otlp() -> Vec<Call> {
         .into_iter()
         .flat_map(|path| [post(path, path, json!({})), post(path, path, json!([])).refused(400)])
         .collect()
+}
+
+fn prometheus() -> Vec<Call> {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let form = |route: &'static str, text: &str| Call {
+        method: "post",
+        body: Some((FORM, Body::Bytes(text.as_bytes().to_vec()))),
+        ..get(route, route)
+    };
+    let (query, range) = ("/prometheus/api/v1/query", "/prometheus/api/v1/query_range");
+    let (series, labels) = ("/prometheus/api/v1/series", "/prometheus/api/v1/labels");
+    let (format, values) = ("/prometheus/api/v1/format_query", "/prometheus/api/v1/label/{name}/values");
+    let write = "/prometheus/api/v1/write";
+    // An empty request, as snappy packs it.
+    let written = |bytes: &[u8]| Some(("application/x-protobuf", Body::Bytes(bytes.to_vec())));
+    vec![
+        get(query, "/prometheus/api/v1/query?query=count({__name__=~\".%2B\"})"),
+        get(query, "/prometheus/api/v1/query?query=sum(").refused(400),
+        get(query, "/prometheus/api/v1/query?query=label_replace(up,\"a-b\",\"\",\"\",\"\")").refused(422),
+        form(query, "query=vector(1)&time=1769850000.5"),
+        get(range, "/prometheus/api/v1/query_range?query=time()&start=0&end=60&step=15"),
+        get(range, "/prometheus/api/v1/query_range?query=time()&start=0&end=60&step=0").refused(400),
+        form(range, "query=absent(up)&start=0&end=60&step=15s"),
+        get(format, "/prometheus/api/v1/format_query?query=up%2B1"),
+        form(format, "query=up"),
+        get(series, "/prometheus/api/v1/series?match[]={__name__=~\".%2B\"}&limit=2"),
+        plain(series).refused(400),
+        form(series, "match[]=up"),
+        plain(labels),
+        form(labels, "match[]=up"),
+        get(values, "/prometheus/api/v1/label/__name__/values"),
+        plain("/prometheus/api/v1/metadata"),
+        plain("/prometheus/api/v1/status/buildinfo"),
+        Call { method: "post", status: 204, body: written(&[0]), ..plain(write) },
+        Call { method: "post", status: 400, body: written(b"\xff\xff"), ..plain(write) },
+        Call { method: "post", status: 415, body: Some(("application/json", Body::Bytes(vec![]))), ..plain(write) },
+    ]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
