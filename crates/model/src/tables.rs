@@ -44,6 +44,31 @@ pub static LOGS: LazyLock<TableSpec> = LazyLock::new(|| {
     table("logs", own.into_iter().chain(origin()))
 });
 
+/// Events: log records that have a name, one row each; none of them is a row of [`LOGS`] too.
+pub static EVENTS: LazyLock<TableSpec> = LazyLock::new(|| {
+    let own = [
+        ("timestamp", Timestamp), // as in `logs`, and so are all columns that have a name there
+        ("timestamp_source", Word),
+        ("observed_timestamp", Timestamp),
+        ("event_name", Word), // what kind of event it is: the record's, without one its attribute `event.name`
+        ("service_name", Word), // what it came from
+        ("agent_id", Word), // `agent.id` of the record or its resource; without one the resource's `service.instance.id`
+        ("session_id", Text), // `session.id` of the record or its resource
+        ("trace_id", Text),
+        ("span_id", Text),
+        ("flags", U32),
+        ("severity_number", U8),
+        ("severity_text", Word),
+        ("body", Text), // the details
+        ("body_type", Word),
+        ("attributes", Attributes),
+        ("attribute_types", Word),
+        ("dropped_attributes_count", U32),
+        ("template_id", U64),
+    ];
+    table("events", own.into_iter().chain(origin()))
+});
+
 /// Spans, one row each, with their events and links.
 pub static SPANS: LazyLock<TableSpec> = LazyLock::new(|| {
     let own = [
@@ -277,9 +302,10 @@ pub static INGEST_WATERMARKS: LazyLock<TableSpec> = LazyLock::new(|| {
 
 /// Returns every built-in table.
 #[must_use]
-pub fn all() -> [&'static TableSpec; 12] {
+pub fn all() -> [&'static TableSpec; 13] {
     [
         &LOGS,
+        &EVENTS,
         &SPANS,
         &METRIC_SERIES,
         &METRIC_SAMPLES,

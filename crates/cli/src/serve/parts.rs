@@ -16,7 +16,7 @@ use tidegate_core::store::{Engine, EngineData, EngineOptions, Store, StoreOption
 use tidegate_core::world::SystemClock;
 use tidegate_model::limits::{BACKUP_DRILLS_WAITING_MAX, BODY_IDLE_MS, RETENTION_GRACE_SECONDS};
 use tidegate_model::tables::{
-    CATALOG_ATTRIBUTES, CATALOG_SIGNALS, LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS, METRIC_SAMPLES,
+    CATALOG_ATTRIBUTES, CATALOG_SIGNALS, EVENTS, LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS, METRIC_SAMPLES,
     METRIC_SUMMARIES, SPANS,
 };
 use tidegate_model::{Clock, Retention, UnixNanos};
@@ -331,6 +331,7 @@ fn lifecycle(settings: &Settings, query: &Query, clock: &Arc<dyn Clock>) -> Life
     let points = [&*METRIC_SAMPLES, &*METRIC_HISTOGRAMS, &*METRIC_EXPONENTIAL_HISTOGRAMS, &*METRIC_SUMMARIES];
     let of_table = [
         (retain.logs_hours, vec![&*LOGS]),
+        (retain.events_hours, vec![&*EVENTS]),
         (retain.traces_hours, vec![&*SPANS]),
         (retain.metrics_hours, points.to_vec()),
         (retain.catalogue_hours, vec![&*CATALOG_SIGNALS, &*CATALOG_ATTRIBUTES]),

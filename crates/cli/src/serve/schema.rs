@@ -6,7 +6,7 @@ use tidegate_core::store::Store;
 use tidegate_model::TableName;
 use tidegate_model::limits::STOP_FLUSH_MS;
 use tidegate_model::tables::{
-    LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS, METRIC_SAMPLES, METRIC_SUMMARIES, SPANS,
+    EVENTS, LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS, METRIC_SAMPLES, METRIC_SUMMARIES, SPANS,
 };
 use tidegate_server::SchemaState;
 use tokio::sync::watch;
@@ -63,7 +63,12 @@ pub(super) fn bring_up(
 /// Returns the tables whose rows are only counted.
 fn unkept(retain: &Retain) -> Vec<TableName> {
     let points = [&*METRIC_SAMPLES, &*METRIC_HISTOGRAMS, &*METRIC_EXPONENTIAL_HISTOGRAMS, &*METRIC_SUMMARIES];
-    let tables = [(retain.logs, vec![&*LOGS]), (retain.traces, vec![&*SPANS]), (retain.metrics, points.to_vec())];
+    let tables = [
+        (retain.logs, vec![&*LOGS]),
+        (retain.events, vec![&*EVENTS]),
+        (retain.traces, vec![&*SPANS]),
+        (retain.metrics, points.to_vec()),
+    ];
     let unkept = tables.into_iter().filter(|(kept, _)| !kept).flat_map(|(_, tables)| tables);
     unkept.map(|spec| spec.name.clone()).collect()
 }

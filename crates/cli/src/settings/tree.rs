@@ -177,12 +177,16 @@ section! {
     Retain, RETAIN {
         /// Keep log records.
         logs: bool = true,
+        /// Keep events, log records that have a name.
+        events: bool = true,
         /// Keep spans.
         traces: bool = true,
         /// Keep data points; series are kept in any case, the catalogue needs them.
         metrics: bool = true,
         /// Log records go when they are so old (hours; 0: never). `tidegate datasets retention logs` decides more.
         logs_hours: u64 = 0,
+        /// Events go when they are so old.
+        events_hours: u64 = 0,
         /// Spans go when they are so old.
         traces_hours: u64 = 0,
         /// Data points go when they are so old.
@@ -493,7 +497,8 @@ impl S3 {
 impl Retain {
     /// Returns the signals whose rows are not kept, as their settings are called.
     pub(crate) fn dropped(&self) -> Vec<&'static str> {
-        let signals = [("logs", self.logs), ("traces", self.traces), ("metrics", self.metrics)];
+        // Events are counted as the log records that they came as.
+        let signals = [("logs", self.logs && self.events), ("traces", self.traces), ("metrics", self.metrics)];
         signals.into_iter().filter(|(_, kept)| !kept).map(|(signal, _)| signal).collect()
     }
 }

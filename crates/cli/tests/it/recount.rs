@@ -24,7 +24,7 @@ pub(crate) async fn every_row_is_counted(stack: &Stack) -> Result<()> {
     let points = ["metric_samples", "metric_histograms", "metric_exponential_histograms", "metric_summaries"];
     let points = points.map(|table| format!("(SELECT count() FROM {table})")).join(" + ");
     for (signal, rows) in
-        [("logs", "(SELECT count() FROM logs)"), ("traces", "(SELECT count() FROM spans)"), ("metrics", &points)]
+        [("logs", "(SELECT count() FROM logs) + (SELECT count() FROM events)"), ("traces", "(SELECT count() FROM spans)"), ("metrics", &points)]
     {
         let sql = format!(
             "SELECT {rows} AS rows, (SELECT sum(records) FROM catalog_signals WHERE signal = '{signal}') AS counted WHERE rows != counted"
@@ -36,7 +36,8 @@ pub(crate) async fn every_row_is_counted(stack: &Stack) -> Result<()> {
 }
 
 /// Templates that rows have and nobody has told; the reserved ids 0 and 1 have no text.
-const TEMPLATES_UNTOLD: &str = "SELECT template_id, count() AS n FROM logs WHERE template_id > 1 \
+const TEMPLATES_UNTOLD: &str = "SELECT template_id, count() AS n FROM \
+     (SELECT template_id FROM logs UNION ALL SELECT template_id FROM events) WHERE template_id > 1 \
      AND template_id NOT IN (SELECT template_id FROM log_templates) GROUP BY template_id LIMIT 5";
 
 fn signals_differ(signal: &str, raw: &str) -> String {
@@ -89,12 +90,15 @@ fn origin() -> String {
 }
 
 fn raw_logs() -> String {
-    format!(
-        "SELECT if(severity_text = '', 'UNSET', toString(severity_text)) AS name, toString(service_name) AS service_name, \
-         timestamp, {HOUR} AS hour, toUInt64(0) AS series, template_id, arrayConcat({}, {}) AS entries FROM logs",
-        entries("attribute", "attributes"),
-        origin()
-    )
+    let of = |table: &str| {
+        format!(
+            "SELECT if(severity_text = '', 'UNSET', toString(severity_text)) AS name, toString(service_name) AS service_name, \
+             timestamp, {HOUR} AS hour, toUInt64(0) AS series, template_id, arrayConcat({}, {}) AS entries FROM {table}",
+            entries("attribute", "attributes"),
+            origin()
+        )
+    };
+    [of("logs"), of("events")].join(" UNION ALL ")
 }
 
 fn raw_spans() -> String {

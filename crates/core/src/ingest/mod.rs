@@ -12,6 +12,7 @@
 //! | `inflate.rs` | gzip and zstd, with a cap |
 //! | `otlp/` | OTLP protobuf, walked into columns |
 //! | `mining.rs` | the template of each log record |
+//! | `events.rs` | which log records are events |
 //! | `columns/` | column vectors that become Arrow arrays |
 //! | `json/` | OTLP JSON, turned into OTLP protobuf |
 //! | `remote_write.rs` | Prometheus' remote write, turned into OTLP protobuf |
@@ -26,6 +27,7 @@ pub mod wire;
 
 mod answer;
 mod columns;
+pub(crate) mod events;
 mod mining;
 mod quota;
 mod registry;

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use twox_hash::XxHash3_128;
 
 use super::answer;
+use super::events;
 use super::json::{self, JsonError};
 use super::mining::{Templates, Told};
 use super::otlp::{DecodeError, Decoded, decode};
@@ -120,6 +121,9 @@ pub enum IngestError {
     /// The templates of log records could not be put beside them.
     #[error("find the templates of the request's log records")]
     Mining(#[source] ArrowError),
+    /// Events could not be told from other log records.
+    #[error("tell the request's events from its other log records")]
+    Events(#[source] ArrowError),
     /// The settings of the template miner are wrong.
     #[error("{0}")]
     Templates(#[source] SettingsError),
@@ -145,7 +149,7 @@ impl IngestError {
             Self::Catalog(_) | Self::NoStore => ErrorKind::Unavailable,
             Self::Store(error) => error.kind(),
             Self::Templates(_) => ErrorKind::Invalid,
-            Self::Select(_) | Self::Mining(_) | Self::Task(_) => ErrorKind::Internal,
+            Self::Select(_) | Self::Mining(_) | Self::Events(_) | Self::Task(_) => ErrorKind::Internal,
         }
     }
 
@@ -388,6 +392,7 @@ fn prepare(request: &OtlpRequest, received: UnixNanos, known: &Known) -> Result<
         Some(templates) => templates.mine(&mut decoded.rows, received).map_err(IngestError::Mining)?,
         None => Told::default(),
     };
+    events::part(&mut decoded.rows).map_err(IngestError::Events)?;
     if decoded.series.is_some() {
         return Ok(Prepared::BringsSeries(decoded, retry, told));
     }

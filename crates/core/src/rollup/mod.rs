@@ -49,7 +49,7 @@ use arrow_schema::ArrowError;
 use serde_json::Value;
 use tidegate_model::limits::CATALOG_SERIES_PER_LOOKUP;
 use tidegate_model::tables::{
-    LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS, METRIC_SAMPLES, METRIC_SERIES, METRIC_SUMMARIES, SPANS,
+    EVENTS, LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS, METRIC_SAMPLES, METRIC_SERIES, METRIC_SUMMARIES, SPANS,
 };
 use tidegate_model::{Seq, SeqRange, TableName, TableSpec};
 
@@ -90,9 +90,10 @@ impl Rollup {
 
     /// Returns the tables whose rows are counted.
     #[must_use]
-    pub fn sources() -> [&'static TableSpec; 7] {
+    pub fn sources() -> [&'static TableSpec; 8] {
         [
             &LOGS,
+            &EVENTS,
             &SPANS,
             &METRIC_SERIES,
             &METRIC_SAMPLES,

@@ -2,9 +2,10 @@ use arrow_array::{ListArray, RecordBatch};
 use arrow_schema::ArrowError;
 use hashbrown::HashMap;
 use tidegate_model::TableName;
-use tidegate_model::tables::{LOGS, SPANS};
+use tidegate_model::tables::SPANS;
 
 use super::columns::{Maps, list, maps, numbers, range};
+use super::records::is_of_records;
 
 /// How often each value of one key came. Data points have their values from their series.
 #[derive(Debug, Default)]
@@ -19,7 +20,7 @@ impl Observed {
     /// Counts rows of one table that is counted for the catalogue, but not of `metric_series`.
     pub fn add(&mut self, table: &TableName, rows: &RecordBatch, key: &str) -> Result<(), ArrowError> {
         let is_span = *table == SPANS.name;
-        if !is_span && *table != LOGS.name {
+        if !is_span && !is_of_records(table) {
             let fingerprints = numbers::<arrow_array::types::UInt64Type>(rows, "fingerprint")?;
             for fingerprint in fingerprints.values() {
                 *self.series.entry(*fingerprint).or_default() += 1;

@@ -2,7 +2,7 @@ use arrow_array::types::{TimestampNanosecondType, UInt8Type, UInt16Type, UInt32T
 use arrow_array::{ListArray, PrimitiveArray, RecordBatch};
 use arrow_schema::ArrowError;
 use hashbrown::HashMap;
-use tidegate_model::tables::{LOGS, METRIC_SERIES, SPANS};
+use tidegate_model::tables::{EVENTS, LOGS, METRIC_SERIES, SPANS};
 use tidegate_model::{PartitionDay, Signal, TableName, TableSpec};
 
 use super::columns::{Maps, Words, list, maps, numbers, range, text, words};
@@ -18,7 +18,7 @@ impl Reducer {
         self.batches += 1;
         self.signal = signal_of(table);
         match table {
-            table if *table == LOGS.name => log_records(self, rows),
+            table if is_of_records(table) => log_records(self, rows),
             table if *table == SPANS.name => spans(self, rows),
             table if *table == METRIC_SERIES.name => series(self, rows),
             _ => points(self, table, rows),
@@ -26,10 +26,15 @@ impl Reducer {
     }
 }
 
+/// Says whether the rows of a table are log records; events are, with a table of their own.
+pub(super) fn is_of_records(table: &TableName) -> bool {
+    *table == LOGS.name || *table == EVENTS.name
+}
+
 /// Returns what the rows of a table are.
 pub fn signal_of(table: &TableName) -> Signal {
     match table {
-        table if *table == LOGS.name => Signal::Logs,
+        table if is_of_records(table) => Signal::Logs,
         table if *table == SPANS.name => Signal::Traces,
         _ => Signal::Metrics,
     }

@@ -20,6 +20,7 @@ use super::reducer::{Place, Tally, Who};
 use super::totals::{self, Catalogue, Hashes, Item, Word, by_table, distinct};
 use super::{Descriptions, OVERFLOW, Reducer, Rollup, signal_of};
 use crate::buffer::{Rows, merge};
+use crate::ingest::events;
 use crate::ingest::otlp::tests::generate::Generator;
 use crate::ingest::otlp::{Decoded, decode};
 
@@ -58,6 +59,7 @@ fn every_number_is_that_of_a_recount() {
             let request = request(signal, seed * 10 + at as u64);
             decoded.push(decode(signal, &request, RECEIVED, &|_| false).expect("a request"));
             counts.recount(signal, &decoded[at]);
+            events::part(&mut decoded[at].rows).expect("events are told from other log records");
         }
         let learned = draw.random_bool(0.5);
         let mut by_signal = BTreeMap::<Signal, Reducer>::new();

@@ -29,7 +29,7 @@ pub struct MigrationStep {
 /// Number, name and statements of every step, in order.
 type StepDefinition = (u64, &'static str, fn(&Ddl<'_>) -> Vec<String>);
 
-const STEPS: [StepDefinition; 5] = [
+const STEPS: [StepDefinition; 6] = [
     (1, "built-in tables", |ddl| tables::all().into_iter().flat_map(|spec| ddl.create_table(spec)).collect()),
     (2, "trace ranges", |ddl| ddl.trace_ranges()),
     (3, "catalogue", |ddl| {
@@ -41,6 +41,7 @@ const STEPS: [StepDefinition; 5] = [
     }),
     (4, "copies of sessions", |ddl| SAVED.iter().flat_map(|saved| ddl.session_copy(saved)).collect()),
     (5, "watermarks", |ddl| ddl.create_table(&tables::INGEST_WATERMARKS)),
+    (6, "events", |ddl| ddl.create_table(&tables::EVENTS)),
 ];
 
 /// The steps that are done, a row each.

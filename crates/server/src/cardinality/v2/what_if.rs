@@ -151,7 +151,7 @@ async fn value_costs(reader: &Reader, drop: &Dropping<'_>) -> Result<Vec<Cost>, 
     };
     let condition = drop.raw_condition();
     let mut selects = Vec::new();
-    for (signal, table) in [("logs", "logs"), ("traces", "spans")] {
+    for (signal, table) in [("logs", "logs"), ("logs", "events"), ("traces", "spans")] {
         if let Some(found) = found(signal).filter(|_| drop.has_signal(signal)) {
             let from =
                 format!("SELECT '{signal}' AS kind, arrayJoin({found}) AS entry FROM {table} WHERE 1{condition}");
@@ -226,7 +226,7 @@ async fn series(reader: &Reader, drop: &Dropping<'_>) -> Result<Series, Failure>
 async fn disk_ratio(reader: &Reader) -> Result<Option<(u64, u64)>, Failure> {
     let sql = "SELECT toString(sum(column_data_compressed_bytes)) AS packed, \
                toString(sum(column_data_uncompressed_bytes)) AS plain FROM system.parts_columns \
-               WHERE active AND database = currentDatabase() AND table IN ('logs', 'spans', 'metric_series') \
+               WHERE active AND database = currentDatabase() AND table IN ('logs', 'events', 'spans', 'metric_series') \
                AND endsWith(column, 'attributes')";
     let rows = reader.stages.store.rows(sql, &[]).await;
     let rows = rows.map_err(|error| Failure::of(error.kind(), &error))?;

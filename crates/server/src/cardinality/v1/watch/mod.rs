@@ -20,7 +20,7 @@ use http::StatusCode;
 use serde_json::json;
 use tidegate_model::ErrorKind;
 use tidegate_model::tables::{
-    LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS, METRIC_SAMPLES, METRIC_SUMMARIES, SPANS,
+    EVENTS, LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS, METRIC_SAMPLES, METRIC_SUMMARIES, SPANS,
 };
 
 use super::super::answer::{Answer, Ask};
@@ -54,7 +54,7 @@ pub(in super::super) async fn begin(ask: Ask) -> Result<Answer, Failure> {
     let (key, stages) = (ask.path("key"), &ask.reader.stages);
     stages.cardinality.rows_are_kept(|_| true)?;
     let tables =
-        [&LOGS, &SPANS, &METRIC_SAMPLES, &METRIC_HISTOGRAMS, &METRIC_EXPONENTIAL_HISTOGRAMS, &METRIC_SUMMARIES];
+        [&LOGS, &EVENTS, &SPANS, &METRIC_SAMPLES, &METRIC_HISTOGRAMS, &METRIC_EXPONENTIAL_HISTOGRAMS, &METRIC_SUMMARIES];
     let names: Vec<_> = tables.iter().map(|table| table.name.clone()).collect();
     let since = rfc3339(stages.clock.now().0);
     let heads: Vec<_> = stages.buffer.snapshot(&names).into_iter().map(|tail| (tail.table, tail.head)).collect();

@@ -17,7 +17,7 @@ pub(super) fn values(between: &[Between]) -> Option<String> {
     let mut points = Vec::new();
     for of in between {
         let found = match of.table.as_str() {
-            "logs" => format!("arrayConcat({own}, {resource}, {scope})"),
+            "logs" | "events" => format!("arrayConcat({own}, {resource}, {scope})"),
             "spans" => {
                 let [events, links] = ["event_attributes", "link_attributes"].map(nested);
                 format!("arrayConcat({own}, {resource}, {scope}, {events}, {links})")
