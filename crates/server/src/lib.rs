@@ -32,6 +32,7 @@
 //! | `timestore/` | datasets: manifests, queries, saved SQL |
 //! | `cardinality/` | what is in the telemetry and what it costs: `/api/v1`, `/v2` |
 
+mod alerts;
 mod api;
 mod backups;
 mod body;
@@ -52,13 +53,15 @@ mod routes;
 mod self_metrics;
 mod stages;
 mod timestore;
+mod webhook;
 
+pub use alerts::{AlertOptions, Alerts, MailOptions, Receiver, To, default_alert_rules, run_alerts};
 pub use api::sql_parameters::{SqlParameters, parse as parse_sql_parameters};
 pub use backups::{BackupOffice, BackupPlan, DrillAsked, DrillProof, run_backups};
 pub use cardinality::CardinalityState;
 pub use datasets::Access;
 pub use errors::Failure;
-pub use exports::{ExportOptions, Exports, Webhook, run_exports};
+pub use exports::{ExportOptions, Exports, run_exports};
 pub use freshness::{ReplicaWatch, watch_replica};
 pub use lifecycle::{Lifecycle, run_lifecycle};
 pub use listen::{Listeners, ServerOptions, serve};
@@ -66,3 +69,4 @@ pub use metrics::Metrics;
 pub use migrations::{Mirrors, run_mirrors};
 pub use self_metrics::metrics_request;
 pub use stages::{SchemaState, Stages};
+pub use webhook::Webhook;

@@ -42,6 +42,7 @@ pub(crate) async fn start(
     tokio::spawn(tidegate_server::watch_replica(stages.clone(), stopped.clone()));
     // What it leaves is done after the next start.
     tokio::spawn(tidegate_server::run_exports(stages.clone(), stopped.clone()));
+    tokio::spawn(tidegate_server::run_alerts(stages.clone(), stopped.clone()));
     tokio::spawn(tidegate_server::run_backups(stages.clone(), stopped.clone()));
     let drills = parts
         .drills

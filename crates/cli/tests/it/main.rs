@@ -16,6 +16,8 @@
 //! | `manifests.rs` | crashes leave one manifest of each row; a changed row is named |
 //! | `exports.rs` | exported files have each row of one snapshot once; kills leave no half one; the webhook is told until it listens |
 //! | `migrate/` | moves from Parquet files: kills, planted differences, the cut-over, the mirror |
+//! | `alerts.rs` | alerts fire, are told once over kills, are silent, end; anomalies by hour of week |
+//! | `receiver.rs` | takes what webhooks are sent |
 //! | `recount.rs` | the recount, in SQL |
 //! | `fresh.rs` | reads that insist on a row; answers that break off; a backend that keeps nothing |
 //! | `freshness.rs` | no answer claims a freshness that it does not have, whoever dies; the alarm |
@@ -36,6 +38,7 @@ use tempfile::TempDir;
 use tidegate_load::{Stack, StackOptions};
 
 mod account;
+mod alerts;
 mod backup;
 mod cardinality;
 mod catalogue;
@@ -52,6 +55,7 @@ mod lifecycle;
 mod manifests;
 mod migrate;
 mod model;
+mod receiver;
 mod recount;
 mod names;
 mod objects;

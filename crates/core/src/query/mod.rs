@@ -64,7 +64,7 @@ pub use dataset::{DatasetAnswer, DatasetQuery, Moment};
 pub use error::QueryError;
 pub use format::Format;
 pub use parameter::parameter_text;
-pub use promql::{PromqlAnswer, PromqlFailure, PromqlRequest, PromqlSeries, instant};
+pub use promql::{PromqlAnswer, PromqlFailure, PromqlRequest, PromqlSeries, instant as promql_instant};
 pub use watermark::min_watermarks;
 pub use whole::WholeTable;
 

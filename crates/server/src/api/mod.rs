@@ -23,6 +23,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get as getting, post as posting};
 use tidegate_model::ErrorKind;
 
+use crate::alerts;
 use crate::backups;
 use crate::cardinality;
 use crate::datasets;
@@ -89,6 +90,7 @@ pub(crate) fn router(stages: Stages) -> Router {
         migrations::routes(),
         timestore::routes(),
         backups::routes(),
+        alerts::routes(),
         prometheus::routes(),
     ];
     let own = routes().into_iter().chain(stores.into_iter().flatten());

@@ -27,6 +27,7 @@ fn made() -> Value {
         crate::migrations::routes(),
         crate::timestore::routes(),
         crate::backups::routes(),
+        crate::alerts::routes(),
         crate::prometheus::routes(),
     ];
     let all: Vec<_> = crate::api::routes()
@@ -47,6 +48,7 @@ fn made() -> Value {
     shapes.extend(crate::migrations::shapes());
     shapes.extend(crate::timestore::shapes());
     shapes.extend(crate::backups::shapes());
+    shapes.extend(crate::alerts::shapes());
     shapes.extend(crate::prometheus::shapes());
     shapes.extend(crate::cardinality::shapes());
     json!({

@@ -47,6 +47,7 @@ fn calls(exported: Vec<u8>) -> Vec<Call> {
         store(),
         datasets(),
         lifecycle(),
+        alerts(),
         migrations(),
         backups(),
         lists(),
@@ -202,6 +203,37 @@ fn datasets() -> Vec<Call> {
         get("/admin/datasets/{id}/schema", "/admin/datasets/orders/schema"),
         get("/admin/datasets/{id}/audit", "/admin/datasets/orders/audit?success=true&startTime=2020-01-01T00:00:00Z"),
         post("/admin/schema/reconcile", "/admin/schema/reconcile", Value::Null),
+    ]
+}
+
+fn alerts() -> Vec<Call> {
+    let (rules, one) = ("/admin/alerts/rules", "/admin/alerts/rules/{name}");
+    let (silences, attempt) = ("/admin/alerts/silences", "/admin/alerts/try");
+    let rule = json!({ "name": "many", "sql": "SELECT count() AS value FROM logs", "above": 1, "every": "1h" });
+    let seasonal = json!({ "name": "odd", "sql": "SELECT toFloat64({now:DateTime64(9)}) AS value", "anomaly": {} });
+    let silence = json!({ "matchers": [{ "label": "alertname", "value": "x" }], "to": "2200-01-01T00:00:00Z" });
+    let put = |status, sent, body| Call { method: "put", status, ..post(one, sent, body) };
+    let delete = |status, route, sent| Call { method: "delete", status, ..get(route, sent) };
+    vec![
+        put(201, "/admin/alerts/rules/many", rule.clone()),
+        put(200, "/admin/alerts/rules/many", rule.clone()),
+        put(400, "/admin/alerts/rules/many", json!({ "name": "many", "above": 1 })),
+        put(400, "/admin/alerts/rules/other", rule.clone()),
+        put(409, "/admin/alerts/rules/cpu-critical", json!({ "name": "cpu-critical", "sql": "SELECT 1", "above": 1 })),
+        plain(rules),
+        get(one, "/admin/alerts/rules/many"),
+        get(one, "/admin/alerts/rules/none").refused(404),
+        post(attempt, attempt, rule),
+        post(attempt, attempt, seasonal),
+        post(attempt, attempt, json!({ "name": "a", "sql": "SELECT 1 AS n", "above": 1 })).refused(400),
+        delete(204, one, "/admin/alerts/rules/many"),
+        delete(404, one, "/admin/alerts/rules/many"),
+        plain("/admin/alerts"),
+        Call { status: 201, ..post(silences, silences, silence) },
+        post(silences, silences, json!({ "matchers": [], "to": "2200-01-01T00:00:00Z" })).refused(400),
+        plain(silences),
+        delete(204, "/admin/alerts/silences/{number}", "/admin/alerts/silences/1"),
+        delete(404, "/admin/alerts/silences/{number}", "/admin/alerts/silences/1"),
     ]
 }
 

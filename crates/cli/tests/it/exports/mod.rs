@@ -3,13 +3,11 @@
 //! | file | proves |
 //! |---|---|
 //! | `files.rs` | reads exported files back, and compares them with their manifest |
-//! | `receiver.rs` | a receiver of events, that refuses as many as it is told |
 //! | `snapshot.rs` | hot and stored rows are exported once, while more come; whole, by day, by time |
 //! | `kills.rs` | a kill leaves no half export; the schedule; the webhook |
 
 pub(super) mod files;
 mod kills;
-mod receiver;
 mod snapshot;
 
 use std::process::Command;
