@@ -16,6 +16,7 @@
 //! | `manifests.rs` | crashes leave one manifest of each row; a changed row is named |
 //! | `exports.rs` | exported files have each row of one snapshot once; kills leave no half one; the webhook is told until it listens |
 //! | `migrate/` | moves from Parquet files: kills, planted differences, the cut-over, the mirror |
+//! | `removal.rs` | rows that expire while a backup or an export is taken: all or none of them are in it |
 //! | `recount.rs` | the recount, in SQL |
 //! | `fresh.rs` | reads that insist on a row; answers that break off; a backend that keeps nothing |
 //! | `freshness.rs` | no answer claims a freshness that it does not have, whoever dies; the alarm |
@@ -52,6 +53,7 @@ mod manifests;
 mod migrate;
 mod model;
 mod recount;
+mod removal;
 mod names;
 mod objects;
 mod snapshot;
