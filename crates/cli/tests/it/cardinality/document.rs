@@ -159,6 +159,7 @@ fn datasets() -> Vec<Call> {
     let (replay, gone) = ("/datasets/{slug}/quarantine/replay", "/datasets/{slug}/quarantine/{row}");
     let exports = "/admin/datasets/{id}/exports";
     let (targets, target) = ("/admin/storage-targets", "/admin/datasets/{id}/storage-target");
+    let one_target = "/admin/storage-targets/{id}";
     let csv = Some(("text/csv", Body::Bytes(b"n,price\n3,1.50\n".to_vec())));
     vec![
         Call { status: 201, ..post("/admin/datasets", "/admin/datasets", made.clone()) },
@@ -187,6 +188,17 @@ fn datasets() -> Vec<Call> {
         post(targets, targets, json!({ "id": "b", "kind": "local", "config": { "folder": ".." } })).refused(400),
         plain(targets),
         Call {
+            method: "patch",
+            ..post(one_target, "/admin/storage-targets/a", json!({ "config": { "folder": "c" } }))
+        },
+        Call { method: "patch", ..post(one_target, "/admin/storage-targets/none", json!({})) }.refused(404),
+        Call {
+            status: 201,
+            ..post(targets, targets, json!({ "id": "b", "kind": "local", "config": { "folder": "b" } }))
+        },
+        Call { method: "delete", status: 204, ..get(one_target, "/admin/storage-targets/b") },
+        Call { method: "delete", status: 404, ..get(one_target, "/admin/storage-targets/b") },
+        Call {
             method: "put",
             ..post(target, "/admin/datasets/orders/storage-target", json!({ "storageTargetId": "a" }))
         },
@@ -195,6 +207,15 @@ fn datasets() -> Vec<Call> {
             ..post(target, "/admin/datasets/orders/storage-target", json!({ "storageTargetId": "x" }))
         }
         .refused(400),
+        // The dataset names it: what is said of it may change, its place may not, and it stays.
+        Call { method: "patch", ..post(one_target, "/admin/storage-targets/a", json!({ "description": "old" })) },
+        Call {
+            method: "patch",
+            ..post(one_target, "/admin/storage-targets/a", json!({ "config": { "folder": "d" } }))
+        }
+        .refused(409),
+        Call { method: "delete", status: 409, ..get(one_target, "/admin/storage-targets/a") },
+        Call { method: "delete", status: 409, ..get(one_target, "/admin/storage-targets/local") },
         get("/admin/datasets/{id}/exports/{export}", "/admin/datasets/orders/exports/none").refused(404),
         post("/admin/datasets/{id}/archive", "/admin/datasets/orders/archive", Value::Null),
         post("/datasets/{slug}/ingest", "/datasets/orders/ingest", json!([{ "n": 1 }])).refused(409),
