@@ -1,7 +1,8 @@
+use std::io::Write as _;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, BooleanArray, PrimitiveArray, StringArray};
-use std::io::Write as _;
 use tidegate_model::UnixNanos;
 
 use super::answer::broken;
