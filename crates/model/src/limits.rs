@@ -377,8 +377,7 @@ pub const DATASET_QUERY_ROWS: u64 = 10_000;
 /// The most rows of one page of a dataset's answer: what existing clients may ask for.
 pub const DATASET_QUERY_ROWS_MAX: u64 = 500_000;
 
-/// A piece of a dataset's answer: large enough that a connection is not woken for every few rows, small enough that the
-/// first rows are on their way while the others are written.
+/// A piece of a dataset's answer: a connection is not woken for every few rows, and the first ones leave early.
 pub const DATASET_ANSWER_PIECE_BYTES: usize = 256 << 10;
 
 /// What ClickHouse puts into one block of a dataset's answer, by the rows' usual size: a block is in memory as a whole.
