@@ -380,6 +380,15 @@ pub const DATASET_QUERY_ROWS: u64 = 10_000;
 /// The most rows of one page of a dataset's answer: what existing clients may ask for.
 pub const DATASET_QUERY_ROWS_MAX: u64 = 500_000;
 
+/// A piece of a dataset's answer: a connection is not woken for every few rows, and the first ones leave early.
+pub const DATASET_ANSWER_PIECE_BYTES: usize = 256 << 10;
+
+/// What ClickHouse puts into one block of a dataset's answer, by the rows' usual size: a block is in memory as a whole.
+pub const DATASET_ANSWER_BLOCK_BYTES: u64 = 4 << 20;
+
+/// The most rows of such a block: a larger one costs as much a row.
+pub const DATASET_ANSWER_BLOCK_ROWS_MAX: u64 = 16_384;
+
 /// What is told of one bucket of time: more is a mistake, and each keeps a state in ClickHouse.
 pub const DATASET_AGGREGATIONS_MAX: usize = 100;
 

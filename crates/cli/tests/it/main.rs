@@ -18,6 +18,7 @@
 //! | `migrate/` | moves from Parquet files: kills, planted differences, the cut-over, the mirror |
 //! | `alerts.rs` | alerts fire, are told once over kills, are silent, end; anomalies by hour of week |
 //! | `receiver.rs` | takes what webhooks are sent |
+//! | `removal.rs` | rows that expire while a backup or an export is taken: all or none of them are in it |
 //! | `recount.rs` | the recount, in SQL |
 //! | `fresh.rs` | reads that insist on a row; answers that break off; a backend that keeps nothing |
 //! | `freshness.rs` | no answer claims a freshness that it does not have, whoever dies; the alarm |
@@ -57,6 +58,7 @@ mod migrate;
 mod model;
 mod receiver;
 mod recount;
+mod removal;
 mod names;
 mod objects;
 mod promql;

@@ -39,15 +39,12 @@ type Body = BoxStream<'static, Result<Bytes, StoreError>>;
 impl Query {
     /// Answers one read from one snapshot of stored and hot rows; its first bytes are there when this returns.
     pub async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, QueryError> {
-        self.read_pushed(request, None).await
+        self.read_own(request, Own::default()).await
     }
 
     /// Does the same for a statement of ours of one table.
-    pub(super) async fn read_pushed(
-        &self,
-        request: ReadRequest,
-        pushed: Option<Pushed>,
-    ) -> Result<ReadAnswer, QueryError> {
+    pub(super) async fn read_own(&self, request: ReadRequest, own: Own) -> Result<ReadAnswer, QueryError> {
+        let Own { pushed, settings } = own;
         let limit = request.timeout.map_or(self.options.timeout, |asked| asked.min(self.options.timeout));
         let deadline = Instant::now() + limit;
         let datasets = self.datasets_named(&request).await?;
@@ -62,8 +59,16 @@ impl Query {
             let wanted = min_watermarks(text, &named)?;
             self.wait_for(&wanted, deadline).await?;
         }
-        let run =
-            Run { query: self, request: &request, plan: &plan, named: &named, datasets: &datasets, limit, deadline };
+        let run = Run {
+            query: self,
+            request: &request,
+            plan: &plan,
+            named: &named,
+            datasets: &datasets,
+            settings,
+            limit,
+            deadline,
+        };
         match run.until_it_answers().await {
             Err(QueryError::Engine { code, .. }) if MAY_LACK_TABLE.contains(&code) && !datasets.is_empty() => {
                 self.make_tables(&datasets).await?;
@@ -106,6 +111,15 @@ impl Query {
     }
 }
 
+/// What a statement of ours has beside its request.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    /// What stored and hot rows are narrowed down by before they are put together.
+    pub(super) pushed: Option<Pushed>,
+    /// Settings of the query.
+    pub(super) settings: Vec<(&'static str, String)>,
+}
+
 /// One read on its way.
 struct Run<'r> {
     query: &'r Query,
@@ -113,6 +127,7 @@ struct Run<'r> {
     plan: &'r Plan<'r>,
     named: &'r [TableName],
     datasets: &'r [Dataset],
+    settings: Vec<(&'static str, String)>,
     limit: Duration,
     deadline: Instant,
 }
@@ -344,7 +359,8 @@ impl Run<'_> {
         ];
         // Older servers do not know it, so it goes only where it is needed.
         let time_series = self.plan.sql.contains(TIME_SERIES).then(|| (TIME_SERIES_ALLOWED, "1".to_owned()));
-        settings.into_iter().chain(time_series).map(|(name, value)| (name.to_owned(), value)).collect()
+        let all = settings.into_iter().chain(time_series).chain(self.settings.iter().cloned());
+        all.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     fn format(&self) -> Format {

@@ -46,6 +46,7 @@ fn calls(exported: Vec<u8>) -> Vec<Call> {
     let own = [
         store(),
         datasets(),
+        storage_targets(),
         lifecycle(),
         alerts(),
         migrations(),
@@ -160,7 +161,6 @@ fn datasets() -> Vec<Call> {
     let again = json!({ "ids": [2, 99], "rows": [{ "id": 1, "row": { "n": 2 } }] });
     let (replay, gone) = ("/datasets/{slug}/quarantine/replay", "/datasets/{slug}/quarantine/{row}");
     let exports = "/admin/datasets/{id}/exports";
-    let (targets, target) = ("/admin/storage-targets", "/admin/datasets/{id}/storage-target");
     let csv = Some(("text/csv", Body::Bytes(b"n,price\n3,1.50\n".to_vec())));
     vec![
         Call { status: 201, ..post("/admin/datasets", "/admin/datasets", made.clone()) },
@@ -181,6 +181,20 @@ fn datasets() -> Vec<Call> {
         Call { status: 202, ..post(exports, "/admin/datasets/orders/exports", json!({ "folder": "a/b" })) },
         post(exports, "/admin/datasets/orders/exports", json!({ "folder": "../b" })).refused(400),
         get(exports, "/admin/datasets/orders/exports?limit=1"),
+        get("/admin/datasets/{id}/exports/{export}", "/admin/datasets/orders/exports/none").refused(404),
+        post("/admin/datasets/{id}/archive", "/admin/datasets/orders/archive", Value::Null),
+        post("/datasets/{slug}/ingest", "/datasets/orders/ingest", json!([{ "n": 1 }])).refused(409),
+        get("/admin/datasets/{id}/schema", "/admin/datasets/orders/schema"),
+        get("/admin/datasets/{id}/audit", "/admin/datasets/orders/audit?success=true&startTime=2020-01-01T00:00:00Z"),
+        post("/admin/schema/reconcile", "/admin/schema/reconcile", Value::Null),
+    ]
+}
+
+/// Places that exports may go to, one of them that of the dataset from before.
+fn storage_targets() -> Vec<Call> {
+    let (targets, target) = ("/admin/storage-targets", "/admin/datasets/{id}/storage-target");
+    let one_target = "/admin/storage-targets/{id}";
+    vec![
         Call {
             status: 201,
             ..post(targets, targets, json!({ "id": "a", "kind": "local", "config": { "folder": "a" } }))
@@ -188,6 +202,17 @@ fn datasets() -> Vec<Call> {
         post(targets, targets, json!({ "id": "a", "kind": "local", "config": { "folder": "b" } })).refused(409),
         post(targets, targets, json!({ "id": "b", "kind": "local", "config": { "folder": ".." } })).refused(400),
         plain(targets),
+        Call {
+            method: "patch",
+            ..post(one_target, "/admin/storage-targets/a", json!({ "config": { "folder": "c" } }))
+        },
+        Call { method: "patch", ..post(one_target, "/admin/storage-targets/none", json!({})) }.refused(404),
+        Call {
+            status: 201,
+            ..post(targets, targets, json!({ "id": "b", "kind": "local", "config": { "folder": "b" } }))
+        },
+        Call { method: "delete", status: 204, ..get(one_target, "/admin/storage-targets/b") },
+        Call { method: "delete", status: 404, ..get(one_target, "/admin/storage-targets/b") },
         Call {
             method: "put",
             ..post(target, "/admin/datasets/orders/storage-target", json!({ "storageTargetId": "a" }))
@@ -197,12 +222,15 @@ fn datasets() -> Vec<Call> {
             ..post(target, "/admin/datasets/orders/storage-target", json!({ "storageTargetId": "x" }))
         }
         .refused(400),
-        get("/admin/datasets/{id}/exports/{export}", "/admin/datasets/orders/exports/none").refused(404),
-        post("/admin/datasets/{id}/archive", "/admin/datasets/orders/archive", Value::Null),
-        post("/datasets/{slug}/ingest", "/datasets/orders/ingest", json!([{ "n": 1 }])).refused(409),
-        get("/admin/datasets/{id}/schema", "/admin/datasets/orders/schema"),
-        get("/admin/datasets/{id}/audit", "/admin/datasets/orders/audit?success=true&startTime=2020-01-01T00:00:00Z"),
-        post("/admin/schema/reconcile", "/admin/schema/reconcile", Value::Null),
+        // The dataset names it: what is said of it may change, its place may not, and it stays.
+        Call { method: "patch", ..post(one_target, "/admin/storage-targets/a", json!({ "description": "old" })) },
+        Call {
+            method: "patch",
+            ..post(one_target, "/admin/storage-targets/a", json!({ "config": { "folder": "d" } }))
+        }
+        .refused(409),
+        Call { method: "delete", status: 409, ..get(one_target, "/admin/storage-targets/a") },
+        Call { method: "delete", status: 409, ..get(one_target, "/admin/storage-targets/local") },
     ]
 }
 
