@@ -123,8 +123,9 @@ fn what_is_not_done_is_refused_by_its_name() {
 #[test]
 fn steps_are_limited_and_bounds_are_checked() {
     let asked = |start, end, step| plan("up", Span::Range { start, end, step }, 11_000).map(|plan| plan.grid.steps);
-    assert_eq!(asked(0, 10_999, 1), Ok(11_000));
-    assert!(asked(0, 11_000, 1).is_err_and(|error| error.to_string().contains("11000")));
+    // As Prometheus counts: the steps between, not the moments.
+    assert_eq!(asked(0, 11_000, 1), Ok(11_001));
+    assert!(asked(0, 11_001, 1).is_err_and(|error| error.to_string().contains("11000")));
     assert!(asked(0, 10, 0).is_err());
     assert!(asked(10, 0, 1).is_err());
     assert!(plan("up[5m]", Span::Range { start: 0, end: 1, step: 1 }, 11_000).is_err());
