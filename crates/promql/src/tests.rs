@@ -45,7 +45,7 @@ fn counter() -> SampleSeries {
 #[test]
 fn a_rate_is_extrapolated_to_the_windows_bounds_and_counts_resets() {
     // The window is open at its beginning: the sample at 10 s is not in it.
-    assert_eq!(at("rate(c[30s])", 40_000, &[counter()]), "{a=\"1\"} 0.1");
+    assert_eq!(at("rate(c[30s])", 40_000, &[counter()]), format!("{{a=\"1\"}} {}", 4.0 / 30.0));
     assert_eq!(at("increase(c[30s])", 60_000, &[counter()]), "{a=\"1\"} 4");
     assert_eq!(at("irate(c[30s])", 55_000, &[counter()]), format!("{{a=\"1\"}} {}", 2.0 / 15.0));
     assert_eq!(at("resets(c[2m])", 70_000, &[counter()]), "{a=\"1\"} 1");
@@ -100,10 +100,8 @@ fn a_subquery_has_its_moments_at_multiples_of_its_step() {
     // At 20, 30, …, 70 s; the one at 10 s is the open beginning.
     assert_eq!(at("count_over_time(c[60s:10s])", 70_000, &all), "{a=\"1\"} 6");
     assert_eq!(at("max_over_time(c[60s:10s])", 74_000, &all), "{a=\"1\"} 9");
-    assert_eq!(
-        at("max_over_time(rate(c[30s])[30s:5s])", 40_000, &all),
-        format!("{{a=\"1\"}} {}", 4.0 / 15.0 * 25.0 / 30.0)
-    );
+    // The highest rate is at 35 s: 4 in 15 s, stretched by 10 s to the end and by 3.75 s to where it was zero.
+    assert_eq!(at("max_over_time(rate(c[30s])[30s:5s])", 40_000, &all), "{a=\"1\"} 0.2555555555555556");
 }
 
 #[test]
@@ -123,8 +121,9 @@ fn what_is_not_done_is_refused_by_its_name() {
 #[test]
 fn steps_are_limited_and_bounds_are_checked() {
     let asked = |start, end, step| plan("up", Span::Range { start, end, step }, 11_000).map(|plan| plan.grid.steps);
-    assert_eq!(asked(0, 10_999, 1), Ok(11_000));
-    assert!(asked(0, 11_000, 1).is_err_and(|error| error.to_string().contains("11000")));
+    // As Prometheus counts: the steps between, not the moments.
+    assert_eq!(asked(0, 11_000, 1), Ok(11_001));
+    assert!(asked(0, 11_001, 1).is_err_and(|error| error.to_string().contains("11000")));
     assert!(asked(0, 10, 0).is_err());
     assert!(asked(10, 0, 1).is_err());
     assert!(plan("up[5m]", Span::Range { start: 0, end: 1, step: 1 }, 11_000).is_err());

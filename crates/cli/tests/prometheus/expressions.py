@@ -35,7 +35,7 @@ EXPRESSIONS = {
     "subqueries": [
         f"max_over_time(rate({C}[5m])[30m:1m])", f"avg_over_time({G}[20m:90s])", f"rate({C}[20m:30s])",
         f"min_over_time(sum({G})[30m:])", f"sum_over_time((time() * vector(2))[10m:1m] offset 3m)", f"deriv(rate({C}[3m])[20m:30s])",
-        f"max_over_time(max_over_time({G}[5m:30s])[10m:1m])", f"quantile_over_time(0.9, {G}[15m:20s] @ end())",
+        f"max_over_time(max_over_time({G}[301s:30s])[10m:1m])", f"quantile_over_time(0.9, {G}[15m:20s] @ end())",
     ],
     "sum": [f"sum({C})", f"sum by (job) ({C})", f"sum without (instance) ({C})", f"sum by (nothing) ({G})", f"sum(rate({C}[5m])) by (code)"],
     "avg": [f"avg({G})", f"avg by (job, room) ({G})"],
@@ -51,7 +51,7 @@ EXPRESSIONS = {
     "count_values": ['count_values("v", limit)', 'count_values by (job) ("v", up)', 'count_values without (instance) ("v", up)'],
     "arithmetic": [
         f"{G} + 1", f"2 - {G}", f"{G} * 2.5", f"{G} / 0", f"{G} % 3", f"-{G} % 3", f"{G} ^ 2", f"2 ^ 3 ^ 2", f"-{G}",
-        f"{G} atan2 2", f"{C} / {C}", f"rate({C}[5m]) * 60", "1 + 2 * 3", "7 % -4",
+        f"sum by (instance) ({G}) atan2 2", f"{C} / {C}", f"rate({C}[5m]) * 60", "1 + 2 * 3", "7 % -4",
     ],
     "comparison": [
         f"{G} > 20", f"20 < {G}", f"{G} >= bool 20", f"{G} == {G}", f"{G} != bool {G}", "1 < bool 2", f"{G} <= 15 or {G} > 25",

@@ -78,11 +78,16 @@ fn plain(function: VectorFunction, value: f64) -> f64 {
     }
 }
 
-/// The larger number; what is none wins.
+/// The larger number; what is none wins, but over infinity.
 fn larger(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+    let wins = |value: f64| value == f64::INFINITY;
+    match a.is_nan() || b.is_nan() {
+        true if wins(a) || wins(b) => f64::INFINITY,
+        true => f64::NAN,
+        false => a.max(b),
+    }
 }
 
 fn smaller(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+    -larger(-a, -b)
 }

@@ -4,11 +4,11 @@ use crate::{Point, PromqlError};
 /// The slope a second of the line nearest to the samples.
 pub(super) fn derivative(points: &[Point]) -> Option<f64> {
     let first = points.first().filter(|_| points.len() >= 2)?;
-    Some(line(points, seconds(first.time)).0)
+    Some(line(points, first.time).0)
 }
 
 /// Where that line is so many seconds after a moment.
-pub(super) fn predicted(points: &[Point], moment: f64, ahead: f64) -> Option<f64> {
+pub(super) fn predicted(points: &[Point], moment: i64, ahead: f64) -> Option<f64> {
     if points.len() < 2 {
         return None;
     }
@@ -17,12 +17,13 @@ pub(super) fn predicted(points: &[Point], moment: f64, ahead: f64) -> Option<f64
 }
 
 /// Returns slope and height at a moment.
-fn line(points: &[Point], moment: f64) -> (f64, f64) {
+fn line(points: &[Point], moment: i64) -> (f64, f64) {
     #[expect(clippy::float_cmp, reason = "only where nothing moves at all the line is known without sums")]
     if points.iter().all(|point| point.value == points[0].value) {
         return if points[0].value.is_finite() { (0.0, points[0].value) } else { (f64::NAN, f64::NAN) };
     }
-    let times = || points.iter().map(|point| seconds(point.time) - moment);
+    // Whole milliseconds are subtracted before they become seconds: their difference then is exact.
+    let times = || points.iter().map(|point| seconds(point.time - moment));
     let values = || points.iter().map(|point| point.value);
     let sum = |values: &mut dyn Iterator<Item = f64>| super::over_time::sum(values);
     let n = super::over_time::count(points.len());

@@ -1,4 +1,4 @@
-use super::{Evaluation, Value, VectorSeries, over_time, rates, regression, seconds};
+use super::{Evaluation, Value, VectorSeries, over_time, rates, regression};
 use crate::plan::{Over, Samples, Source, Windowed};
 use crate::{Found, Grid, Point, PromqlError, SampleSeries, is_stale};
 
@@ -126,7 +126,7 @@ fn value(function: Windowed, window: &Window<'_>, parameters: &[f64]) -> Option<
         Windowed::Last => points.last().map(|point| point.value),
         Windowed::Present => Some(1.0),
         Windowed::Derivative => regression::derivative(points),
-        Windowed::PredictLinear => regression::predicted(points, seconds(window.moment), parameter(0)),
+        Windowed::PredictLinear => regression::predicted(points, window.moment, parameter(0)),
         Windowed::HoltWinters => regression::smoothed(points, parameter(0), parameter(1)),
     }
 }

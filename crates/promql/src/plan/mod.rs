@@ -109,10 +109,10 @@ fn grid(span: Span, steps_max: usize) -> Result<Grid, PromqlError> {
         return Err(PromqlError::Parameter(text.to_owned()));
     }
     let steps = usize::try_from((end.abs_diff(start)) / step.unsigned_abs()).unwrap_or(usize::MAX);
-    if steps >= steps_max {
+    if steps > steps_max {
         return Err(PromqlError::Parameter(format!(
             "exceeded maximum resolution of {} points per timeseries. Try decreasing the query resolution (?step=XX)",
-            steps_max - 1
+            steps_max
         )));
     }
     Ok(Grid { start, step, steps: steps + 1 })

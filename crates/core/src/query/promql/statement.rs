@@ -25,7 +25,7 @@ pub(super) fn statement(reads: &[Read], chosen: &[Chosen]) -> Option<String> {
 
 fn part((at, read): (usize, &Read), chosen: &Chosen, facet: Facet) -> String {
     let rows = rows(read, chosen, facet);
-    let head = format!("SELECT toUInt32({at}) AS _read, toUInt8({}) AS _facet, fingerprint, _part", place(facet));
+    let head = format!("SELECT toUInt32({at}) AS _read, toUInt8({}) AS _facet, fingerprint, _bound", place(facet));
     let values = match read.want {
         Want::Grid(function) if !chosen.is_merged => {
             let (value, condition) = input(function);
@@ -33,7 +33,7 @@ fn part((at, read): (usize, &Read), chosen: &Chosen, facet: Facet) -> String {
             return format!(
                 "{head}, emptyArrayInt64() AS _times, emptyArrayUInt64() AS _seqs, \
                  CAST({grid} AS Array(Nullable(Float64))) AS _values \
-                 FROM ({rows}){condition} GROUP BY fingerprint, _part"
+                 FROM ({rows}){condition} GROUP BY fingerprint, _bound"
             );
         }
         // What is put together first has its markers: they end a series.
@@ -43,7 +43,7 @@ fn part((at, read): (usize, &Read), chosen: &Chosen, facet: Facet) -> String {
     format!(
         "{head}, groupArray(_ms) AS _times, groupArray(_seq) AS _seqs, \
          CAST(groupArray(_value) AS Array(Nullable(Float64))) AS _values \
-         FROM ({rows}){values} GROUP BY fingerprint, _part"
+         FROM ({rows}){values} GROUP BY fingerprint, _bound"
     )
 }
 
@@ -89,7 +89,7 @@ fn rows(read: &Read, chosen: &Chosen, facet: Facet) -> String {
     let begin = read.grid.start.saturating_sub(read.range).saturating_add(1).clamp(0, MILLIS_MAX);
     let behind = read.grid.last().saturating_add(1).clamp(0, MILLIS_MAX);
     let mut sql = format!(
-        "SELECT fingerprint, {part} AS _part, toUnixTimestamp64Milli(timestamp) AS _ms, \
+        "SELECT fingerprint, {part} AS _bound, toUnixTimestamp64Milli(timestamp) AS _ms, \
          if(bitAnd(flags, 1) = 1, reinterpretAsFloat64(toUInt64({STALE})), {value}) AS _value, \
          if(reinterpretAsUInt64(_value) = {STALE}, _value, _ms / 1000) AS _time, _seq \
          FROM {table}{join} \

@@ -74,3 +74,20 @@ fn a_marker_is_no_value_and_a_row_that_is_cut_off_is_an_error() {
         assert!(found::found(&bytes[..cut], &plan.reads, &[chosen(&[7], false)]).is_err(), "cut at {cut}");
     }
 }
+
+#[test]
+fn statements_of_every_facet_may_be_read() {
+    use tidegate_model::TableSpec;
+
+    let plan = planned("m + rate(m[5m]) + last_over_time(m[5m])");
+    let facets = statement::FACETS.into_iter().zip(1_u64..);
+    let series = facets.map(|(facet, own)| ((own, facet), Labels::default().with(METRIC_NAME, "m"))).collect();
+    let all = Chosen { series, names: vec!["m".into()], is_merged: false };
+    let none = || Chosen::default();
+    let chosen = [all, chosen(&[1], false), chosen(&[1], true)];
+    let sql = statement::statement(&plan.reads, &chosen).expect("series are meant");
+    let specs: Vec<&TableSpec> = tidegate_model::tables::all().into_iter().collect();
+    let planned = crate::query::plan::plan(&sql, &[], "tidegate", &specs).expect("the statement is let through");
+    assert_eq!(planned.tables.len(), 4);
+    assert!(statement::statement(&plan.reads, &[none(), none(), none()]).is_none());
+}
