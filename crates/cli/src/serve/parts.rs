@@ -16,8 +16,8 @@ use tidegate_core::store::{Engine, EngineData, EngineOptions, Store, StoreOption
 use tidegate_core::world::SystemClock;
 use tidegate_model::limits::{BACKUP_DRILLS_WAITING_MAX, BODY_IDLE_MS, RETENTION_GRACE_SECONDS};
 use tidegate_model::tables::{
-    CATALOG_ATTRIBUTES, CATALOG_SIGNALS, EVENTS, LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS, METRIC_SAMPLES,
-    METRIC_SUMMARIES, SPANS,
+    CATALOG_ATTRIBUTES, CATALOG_SIGNALS, EVENTS, LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS,
+    METRIC_SAMPLES, METRIC_SUMMARIES, SPANS,
 };
 use tidegate_model::{Clock, Retention, UnixNanos};
 use tidegate_server::{

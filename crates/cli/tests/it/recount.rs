@@ -23,9 +23,11 @@ pub(crate) async fn catalogue_agrees(stack: &Stack) -> Result<()> {
 pub(crate) async fn every_row_is_counted(stack: &Stack) -> Result<()> {
     let points = ["metric_samples", "metric_histograms", "metric_exponential_histograms", "metric_summaries"];
     let points = points.map(|table| format!("(SELECT count() FROM {table})")).join(" + ");
-    for (signal, rows) in
-        [("logs", "(SELECT count() FROM logs) + (SELECT count() FROM events)"), ("traces", "(SELECT count() FROM spans)"), ("metrics", &points)]
-    {
+    for (signal, rows) in [
+        ("logs", "(SELECT count() FROM logs) + (SELECT count() FROM events)"),
+        ("traces", "(SELECT count() FROM spans)"),
+        ("metrics", &points),
+    ] {
         let sql = format!(
             "SELECT {rows} AS rows, (SELECT sum(records) FROM catalog_signals WHERE signal = '{signal}') AS counted WHERE rows != counted"
         );

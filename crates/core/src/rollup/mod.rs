@@ -49,7 +49,8 @@ use arrow_schema::ArrowError;
 use serde_json::Value;
 use tidegate_model::limits::CATALOG_SERIES_PER_LOOKUP;
 use tidegate_model::tables::{
-    EVENTS, LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS, METRIC_SAMPLES, METRIC_SERIES, METRIC_SUMMARIES, SPANS,
+    EVENTS, LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS, METRIC_SAMPLES, METRIC_SERIES, METRIC_SUMMARIES,
+    SPANS,
 };
 use tidegate_model::{Seq, SeqRange, TableName, TableSpec};
 

@@ -53,8 +53,15 @@ pub(super) fn forget_all(reader: &Reader) -> usize {
 pub(in super::super) async fn begin(ask: Ask) -> Result<Answer, Failure> {
     let (key, stages) = (ask.path("key"), &ask.reader.stages);
     stages.cardinality.rows_are_kept(|_| true)?;
-    let tables =
-        [&LOGS, &EVENTS, &SPANS, &METRIC_SAMPLES, &METRIC_HISTOGRAMS, &METRIC_EXPONENTIAL_HISTOGRAMS, &METRIC_SUMMARIES];
+    let tables = [
+        &LOGS,
+        &EVENTS,
+        &SPANS,
+        &METRIC_SAMPLES,
+        &METRIC_HISTOGRAMS,
+        &METRIC_EXPONENTIAL_HISTOGRAMS,
+        &METRIC_SUMMARIES,
+    ];
     let names: Vec<_> = tables.iter().map(|table| table.name.clone()).collect();
     let since = rfc3339(stages.clock.now().0);
     let heads: Vec<_> = stages.buffer.snapshot(&names).into_iter().map(|tail| (tail.table, tail.head)).collect();
