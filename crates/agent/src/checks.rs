@@ -109,7 +109,8 @@ impl Checked {
 
     /// Returns the answer as metrics.
     pub(crate) fn points(&self, answer: &Answer) -> Vec<Point> {
-        let tagged = |point: Point| point.with("service.check.name", &self.check.name).with("service.check.kind", self.kind());
+        let tagged =
+            |point: Point| point.with("service.check.name", &self.check.name).with("service.check.kind", self.kind());
         vec![
             tagged(Point::gauge("service.up", "1", Number::Int(u64::from(answer.is_up)))),
             tagged(Point::gauge("service.check.duration", "s", Number::Double(answer.took.as_secs_f64()))),

@@ -117,19 +117,25 @@ impl Host {
             values.map(|(state, value)| Point::gauge(name, unit, value).with(key, state))
         };
         let memory = "system.memory.state";
-        points.extend(states(memory, "system.memory.usage", BYTES, [
-            ("used", Number::Int(used)),
-            ("free", Number::Int(available)),
-        ]));
-        points.extend(states(memory, "system.memory.utilization", ONE, [
-            ("used", ratio(used, total)),
-            ("free", ratio(available, total)),
-        ]));
+        points.extend(states(
+            memory,
+            "system.memory.usage",
+            BYTES,
+            [("used", Number::Int(used)), ("free", Number::Int(available))],
+        ));
+        points.extend(states(
+            memory,
+            "system.memory.utilization",
+            ONE,
+            [("used", ratio(used, total)), ("free", ratio(available, total))],
+        ));
         points.push(Point::gauge("system.memory.limit", BYTES, Number::Int(total)));
-        points.extend(states("system.paging.state", "system.paging.usage", BYTES, [
-            ("used", Number::Int(system.used_swap())),
-            ("free", Number::Int(system.free_swap())),
-        ]));
+        points.extend(states(
+            "system.paging.state",
+            "system.paging.usage",
+            BYTES,
+            [("used", Number::Int(system.used_swap())), ("free", Number::Int(system.free_swap()))],
+        ));
         self.otel_disks(points);
         for (name, data) in sorted(&self.networks) {
             let point = |value, direction| {
@@ -216,7 +222,8 @@ impl Host {
     }
 
     fn refresh_processes(&mut self) {
-        let kind = ProcessRefreshKind::nothing().with_cpu().with_memory().with_exe(UpdateKind::OnlyIfNotSet).without_tasks();
+        let kind =
+            ProcessRefreshKind::nothing().with_cpu().with_memory().with_exe(UpdateKind::OnlyIfNotSet).without_tasks();
         self.system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
     }
 }
@@ -224,7 +231,8 @@ impl Host {
 impl Watched {
     fn points(&mut self, system: &System) -> Vec<Point> {
         let found: Vec<&Process> = matching(system, &self.watch).collect();
-        let now: HashMap<u32, u64> = found.iter().map(|process| (process.pid().as_u32(), process.start_time())).collect();
+        let now: HashMap<u32, u64> =
+            found.iter().map(|process| (process.pid().as_u32(), process.start_time())).collect();
         let begun = now.iter().filter(|(pid, start)| self.seen.get(pid) != Some(start)).count() as u64;
         if !std::mem::replace(&mut self.is_first_turn, false) {
             self.restarts += begun;

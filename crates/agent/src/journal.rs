@@ -165,7 +165,8 @@ fn row_of(entry: &serde_json::Map<String, Json>) -> (String, LogRow) {
         ..LogRow::default()
     };
     let unit = text("_SYSTEMD_UNIT");
-    let service = if unit.is_empty() { text("SYSLOG_IDENTIFIER") } else { unit.trim_end_matches(".service").to_owned() };
+    let service =
+        if unit.is_empty() { text("SYSLOG_IDENTIFIER") } else { unit.trim_end_matches(".service").to_owned() };
     (service, row)
 }
 

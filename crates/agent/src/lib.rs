@@ -17,15 +17,17 @@
 //! |---|---|
 //! | `settings.rs`, `check_settings.rs` | the TOML file, and what its values may be |
 //! | `run.rs` | the parts, joined; the way down |
+//! | `collect.rs` | what collects, each a task of its own |
 //! | `files/`, `journal.rs`, `lines_in.rs` | logs: files, systemd's journal, standard input |
 //! | `parse/` | lines become rows |
 //! | `host.rs`, `checks.rs`, `own.rs` | metrics of the machine and of processes, services, the agent itself |
 //! | `rows.rs` | rows as OTLP |
 //! | `writer.rs`, `queue/`, `sender.rs` | into the queue, and out of it |
-//! | `counts.rs`, `status.rs` | what it did, and the file that says so |
+//! | `counts.rs`, `status.rs`, `teller.rs` | what it did, who it is, and the file that says so |
 
 mod check_settings;
 mod checks;
+mod collect;
 mod counts;
 mod files;
 mod host;
@@ -39,6 +41,7 @@ mod run;
 mod sender;
 pub mod settings;
 mod status;
+mod teller;
 mod writer;
 
 pub use files::FileStatus;

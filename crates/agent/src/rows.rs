@@ -41,11 +41,12 @@ pub(crate) struct Point {
     pub(crate) name: &'static str,
     pub(crate) unit: &'static str,
     pub(crate) value: Number,
+    /// It is a total that only grows.
     pub(crate) is_sum: bool,
     pub(crate) attributes: Attributes,
 }
 
-/// A measured number; of a sum also whether it only grows.
+/// A measured number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Number {
     Int(u64),

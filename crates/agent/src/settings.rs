@@ -269,3 +269,55 @@ impl Settings {
         toml::to_string_pretty(self).expect("settings are tables, lists, numbers and text")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        Settings::from_toml(text).and_then(|settings| settings.check()).expect_err("it cannot be").to_string()
+    }
+
+    #[test]
+    fn the_settings_of_the_documentation_are_settings() {
+        let page = include_str!("../../../docs/agent.md");
+        let (_, rest) = page.split_once("```toml\n").expect("the page has an example");
+        let (example, _) = rest.split_once("```").expect("the example ends");
+        let settings = Settings::from_toml(example).expect("it is read");
+        settings.check().expect("its values can be");
+        let Settings { files, processes, checks, resource, .. } = settings.clone();
+        assert_eq!((files.len(), processes.len(), checks.len(), resource.len()), (1, 1, 1, 1));
+        // What it shows beside these are the defaults.
+        let mut plain = settings;
+        (plain.files, plain.processes, plain.checks) = Default::default();
+        plain.resource.clear();
+        assert_eq!(plain, Settings::default());
+    }
+
+    #[test]
+    fn effective_settings_are_read_back_as_they_are() {
+        let settings = Settings::from_toml("[[files]]\npaths = ['/a/*.log']\nutc_offset = '-05:30'\n").unwrap();
+        assert_eq!(Settings::from_toml(&settings.to_toml()).unwrap(), settings);
+    }
+
+    #[test]
+    fn wrong_settings_are_told_with_their_place_and_a_remedy() {
+        for (text, expected) in [
+            ("server = 'x'\n[host]\nevery = 3\n", "line 3"),
+            ("server = 'localhost:4318'", "write it like"),
+            ("[[files]]\npaths = []", "files[0]: it has no paths"),
+            ("[[files]]\npaths = ['/a']\nformat = 'regex'", "has no pattern"),
+            ("[[files]]\npaths = ['/a']\nformat = 'regex'\npattern = '(x'", "unclosed group"),
+            ("[[files]]\npaths = ['/a']\nformat = 'regex'\npattern = 'x'", "name groups"),
+            ("[[files]]\npaths = ['/a**']", "is not a pattern"),
+            ("[[files]]\npaths = ['/a']\nutc_offset = 'CET'", "distance from UTC"),
+            ("[[checks]]\nname = 'a'", "it says 0 ways to check"),
+            ("[[checks]]\nname = 'a'\ntcp = 'b:1'\nunit = 'c'", "it says 2 ways to check"),
+            ("[[processes]]\n", "either `name` or `pid`"),
+            ("queue_bytes = 5", "1048576"),
+        ] {
+            let told = refused(text);
+            assert!(told.contains(expected), "{text}: {told}");
+        }
+    }
+}

@@ -104,7 +104,11 @@ async fn write(shared: &Arc<Shared>, request: Request, compression: Compression)
                 return Ok(());
             }
             Err(QueueError::Full { used, max }) => {
-                tracing::warn!(used, max, "the queue is full: sources are not read on until the server takes something");
+                tracing::warn!(
+                    used,
+                    max,
+                    "the queue is full: sources are not read on until the server takes something"
+                );
                 room.await;
             }
             Err(error) => return Err(error),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use rand::Rng;
 use tidegate_agent::settings::Settings;
 use tidegate_agent::{Status, World};
 use tidegate_core::world::{SystemClock, SystemDisk};
@@ -84,11 +83,10 @@ pub(crate) async fn run(args: AgentArgs) -> Result<()> {
 pub(crate) async fn start(settings: &Settings, stop: watch::Receiver<bool>) -> Result<()> {
     // Fails when it was called before, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut chance = rand::rng();
     let world = World {
         disk: Arc::new(SystemDisk),
         clock: Arc::new(SystemClock::start()),
-        chance: (chance.random(), chance.random()),
+        chance: (rand::random(), rand::random()),
     };
     Ok(tidegate_agent::run(settings, world, stop).await?)
 }
@@ -128,7 +126,10 @@ fn shown(mut settings: Settings) -> String {
 
 fn print_status(data: &Path, json: bool) -> Result<()> {
     let status = Status::read(data).with_context(|| {
-        format!("no agent has told of itself in {}: name its folder with --data or its settings with --config", data.display())
+        format!(
+            "no agent has told of itself in {}: name its folder with --data or its settings with --config",
+            data.display()
+        )
     })?;
     if json {
         println!("{}", serde_json::to_string_pretty(&status)?);
@@ -137,9 +138,15 @@ fn print_status(data: &Path, json: bool) -> Result<()> {
     println!("agent    {}  (session {}, process {})", status.agent_id, status.session_id, status.pid);
     println!("server   {}", status.server);
     println!("as of    {}", status.at);
-    println!("rows     {} collected, {} sent in {} requests", status.collected_rows, status.sent_rows, status.sent_requests);
+    println!(
+        "rows     {} collected, {} sent in {} requests",
+        status.collected_rows, status.sent_rows, status.sent_requests
+    );
     println!("queue    {} rows, {} bytes on disk", status.queued_rows, status.queue_bytes);
-    println!("not sent {} dropped, {} refused, {} tries again", status.dropped_rows, status.refused_rows, status.retries);
+    println!(
+        "not sent {} dropped, {} refused, {} tries again",
+        status.dropped_rows, status.refused_rows, status.retries
+    );
     for file in status.files {
         println!("file     {}  read to {}, {} bytes behind", file.path, file.offset, file.behind);
     }

@@ -139,7 +139,8 @@ fn not_understood(error: &clap::Error) -> ExitCode {
 }
 
 fn exit_code(error: &anyhow::Error) -> ExitCode {
-    let is_of_settings = |cause: &(dyn std::error::Error + 'static)| cause.is::<tidegate_agent::settings::SettingsError>();
+    let is_of_settings =
+        |cause: &(dyn std::error::Error + 'static)| cause.is::<tidegate_agent::settings::SettingsError>();
     if error.is::<settings::SettingsError>() || error.chain().any(is_of_settings) {
         return ExitCode::from(2);
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tidegate_model::limits::{AGENT_LINE_BYTES_MAX, AGENT_READ_BYTES};
 
-use super::mark::{Mark, read_up_to};
 use super::lines;
+use super::mark::{Mark, read_up_to};
 use super::source::Source;
 use crate::queue::MarkChange;
 use crate::rows::Piece;

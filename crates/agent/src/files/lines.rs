@@ -95,7 +95,8 @@ mod tests {
         bytes.extend_from_slice(b"\nshort\n");
         let spans = cut(&bytes, None, false);
         assert!(spans.iter().all(|span| span.text_end - span.start <= AGENT_LINE_BYTES_MAX));
-        let joined: Vec<u8> = spans.iter().take(3).flat_map(|span| &bytes[span.start..span.text_end]).copied().collect();
+        let joined: Vec<u8> =
+            spans.iter().take(3).flat_map(|span| &bytes[span.start..span.text_end]).copied().collect();
         assert_eq!(joined, &bytes[..bytes.len() - 7]);
         assert_eq!(spans.iter().map(|span| span.is_cut).collect::<Vec<_>>(), [true, true, false, false]);
     }

@@ -311,11 +311,10 @@ impl Files {
         let born = self.next_born;
         self.next_born += 1;
         let mut mark = Mark::begin(path, born);
-        if self.is_first_look && self.sources[candidate.source].from_end {
-            if let Err(error) = mark.move_to(&file, metadata.len()) {
-                tracing::warn!(path = %mark.path, %error, "a log file cannot be read");
-                return;
-            }
+        let is_skipped = self.is_first_look && self.sources[candidate.source].from_end;
+        if is_skipped && let Err(error) = mark.move_to(&file, metadata.len()) {
+            tracing::warn!(path = %mark.path, %error, "a log file cannot be read");
+            return;
         }
         let mut followed = Followed::new(candidate.id, file, mark, candidate.source, now);
         followed.found_at = Some(candidate.path);

@@ -67,7 +67,9 @@ impl Bench {
                 };
             }
             let request = ExportLogsServiceRequest::decode(piece.body.as_slice()).unwrap();
-            for record in request.resource_logs.iter().flat_map(|group| &group.scope_logs).flat_map(|scope| &scope.log_records) {
+            for record in
+                request.resource_logs.iter().flat_map(|group| &group.scope_logs).flat_map(|scope| &scope.log_records)
+            {
                 let Some(Any::StringValue(body)) = record.body.as_ref().and_then(|body| body.value.clone()) else {
                     panic!("a body is text: {record:?}");
                 };

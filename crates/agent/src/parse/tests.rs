@@ -44,7 +44,8 @@ fn named_groups_become_fields() {
 
 #[test]
 fn both_forms_of_syslog_are_read() {
-    let line = r#"<165>1 2026-01-02T03:04:05.003Z mymachine evntslog - ID47 [ex@32473 iut="3" s="a \"b\""][two@1] An event"#;
+    let line =
+        r#"<165>1 2026-01-02T03:04:05.003Z mymachine evntslog - ID47 [ex@32473 iut="3" s="a \"b\""][two@1] An event"#;
     assert_eq!(
         told(&parse(Format::Syslog, None, line)),
         "2026-01-02T03:04:05.003Z 10 notice | An event | syslog.facility=Int(20) syslog.hostname=Text(\"mymachine\") \
@@ -99,6 +100,7 @@ fn times_are_read_as_programs_write_them() {
     check("Jan  2 05:04:05", "2026-01-02T03:04:05Z");
     check("Dec 31 23:59:59", "2025-12-31T21:59:59Z");
     check("Feb 29 00:00:00", "2024-02-28T22:00:00Z");
+    check("10/Oct/2000:13:55:36 -0700", "2000-10-10T20:55:36Z");
     check("2026-02-30T00:00:00Z", "none");
     check("2026-01-31T25:00:00Z", "none");
     check("yesterday", "none");

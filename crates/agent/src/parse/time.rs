@@ -38,6 +38,24 @@ pub(super) fn read(text: &str, default: UtcOffset, now: UnixNanos) -> Option<Uni
     epoch(text)
         .or_else(|| dated(text, default).filter(|(_, rest)| rest.is_empty()).map(|(time, _)| time))
         .or_else(|| without_year(text, default, now).filter(|(_, rest)| rest.is_empty()).map(|(time, _)| time))
+        .or_else(|| of_web_servers(text, default))
+}
+
+/// Reads `10/Oct/2000:13:55:36 -0700`, as access logs have it.
+fn of_web_servers(text: &str, default: UtcOffset) -> Option<UnixNanos> {
+    let (day, rest) = number(text, 2)?;
+    let (name, rest) = rest.strip_prefix('/')?.split_at_checked(3)?;
+    let (year, rest) = number(rest.strip_prefix('/')?, 4)?;
+    let (nanos, rest) = clock(rest.strip_prefix(':')?)?;
+    let (offset, rest) = zone(rest).unwrap_or((default.seconds, rest));
+    if !rest.is_empty() {
+        return None;
+    }
+    at(year, month_named(name)?, day, nanos, offset)
+}
+
+fn month_named(name: &str) -> Option<i64> {
+    Some(i64::try_from(MONTHS.iter().position(|month| *month == name)?).ok()? + 1)
 }
 
 /// Reads a number of seconds, milli-, micro- or nanoseconds since 1970, told apart by its size.
@@ -73,8 +91,7 @@ pub(super) fn dated(text: &str, default: UtcOffset) -> Option<(UnixNanos, &str)>
 
 /// Reads `Jan  2 15:04:05`: of the years that fit, the last that is not more than a day ahead of now.
 pub(super) fn without_year(text: &str, default: UtcOffset, now: UnixNanos) -> Option<(UnixNanos, &str)> {
-    let name = text.get(..3)?;
-    let month = i64::try_from(MONTHS.iter().position(|month| *month == name)?).ok()? + 1;
+    let month = month_named(text.get(..3)?)?;
     let rest = text.get(3..)?.strip_prefix(' ')?.trim_start();
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     let (day, rest) = number(rest, digits.clamp(1, 2))?;
@@ -120,7 +137,9 @@ fn zone(text: &str) -> Option<(i64, &str)> {
 }
 
 fn at(year: i64, month: i64, day: i64, nanos_of_day: i64, offset_seconds: i64) -> Option<UnixNanos> {
-    let is_date = (1..=12).contains(&month) && day >= 1 && tidegate_model::civil(day_of_civil(year, month, day)) == (year, month, day);
+    let is_date = (1..=12).contains(&month)
+        && day >= 1
+        && tidegate_model::civil(day_of_civil(year, month, day)) == (year, month, day);
     is_date.then_some(())?;
     let seconds = day_of_civil(year, month, day) * DAY_SECONDS - offset_seconds;
     Some(UnixNanos(seconds.checked_mul(NANOS)?.checked_add(nanos_of_day)?))

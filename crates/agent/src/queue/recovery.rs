@@ -43,7 +43,8 @@ impl Queue {
             waiting_rows: 0,
             _lock: lock,
         };
-        queue.waiting_rows = found.rows.iter().filter(|(number, _)| *number > queue.delivered).map(|(_, rows)| rows).sum();
+        queue.waiting_rows =
+            found.rows.iter().filter(|(number, _)| *number > queue.delivered).map(|(_, rows)| rows).sum();
         queue.start_or_go_on()?;
         Ok(queue)
     }

@@ -87,8 +87,7 @@ impl Segment {
 /// Returns the numbers of the segments in a folder, lowest first.
 pub(super) fn numbers(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u64>> {
     let names = disk.list(dir)?;
-    let mut numbers: Vec<u64> =
-        names.iter().filter_map(|name| name.strip_suffix(NAME_END)?.parse().ok()).collect();
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| name.strip_suffix(NAME_END)?.parse().ok()).collect();
     numbers.sort_unstable();
     Ok(numbers)
 }

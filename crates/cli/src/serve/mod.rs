@@ -113,7 +113,7 @@ pub(crate) async fn run(args: ServeArgs, environment: &BTreeMap<String, String>)
     let running = running::start(&settings, &folder, metrics, own_log_records).await?;
     banner::show(&settings, &running.stages.addresses, running.recovery());
 
-    let agent = agent.map(|agent| local_agent::start(agent, running.stages.addresses.otlp_http));
+    let agent = agent.map(|agent| local_agent::start(agent, running.otlp_http));
     signals.first().await;
     if let Some(agent) = agent {
         agent.stop().await;

@@ -23,6 +23,7 @@
 //! | `names.rs` | columns whose names SQL must quote |
 //! | `timestore.rs` | datasets over REST: queries, saved SQL, the schema, SQL for operators |
 //! | `draws.rs` | chance from a seed |
+//! | `agents.rs` | a fleet of agents whose files rotate, a server that dies: each line once, in order |
 //! | `fleet.rs` | producers that remember what was acknowledged |
 //! | `account.rs` | compares what was acknowledged with what is answered |
 #![expect(clippy::print_stderr, reason = "a failing round must be told with its seed and its times")]
@@ -35,6 +36,7 @@ use tempfile::TempDir;
 use tidegate_load::{Stack, StackOptions};
 
 mod account;
+mod agents;
 mod backup;
 mod cardinality;
 mod catalogue;
