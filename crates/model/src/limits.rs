@@ -618,9 +618,6 @@ pub const AGENT_FINGERPRINT_BYTES: usize = 256;
 /// Files that are followed at once; further ones wait and are told of: each takes a handle and half a kilobyte.
 pub const AGENT_FILES_MAX: usize = 4_096;
 
-/// How long a last line without its end may stay open before it is taken as it is (milliseconds); 0 never.
-pub const AGENT_PARTIAL_MS: u64 = 0;
-
 /// The first and the longest pause before a request is sent again (milliseconds): a restart is met soon, a long outage
 /// costs two tries a minute.
 pub const AGENT_RETRY_MS: (u64, u64) = (200, 30_000);
