@@ -26,6 +26,8 @@ pub(super) struct Followed {
     pub(super) is_read: bool,
     /// The file was compared with its mark since it was opened.
     pub(super) is_checked: bool,
+    /// When a pattern found it last: a look into a folder that changes meanwhile may miss a file.
+    pub(super) found_last: Duration,
     bytes: u64,
     grown_at: Duration,
 }
@@ -57,7 +59,18 @@ impl FileId {
 
 impl Followed {
     pub(super) fn new(id: FileId, file: File, mark: Mark, source: usize, now: Duration) -> Self {
-        Self { id, file, mark, source, found_at: None, is_read: false, is_checked: false, bytes: 0, grown_at: now }
+        Self {
+            id,
+            file,
+            mark,
+            source,
+            found_at: None,
+            is_read: false,
+            is_checked: false,
+            found_last: now,
+            bytes: 0,
+            grown_at: now,
+        }
     }
 
     /// Reads the next rows into a piece.
@@ -83,7 +96,7 @@ impl Followed {
         let is_quiet = now.saturating_sub(self.grown_at) >= source.flush_after;
         // An open row of joined lines ends when nothing came for a while; half a line only when its file is done with.
         let may_join = is_quiet && source.first_line.is_some() && buffer[..filled].ends_with(b"\n");
-        let is_last = at_end && (may_join || (is_quiet && self.is_done_with()));
+        let is_last = at_end && (may_join || (is_quiet && self.is_done_with(source.flush_after, now)));
         let bytes = &buffer[..filled];
         let spans = lines::cut(bytes, source.first_line.as_ref(), is_last);
         self.is_read = at_end;
@@ -97,14 +110,17 @@ impl Followed {
         Ok(Read::Rows(Piece { marks: vec![self.change()], ..piece }))
     }
 
-    /// Says whether nobody writes to the file under its name any more: it was renamed or removed.
-    pub(super) fn is_done_with(&self) -> bool {
-        self.found_at.as_ref().is_none_or(|path| path.as_os_str() != self.mark.path.as_str())
+    /// Says whether nobody writes to the file under its name any more: it was renamed, or is gone for a while.
+    fn is_done_with(&self, wait: Duration, now: Duration) -> bool {
+        match &self.found_at {
+            Some(path) => path.as_os_str() != self.mark.path.as_str(),
+            None => now.saturating_sub(self.found_last) >= wait,
+        }
     }
 
     /// Says whether the file is read to its end and no pattern finds it any more, for a while.
     pub(super) fn is_finished(&self, keep: Duration, now: Duration) -> bool {
-        self.is_read && self.found_at.is_none() && now.saturating_sub(self.grown_at) >= keep
+        self.is_read && self.found_at.is_none() && now.saturating_sub(self.grown_at.max(self.found_last)) >= keep
     }
 
     pub(super) fn change(&self) -> MarkChange {

@@ -208,7 +208,7 @@ impl Files {
                     continue;
                 }
                 match self.followed.iter_mut().find(|file| file.id == id) {
-                    Some(file) => file.found_at = Some(path),
+                    Some(file) => (file.found_at, file.found_last) = (Some(path), now),
                     None => {
                         let modified = (metadata.mtime(), metadata.mtime_nsec());
                         candidates.push(Candidate { id, path, source, modified });
