@@ -5,8 +5,8 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::limits::{AGENT_LINE_BYTES_MAX, AGENT_READ_BYTES};
 use serde_json::Value as Json;
-use tidegate_model::limits::{AGENT_LINE_BYTES_MAX, AGENT_READ_BYTES};
 use tidegate_model::{Clock, UnixNanos};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{ChildStdout, Command};

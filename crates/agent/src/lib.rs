@@ -23,6 +23,7 @@
 //! | `host.rs`, `checks.rs`, `own.rs` | metrics of the machine and of processes, services, the agent itself |
 //! | `rows.rs` | rows as OTLP |
 //! | `writer.rs`, `queue/`, `sender.rs` | into the queue, and out of it |
+//! | `limits.rs` | what is bounded, and why |
 //! | `counts.rs`, `status.rs`, `teller.rs` | what it did, who it is, and the file that says so |
 
 mod check_settings;
@@ -32,6 +33,7 @@ mod counts;
 mod files;
 mod host;
 mod journal;
+mod limits;
 mod lines_in;
 mod own;
 mod parse;

@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::sync::Arc;
 
+use crate::limits::{AGENT_LINE_BYTES_MAX, AGENT_READ_BYTES};
 use tidegate_model::Clock;
-use tidegate_model::limits::{AGENT_LINE_BYTES_MAX, AGENT_READ_BYTES};
 use tokio::sync::mpsc;
 
 use crate::parse::Parser;

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tidegate_model::limits::AGENT_PIECES_MAX;
+use crate::limits::AGENT_PIECES_MAX;
 use tidegate_model::{Clock, Disk};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};

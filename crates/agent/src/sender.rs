@@ -1,13 +1,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::limits::{AGENT_RETRY_MS, AGENT_SEND_MS};
 use bytes::Bytes;
 use rand::Rng;
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use tidegate_core::ingest::wire;
 use tidegate_model::Signal;
-use tidegate_model::limits::{AGENT_RETRY_MS, AGENT_SEND_MS};
 use tokio::sync::watch;
 
 use crate::counts::Counts;

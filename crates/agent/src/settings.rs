@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::limits::AGENT_QUEUE_BYTES;
 use serde::{Deserialize, Serialize};
-use tidegate_model::limits::AGENT_QUEUE_BYTES;
 
 use crate::parse::{Format, UtcOffset};
 

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::limits::AGENT_REQUEST_BYTES;
 use tidegate_model::Signal;
-use tidegate_model::limits::AGENT_REQUEST_BYTES;
 use tokio::sync::{Notify, mpsc};
 
 use crate::counts::Counts;

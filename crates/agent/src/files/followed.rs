@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tidegate_model::limits::{AGENT_LINE_BYTES_MAX, AGENT_READ_BYTES};
+use crate::limits::{AGENT_LINE_BYTES_MAX, AGENT_READ_BYTES};
 
 use super::lines;
 use super::mark::{Mark, read_up_to};

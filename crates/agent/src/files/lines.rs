@@ -1,6 +1,6 @@
+use crate::limits::AGENT_LINE_BYTES_MAX;
 use memchr::memchr;
 use regex::bytes::Regex;
-use tidegate_model::limits::AGENT_LINE_BYTES_MAX;
 
 /// A row's bytes within what was read: from where to where, and whether the text goes on in the next row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

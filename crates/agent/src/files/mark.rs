@@ -2,8 +2,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use crate::limits::AGENT_FINGERPRINT_BYTES;
 use serde::{Deserialize, Serialize};
-use tidegate_model::limits::AGENT_FINGERPRINT_BYTES;
 use twox_hash::XxHash3_64;
 
 /// How far a file was read, and what it looked like there; the queue keeps it under the file's device and inode.

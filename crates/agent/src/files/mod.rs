@@ -28,8 +28,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::limits::AGENT_FILES_MAX;
 use tidegate_model::Clock;
-use tidegate_model::limits::AGENT_FILES_MAX;
 
 use crate::queue::{MarkChange, Marks};
 use crate::rows::Piece;

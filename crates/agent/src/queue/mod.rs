@@ -388,7 +388,7 @@ fn encode(changes: &[MarkChange]) -> Vec<u8> {
 
 /// A segment is an eighth of the queue, so that delivered ones make room soon, within bounds.
 fn segment_bytes(bytes_max: u64) -> u64 {
-    use tidegate_model::limits::{AGENT_SEGMENT_BYTES_MAX, AGENT_SEGMENT_BYTES_MIN};
+    use crate::limits::{AGENT_SEGMENT_BYTES_MAX, AGENT_SEGMENT_BYTES_MIN};
     (bytes_max / 8).clamp(AGENT_SEGMENT_BYTES_MIN, AGENT_SEGMENT_BYTES_MAX)
 }
 
