@@ -64,7 +64,7 @@ pub(crate) async fn run(args: AgentArgs) -> Result<()> {
         }
         Some(AgentCommand::Status { json }) => print_status(&settings.data, json),
         None => {
-            serve::log_to_stderr(&Log { level: args.log_level, format: LogFormat::Auto, ..Log::default() })?;
+            serve::log_to_stderr(&Log { level: args.log_level, format: LogFormat::Auto })?;
             let signals = Signals::listen().context("listen for signals")?;
             let (stop, stopped) = watch::channel(false);
             tokio::spawn(async move {
