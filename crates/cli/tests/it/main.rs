@@ -27,6 +27,7 @@
 //! | `promql.rs` | PromQL over what came by OTLP, hot and stored |
 //! | `timestore.rs` | datasets over REST: queries, saved SQL, the schema, SQL for operators |
 //! | `draws.rs` | chance from a seed |
+//! | `agents.rs` | a fleet of agents whose files rotate, a server that dies: each line once, in order |
 //! | `fleet.rs` | producers that remember what was acknowledged |
 //! | `account.rs` | compares what was acknowledged with what is answered |
 #![expect(clippy::print_stderr, reason = "a failing round must be told with its seed and its times")]
@@ -40,6 +41,7 @@ use tidegate_load::{Stack, StackOptions};
 
 mod account;
 mod alerts;
+mod agents;
 mod backup;
 mod cardinality;
 mod catalogue;
