@@ -12,9 +12,13 @@ struct Bucket {
     count: f64,
 }
 
+/// The counts of one bucket at each step, with its upper bound.
+type Counts = (f64, Vec<Option<f64>>);
+
 /// `histogram_quantile`: a quantile guessed from the counts of buckets.
 pub(super) fn quantile(at: &[f64], series: Vec<VectorSeries>) -> Vec<VectorSeries> {
-    let (mut groups, mut places): (Vec<(Labels, Vec<_>)>, HashMap<Labels, usize>) = (Vec::new(), HashMap::new());
+    let mut groups: Vec<(Labels, Vec<Counts>)> = Vec::new();
+    let mut places: HashMap<Labels, usize> = HashMap::new();
     for series in series {
         let Some(bound) = bound(series.labels.get(BOUND)) else { continue };
         let labels = series.labels.without(&[BOUND.to_owned()]);
@@ -24,7 +28,7 @@ pub(super) fn quantile(at: &[f64], series: Vec<VectorSeries>) -> Vec<VectorSerie
         });
         groups[place].1.push((bound, series.values));
     }
-    let of = |(labels, group): (Labels, Vec<(f64, Vec<Option<f64>>)>)| {
+    let of = |(labels, group): (Labels, Vec<Counts>)| {
         let values = at.iter().enumerate().map(|(step, &at)| {
             let buckets: Vec<_> = group
                 .iter()

@@ -113,9 +113,9 @@ impl Builder {
 
     fn windowed(&mut self, function: Windowed, call: &Called, grid: Grid) -> Result<Node, PromqlError> {
         // All have one argument that is a range vector, and scalars around it.
-        let is_range = |expr: &&Box<Expr>| matches!(bare(expr), Expr::MatrixSelector(_) | Expr::Subquery(_));
+        let is_range = |expr: &Expr| matches!(bare(expr), Expr::MatrixSelector(_) | Expr::Subquery(_));
         let args = &call.args.args;
-        let Some(of) = args.iter().find(is_range) else {
+        let Some(of) = args.iter().find(|arg| is_range(arg)) else {
             return Err(PromqlError::Parse(format!("{} wants a range vector such as up[5m]", call.func.name)));
         };
         if let (Some(pushed), Expr::MatrixSelector(matrix)) = (pushed(function), bare(of)) {
