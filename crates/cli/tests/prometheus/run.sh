@@ -10,14 +10,14 @@ work=$repository/target/prometheus
 # The package is unpacked, not installed: its service would start a server of its own.
 prometheus=$(command -v prometheus || true)
 if [ -z "$prometheus" ]; then
-    prometheus=$work/root/usr/bin/prometheus
+    prometheus=$work/unpacked/usr/bin/prometheus
     if [ ! -x "$prometheus" ]; then
         mkdir -p "$work/package"
         if ! (cd "$work/package" && apt-get download --quiet prometheus > /dev/null 2>&1); then
             apt-get update --quiet > /dev/null
             (cd "$work/package" && apt-get download --quiet prometheus > /dev/null)
         fi
-        dpkg-deb -x "$work/package/"prometheus_*.deb "$work/root"
+        dpkg-deb -x "$work/package/"prometheus_*.deb "$work/unpacked"
     fi
 fi
 
