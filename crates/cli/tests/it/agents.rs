@@ -274,7 +274,7 @@ async fn an_agent_tells_of_its_machine_its_processes_and_changes_of_services() -
     }
     let state = async |service: &str, status: &str, before: &str| {
         let sql = format!(
-            "SELECT count() FROM logs WHERE event_name = 'service_status' AND attributes['service.check.name'] = '{service}' \
+            "SELECT count() FROM events WHERE event_name = 'service_status' AND attributes['service.check.name'] = '{service}' \
              AND attributes['service.check.status'] = '{status}' AND attributes['service.check.status.before'] = '{before}'"
         );
         eventually(&format!("{service} is {status}"), async || Ok(stack.number(&sql).await? == 1)).await
@@ -294,8 +294,10 @@ async fn an_agent_tells_of_its_machine_its_processes_and_changes_of_services() -
     let status: serde_json::Value = serde_json::from_slice(&status.stdout)?;
     ensure!(status["queued_rows"] == 0 && status["sent_rows"].as_u64() > Some(20), "{status}");
     // It is the same agent after a restart, and another session.
-    let identities = "SELECT uniqExact(resource_attributes['agent.id']) FROM logs WHERE event_name = 'service_status'";
-    let sessions = "SELECT uniqExact(resource_attributes['session.id']) FROM logs WHERE event_name = 'service_status'";
+    let identities =
+        "SELECT uniqExact(resource_attributes['agent.id']) FROM events WHERE event_name = 'service_status'";
+    let sessions =
+        "SELECT uniqExact(resource_attributes['session.id']) FROM events WHERE event_name = 'service_status'";
     agent.start()?;
     eventually("two sessions", async || Ok(stack.number(sessions).await? == 2)).await?;
     ensure!(stack.number(identities).await? == 1, "the identity changed");

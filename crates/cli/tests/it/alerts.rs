@@ -27,21 +27,17 @@ async fn an_alert_is_told_once_also_over_a_kill_is_silent_and_ends() -> Result<(
     ask(&stack, Method::PUT, "/admin/alerts/rules/high", &rule, 201).await?;
     say(&stack, "a", "50").await?;
     let statuses = || -> Vec<String> {
-        // The first is refused, the second gets no answer: what is sent again has the number of before.
-        receiver
-            .deliveries()
-            .iter()
-            .skip(2)
-            .map(|one| {
-                format!(
-                    "{} {}",
-                    one.body["labels"]["service"].as_str().unwrap_or(""),
-                    one.body["status"].as_str().unwrap_or("")
-                )
-            })
+        // The first is refused, the second gets no answer, and a kill may come before the taken one is forgotten: what is
+        // sent again has the number of before.
+        let mut all = receiver.deliveries();
+        all.dedup_by(|one, before| one.headers["x-tidegate-delivery"] == before.headers["x-tidegate-delivery"]);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        all.iter()
+            .map(|one| format!("{} {}", text(&one.body["labels"]["service"]), text(&one.body["status"])))
             .collect()
     };
-    eventually("it is told that a fires", async || Ok(statuses() == ["a firing"])).await?;
+    let is_taken = || receiver.deliveries().len() > 2;
+    eventually("it is told that a fires", async || Ok(is_taken() && statuses() == ["a firing"])).await?;
     let all = receiver.deliveries();
     ensure!(
         all.iter().all(|one| one.headers["x-tidegate-delivery"] == all[0].headers["x-tidegate-delivery"]),
