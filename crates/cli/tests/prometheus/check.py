@@ -191,7 +191,8 @@ class Tidegate:
         self.base = self.root + "/prometheus"
         command = [TIDEGATE, "serve", "--data", str(DATA / "tidegate"), "--http", self.root[7:]]
         command += ["--otlp-http", f"127.0.0.1:{ports[1]}", "--otlp-grpc", f"127.0.0.1:{ports[2]}"]
-        env = os.environ | {"TIDEGATE_BATCH__AGE_MS": "100" if is_eager else "3600000"}
+        # Its own metrics would be among those that are compared.
+        env = os.environ | {"TIDEGATE_TELEMETRY__OWN": "false", "TIDEGATE_BATCH__AGE_MS": "100" if is_eager else "3600000"}
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=(DATA / "tidegate.log").open("a"), env=env)
         wait_for("Tidegate", lambda: ask(self.root + "/ready")[0] == 200 and ask(self.base + "/api/v1/labels")[0] == 200)
 

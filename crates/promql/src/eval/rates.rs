@@ -20,8 +20,6 @@ pub(crate) fn grid_function(function: GridFunction, points: &[Point], bounds: (i
         points
     };
     match function {
-        GridFunction::Rate => extrapolated(points, bounds, Kind::Rate),
-        GridFunction::Increase => extrapolated(points, bounds, Kind::Increase),
         GridFunction::Delta => extrapolated(points, bounds, Kind::Delta),
         GridFunction::InstantRate => instant(points, true),
         GridFunction::InstantDelta => instant(points, false),

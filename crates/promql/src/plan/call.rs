@@ -158,11 +158,10 @@ impl Builder {
     }
 }
 
-/// Returns the function's form that whoever has the samples may compute.
+/// Returns the function's form that whoever has the samples may compute. `rate` and `increase` have none: others stretch a
+/// counter that is near zero otherwise than Prometheus, and know no value that is not a number.
 const fn pushed(function: Windowed) -> Option<GridFunction> {
     Some(match function {
-        Windowed::Rate => GridFunction::Rate,
-        Windowed::Increase => GridFunction::Increase,
         Windowed::Delta => GridFunction::Delta,
         Windowed::InstantRate => GridFunction::InstantRate,
         Windowed::InstantDelta => GridFunction::InstantDelta,

@@ -30,10 +30,6 @@ pub enum GridFunction {
     Last,
     /// Its time in seconds.
     LastTime,
-    /// `rate`
-    Rate,
-    /// `increase`
-    Increase,
     /// `delta`
     Delta,
     /// `irate`

@@ -64,8 +64,6 @@ fn fresh() -> String {
 fn grid(read: &Read, function: GridFunction, value: &str) -> String {
     let name = match function {
         GridFunction::Last | GridFunction::LastTime => "timeSeriesLastToGrid",
-        GridFunction::Rate => "timeSeriesRateToGrid",
-        GridFunction::Increase => "timeSeriesIncreaseToGrid",
         GridFunction::Delta => "timeSeriesDeltaToGrid",
         GridFunction::InstantRate => "timeSeriesInstantRateToGrid",
         GridFunction::InstantDelta => "timeSeriesInstantDeltaToGrid",

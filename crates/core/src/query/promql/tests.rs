@@ -40,9 +40,9 @@ fn row(fingerprint: u64, points: &[(i64, u64, f64)], values: &[Option<f64>]) -> 
 
 #[test]
 fn a_function_that_the_engine_knows_is_computed_there_unless_series_are_put_together() {
-    let plan = planned("rate(m[5m])");
+    let plan = planned("delta(m[5m])");
     let sql = statement::statement(&plan.reads, &[chosen(&[7], false)]).expect("a series is meant");
-    assert!(sql.contains("timeSeriesRateToGrid(fromUnixTimestamp64Milli(toInt64(60000), 'UTC')"), "{sql}");
+    assert!(sql.contains("timeSeriesDeltaToGrid(fromUnixTimestamp64Milli(toInt64(60000), 'UTC')"), "{sql}");
     assert!(sql.contains("toDecimal64('30.000', 3), toDecimal64('300.000', 3)"), "{sql}");
     assert!(sql.contains(r"metric_name IN ('it\'s') AND fingerprint IN (7)"), "{sql}");
     let merged = statement::statement(&plan.reads, &[chosen(&[7, 8], true)]).expect("series are meant");
