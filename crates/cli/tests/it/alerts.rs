@@ -1,9 +1,7 @@
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tidegate_load::Stack;
+use tidegate_load::{Stack, now_unix_nanos};
 
 use crate::receiver::Receiver;
 use crate::{READY_WITHIN, eventually, started};
@@ -92,7 +90,7 @@ async fn a_value_is_compared_with_the_same_hour_of_the_weeks_before() -> Result<
     const HOUR: u64 = 3_600;
     const WEEK: u64 = 7 * 24 * HOUR;
     let (_folder, stack) = started(&[("TIDEGATE_ALERTS__DEFAULTS", "false")]).await?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let now = now_unix_nanos() / 1_000_000_000;
     let middle = now - now % HOUR + HOUR / 2;
     // Ten to fourteen records at the usual times, a hundred now.
     let mut records = Vec::new();
@@ -122,8 +120,7 @@ async fn a_value_is_compared_with_the_same_hour_of_the_weeks_before() -> Result<
 }
 
 async fn say(stack: &Stack, service: &str, body: &str) -> Result<()> {
-    let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos())?;
-    send(stack, service, vec![(now, body)]).await
+    send(stack, service, vec![(now_unix_nanos(), body)]).await
 }
 
 async fn send(stack: &Stack, service: &str, records: Vec<(u64, &str)>) -> Result<()> {

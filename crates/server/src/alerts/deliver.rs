@@ -25,7 +25,7 @@ enum Sender<'a> {
     Events,
     Webhook(reqwest::Client, &'a crate::webhook::Webhook),
     Slack(reqwest::Client, &'a str),
-    Mail(Mailer),
+    Mail(Box<Mailer>),
 }
 
 /// Sends each receiver its messages.
@@ -46,7 +46,7 @@ fn sender(receiver: &Receiver) -> Result<Sender<'_>, String> {
     Ok(match &receiver.to {
         To::Webhook(webhook) => Sender::Webhook(client()?, webhook),
         To::Slack { url } => Sender::Slack(client()?, url),
-        To::Mail(options) => Sender::Mail(Mailer::new(options)?),
+        To::Mail(options) => Sender::Mail(Box::new(Mailer::new(options)?)),
     })
 }
 

@@ -18,13 +18,13 @@
 //! | `deliver.rs` | sends messages: webhook, Slack, mail, the table `events` |
 //! | `mail.rs` | mail by SMTP |
 //! | `rules.rs` | `/admin/alerts/rules` |
-//! | `alerts.rs` | `/admin/alerts`, `/admin/alerts/silences` |
+//! | `listing.rs` | `/admin/alerts`, `/admin/alerts/silences` |
 //! | `shapes.rs` | the answers' JSON schemas |
 
-mod alerts;
 mod ask;
 mod defaults;
 mod deliver;
+mod listing;
 mod mail;
 mod rules;
 mod shapes;
@@ -188,7 +188,7 @@ impl Alerts {
 
 /// The table of these routes.
 pub(crate) fn routes() -> Vec<Route> {
-    [rules::routes(), alerts::routes()].into_iter().flatten().collect()
+    [rules::routes(), listing::routes()].into_iter().flatten().collect()
 }
 
 /// Asks rules and sends messages until the server stops; what is not sent then is sent after the next start.
