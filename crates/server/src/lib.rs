@@ -29,6 +29,7 @@
 //! | `routes/` | the routes as a table, and the OpenAPI document that is made from it |
 //! | `backups/` | backups: taken and listed, by schedule too, and restored on trial |
 //! | `timestore/` | datasets: manifests, queries, saved SQL |
+//! | `telemetry/` | logs, metrics and events as plain JSON: in, out, and followed |
 //! | `cardinality/` | what is in the telemetry and what it costs: `/api/v1`, `/v2` |
 
 mod api;
@@ -49,6 +50,7 @@ mod otlp;
 mod routes;
 mod self_metrics;
 mod stages;
+mod telemetry;
 mod timestore;
 
 pub use api::sql_parameters::{SqlParameters, parse as parse_sql_parameters};

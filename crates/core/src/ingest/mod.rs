@@ -15,12 +15,14 @@
 //! | `events.rs` | which log records are events |
 //! | `columns/` | column vectors that become Arrow arrays |
 //! | `json/` | OTLP JSON, turned into OTLP protobuf |
+//! | `plain/` | plain JSON entries of logs, metrics and events, turned into OTLP protobuf |
 //! | `rows/` | rows of datasets: JSON, NDJSON, Arrow, and files |
 //! | `wire/` | the protobuf wire format: reader and writer |
 
 pub mod inflate;
 pub mod json;
 pub mod otlp;
+pub mod plain;
 pub mod rows;
 pub mod wire;
 

@@ -20,6 +20,7 @@
 //! | `columns.rs` | which columns it can reach |
 //! | `union.rs` | the statement that reads stored and hot rows |
 //! | `dataset/` | reads of one dataset without SQL |
+//! | `telemetry/` | reads of logs, events and metrics without SQL |
 //! | `whole.rs` | a whole table, for exports |
 //! | `counted.rs` | what hot rows are, for a read of the catalogue |
 //! | `totals.rs` | the catalogue in memory, counted up to the newest row |
@@ -40,6 +41,7 @@ mod hot;
 mod parameter;
 pub mod plan;
 mod run;
+pub mod telemetry;
 pub mod tokens;
 mod totals;
 pub mod union;

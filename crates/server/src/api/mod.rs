@@ -32,10 +32,11 @@ use crate::lifecycle;
 use crate::migrations;
 use crate::routes::{self, Gives, Kind, Param, Route, Sends, get, post};
 use crate::stages::Stages;
+use crate::telemetry;
 use crate::timestore;
 
 pub(crate) use health::health;
-pub(crate) use rows::{actor, evolution};
+pub(crate) use rows::{actor, evolution, rejections};
 pub(crate) use shapes::shapes;
 pub(crate) use sql::{freshness, tables_are_there};
 
@@ -88,6 +89,7 @@ pub(crate) fn router(stages: Stages) -> Router {
         migrations::routes(),
         timestore::routes(),
         backups::routes(),
+        telemetry::routes(),
     ];
     let own = routes().into_iter().chain(stores.into_iter().flatten());
     let table = own.chain(cardinality::routes()).collect();

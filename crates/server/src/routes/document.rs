@@ -27,6 +27,7 @@ fn made() -> Value {
         crate::migrations::routes(),
         crate::timestore::routes(),
         crate::backups::routes(),
+        crate::telemetry::routes(),
     ];
     let all: Vec<_> = crate::api::routes()
         .into_iter()
@@ -46,6 +47,7 @@ fn made() -> Value {
     shapes.extend(crate::migrations::shapes());
     shapes.extend(crate::timestore::shapes());
     shapes.extend(crate::backups::shapes());
+    shapes.extend(crate::telemetry::shapes());
     shapes.extend(crate::cardinality::shapes());
     json!({
         "openapi": "3.1.0",
@@ -166,6 +168,7 @@ fn tag(shown: &str) -> &'static str {
     match shown {
         own if own.starts_with("/api/v1/") => "catalogue",
         own if own.starts_with("/v2/") => "catalogue, version 2",
+        own if own.starts_with("/v1/json/") => "logs, metrics, events",
         own if own.starts_with("/v1/") => "OTLP/HTTP",
         own if own.starts_with("/admin/") || own.starts_with("/datasets/") => "datasets",
         _ => "store",
