@@ -31,7 +31,7 @@ impl Sent {
             // Few times, so that many are equal.
             millis: BEGIN + 60_000 * draws.below(30),
             level: (*draws.one_of(LEVELS)).to_owned(),
-            source: draws.one_of(SOURCES),
+            source: *draws.one_of::<&str>(SOURCES),
             message: message.join(" "),
             attributes: (0..draws.below(3)).map(|_| (*draws.one_of(KEYS), *draws.one_of(VALUES))).collect(),
         }
