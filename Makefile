@@ -23,6 +23,7 @@ test: libchdb ## Runs every test.
 	crates/chdb/tests/clients/run.sh
 	crates/cli/tests/duckdb/run.sh
 	crates/cli/tests/tiers/run.sh
+	crates/cli/tests/prometheus/run.sh
 
 lint: ## Checks format, lints and the rules of the tree.
 	cargo fmt --all --check

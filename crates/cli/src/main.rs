@@ -2,6 +2,7 @@
 //! errors into words and exit codes (`docs/errors.md`).
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
+mod agent;
 mod backup;
 mod catalogue;
 mod check;
@@ -70,6 +71,8 @@ enum Command {
     Config(config::ConfigArgs),
     /// Check that this machine can run the server, and say how to mend what is amiss
     Doctor(doctor::DoctorArgs),
+    /// Collect logs, host metrics and the states of services on this machine, and send them to a server
+    Agent(Box<agent::AgentArgs>),
     /// Print the version
     Version,
 }
@@ -108,6 +111,7 @@ async fn run() -> ExitCode {
         Command::Restore(args) => restore::run(args, &environment).await,
         Command::Config(args) => config::run(args, &environment),
         Command::Doctor(args) => doctor::run(args, &environment),
+        Command::Agent(args) => agent::run(*args).await,
         Command::Version => {
             println!("tidegate {}, data folder layout {}", env!("CARGO_PKG_VERSION"), serve::FOLDER_VERSION);
             Ok(())
@@ -135,7 +139,9 @@ fn not_understood(error: &clap::Error) -> ExitCode {
 }
 
 fn exit_code(error: &anyhow::Error) -> ExitCode {
-    if error.is::<settings::SettingsError>() {
+    let is_of_settings =
+        |cause: &(dyn std::error::Error + 'static)| cause.is::<tidegate_agent::settings::SettingsError>();
+    if error.is::<settings::SettingsError>() || error.chain().any(is_of_settings) {
         return ExitCode::from(2);
     }
     client_exit_code(error).unwrap_or(ExitCode::FAILURE)

@@ -31,6 +31,7 @@ pub struct StackOptions {
 #[derive(Debug)]
 pub struct Stack {
     options: StackOptions,
+    args: Vec<String>,
     serve: Option<Child>,
     client: reqwest::Client,
     /// The address of the API.
@@ -50,7 +51,7 @@ impl Stack {
         // Fails when it was called before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(QUERY_TIMEOUT).build().map_err(io::Error::other)?;
-        Ok(Self { options, serve: None, client, http, otlp_http, otlp_grpc, clickhouse })
+        Ok(Self { options, args: Vec::new(), serve: None, client, http, otlp_http, otlp_grpc, clickhouse })
     }
 
     /// Starts the server; its output is appended to `serve.log` beside the data folder.
@@ -61,7 +62,7 @@ impl Stack {
         let log = File::options().create(true).append(true).open(self.log_path())?;
         let mut words = self.options.wrapper.iter().map(OsStr::new).chain([self.options.program.as_os_str()]);
         let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).arg("serve").arg("--data").arg(&self.options.data);
+        command.args(words).arg("serve").args(&self.args).arg("--data").arg(&self.options.data);
         command.args(["--http", &self.http.to_string(), "--otlp-http", &self.otlp_http.to_string()]);
         command.args(["--otlp-grpc", &self.otlp_grpc.to_string(), "--clickhouse-http", &self.clickhouse.to_string()]);
         command.envs(self.options.env.iter().map(|(name, value)| (name, value)));
@@ -180,6 +181,11 @@ impl Stack {
     pub fn add_env(&mut self, settings: &[(&str, &str)]) {
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         self.options.env.extend(settings);
+    }
+
+    /// Adds words to the command line of the next starts.
+    pub fn add_args(&mut self, words: &[&str]) {
+        self.args.extend(words.iter().map(|word| (*word).to_owned()));
     }
 
     /// Points the next start at another data folder.

@@ -18,7 +18,7 @@
 //! | `retry.rs` | [`RetryKey`], [`StoredRetry`]: how a repeated request is known |
 //! | `error.rs` | [`ErrorKind`]: what the caller does next |
 //! | `world.rs` | [`Clock`], [`Disk`]: the doors to the world outside |
-//! | `limits.rs` | every named limit, with the reason for its number |
+//! | `limits/` | every named limit, with the reason for its number |
 
 mod error;
 mod field;

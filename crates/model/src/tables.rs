@@ -18,6 +18,9 @@ use crate::{ColumnKind, ColumnSpec, Merge, RollUp, TableSpec};
 /// `service_name` of a resource that does not say its own, as OpenTelemetry SDKs write it.
 pub const UNKNOWN_SERVICE: &str = "unknown_service";
 
+/// `scope_name` of series that came by Prometheus' remote write: their names and labels are Prometheus' own.
+pub const REMOTE_WRITE_SCOPE: &str = "prometheus.remote_write";
+
 /// Log records, one row each.
 pub static LOGS: LazyLock<TableSpec> = LazyLock::new(|| {
     let own = [

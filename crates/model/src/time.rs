@@ -22,13 +22,24 @@ impl fmt::Display for UnixNanos {
         let (seconds, nanos) = (self.0.div_euclid(1_000_000_000), self.0.rem_euclid(1_000_000_000));
         let (year, month, day) = civil(self.day());
         let second = seconds.rem_euclid(86_400);
-        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
-        if nanos > 0 {
-            let digits = format!("{nanos:09}");
-            write!(f, ".{}", digits.trim_end_matches('0'))?;
+        // Answers have a time in every row: its digits are put into their places, without a format for each.
+        let mut text = *b"0000-00-00T00:00:00.000000000";
+        let places = [(0..4, year), (5..7, month), (8..10, day), (11..13, second / 3_600)];
+        let rest = [(14..16, second / 60 % 60), (17..19, second % 60), (20..29, nanos)];
+        for (place, number) in places.into_iter().chain(rest) {
+            put_digits(&mut text[place], number);
         }
+        let text = std::str::from_utf8(&text).map_err(|_| fmt::Error)?;
+        f.write_str(if nanos > 0 { text.trim_end_matches('0') } else { &text[..19] })?;
         f.write_str("Z")
+    }
+}
+
+/// Writes a number with zeros before it.
+fn put_digits(place: &mut [u8], mut number: i64) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
     }
 }
 

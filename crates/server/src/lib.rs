@@ -27,11 +27,13 @@
 //! | `exports/` | exports of tables to files, their schedule and webhook |
 //! | `migrations/` | moves from older engines: what is taken, the freeze, the switch, the mirror |
 //! | `routes/` | the routes as a table, and the OpenAPI document that is made from it |
+//! | `prometheus/` | Prometheus' HTTP API: PromQL, series and labels, remote write |
 //! | `backups/` | backups: taken and listed, by schedule too, and restored on trial |
 //! | `timestore/` | datasets: manifests, queries, saved SQL |
 //! | `telemetry/` | logs, metrics and events as plain JSON: in, out, and followed |
 //! | `cardinality/` | what is in the telemetry and what it costs: `/api/v1`, `/v2` |
 
+mod alerts;
 mod api;
 mod backups;
 mod body;
@@ -47,18 +49,21 @@ mod listen;
 mod metrics;
 mod migrations;
 mod otlp;
+mod prometheus;
 mod routes;
 mod self_metrics;
 mod stages;
 mod telemetry;
 mod timestore;
+mod webhook;
 
+pub use alerts::{AlertOptions, Alerts, MailOptions, Receiver, To, default_alert_rules, run_alerts};
 pub use api::sql_parameters::{SqlParameters, parse as parse_sql_parameters};
 pub use backups::{BackupOffice, BackupPlan, DrillAsked, DrillProof, run_backups};
 pub use cardinality::CardinalityState;
 pub use datasets::Access;
 pub use errors::Failure;
-pub use exports::{ExportOptions, Exports, Webhook, run_exports};
+pub use exports::{ExportOptions, Exports, run_exports};
 pub use freshness::{ReplicaWatch, watch_replica};
 pub use lifecycle::{Lifecycle, run_lifecycle};
 pub use listen::{Listeners, ServerOptions, serve};
@@ -66,3 +71,4 @@ pub use metrics::Metrics;
 pub use migrations::{Mirrors, run_mirrors};
 pub use self_metrics::metrics_request;
 pub use stages::{SchemaState, Stages};
+pub use webhook::Webhook;

@@ -27,6 +27,8 @@ pub(crate) enum Door {
     Http,
     /// The main API, for datasets.
     Api,
+    /// Prometheus' remote write.
+    RemoteWrite,
 }
 
 /// Every metric of the server.
@@ -49,6 +51,8 @@ pub struct Metrics {
     replica_age_ms: IntGauge,
     replica_late: IntGauge,
     replica_alarms: IntGauge,
+    alerts_firing: IntGauge,
+    alert_rules_failing: IntGauge,
     lifecycle: LifecycleGauges,
     mirror_lag_rows: IntGaugeVec,
     mirror_failures: IntCounter,
@@ -128,6 +132,8 @@ impl Metrics {
                 .gauge("timestore_replica_age_ms", "Age of the oldest row that ClickHouse does not have"),
             replica_late: list.gauge("timestore_replica_late", "1 while that age is past what is agreed"),
             replica_alarms: list.gauge("timestore_replica_alarms", "How often it went past it since the start"),
+            alerts_firing: list.gauge("tidegate_alerts_firing", "Alerts that fire or have no data"),
+            alert_rules_failing: list.gauge("tidegate_alert_rules_failing", "Rules whose last question got no answer"),
             lifecycle: LifecycleGauges::new(&list),
             mirror_lag_rows: list.gauges(
                 "tidegate_mirror_lag_rows",
@@ -238,6 +244,9 @@ impl Metrics {
         self.replica_late.set(i64::from(replica.is_late));
         self.replica_alarms.set(signed(replica.alarms));
         self.copies.alarm(stages.backups.as_ref().is_some_and(BackupOffice::is_alarmed));
+        let (firing, failing) = stages.alerts.counts();
+        self.alerts_firing.set(signed(firing as u64));
+        self.alert_rules_failing.set(signed(failing as u64));
         self.lifecycle.set(stages);
         // A mirror that was stopped is behind nobody.
         self.mirror_lag_rows.reset();
@@ -311,6 +320,7 @@ impl Door {
             Self::Grpc => "otlp_grpc",
             Self::Http => "otlp_http",
             Self::Api => "http",
+            Self::RemoteWrite => "remote_write",
         }
     }
 }

@@ -10,6 +10,7 @@ use tidegate_core::store::{EngineStatus, Store};
 use tidegate_model::Clock;
 use tokio::sync::watch;
 
+use crate::alerts::Alerts;
 use crate::backups::BackupOffice;
 use crate::cardinality::CardinalityState;
 use crate::datasets::Access;
@@ -50,6 +51,8 @@ pub struct Stages {
     pub exports: Exports,
     /// Removes rows that are past their retention.
     pub lifecycle: Arc<Lifecycle>,
+    /// Rules that are asked every so often, and who is told.
+    pub alerts: Arc<Alerts>,
     /// Files for older engines.
     pub mirrors: Mirrors,
     /// Numbers the requests of this process.

@@ -4,7 +4,7 @@ use crate::exception::{Exception, codes};
 const FAMILIES: [&str; 6] = ["output_format_", "input_format_", "format_", "date_time_", "http_", "join_"];
 
 /// Single settings of the same kind, and limits that can only make a query end earlier.
-const SINGLE: [&str; 27] = [
+const SINGLE: [&str; 28] = [
     "max_execution_time",
     "max_query_size",
     "max_result_rows",
@@ -32,6 +32,7 @@ const SINGLE: [&str; 27] = [
     "prefer_column_name_to_alias",
     "enable_global_with_statement",
     "allow_experimental_analyzer",
+    "allow_experimental_time_series_aggregate_functions",
 ];
 
 /// Refuses what a reader may not set. `readonly` itself is taken as said: a reader is always under it.

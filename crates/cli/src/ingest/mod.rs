@@ -13,7 +13,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use tidegate_core::ingest::rows::files::{self, FileBatch};
 
-use crate::client::{Client, ClientError};
+use crate::client::{Asker, Client, ClientError};
 
 /// What a piece of a file is sent as.
 const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
@@ -36,9 +36,8 @@ pub(crate) struct IngestArgs {
     /// How the files are written; without it, their names tell
     #[arg(long, short, value_enum)]
     format: Option<FileFormat>,
-    /// The server's address
-    #[arg(long, env = "TIDEGATE_URL", default_value = "http://127.0.0.1:8080")]
-    url: String,
+    #[command(flatten)]
+    asker: Asker,
 }
 
 /// The forms of a file.
@@ -98,7 +97,7 @@ struct Outcome {
 
 /// Sends every file; the first that cannot be read or sent ends the run.
 pub(crate) async fn run(args: IngestArgs) -> anyhow::Result<()> {
-    let client = Client::new(&args.url)?;
+    let client = Client::of(args.asker)?;
     let mut rejected = 0;
     for file in &args.files {
         let format = args.format.map_or_else(|| format_of(file), |format| Ok(format.into()))?;

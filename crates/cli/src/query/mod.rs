@@ -14,7 +14,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use reqwest::{Method, Response};
 
-use crate::client::{Client, ClientError, innermost};
+use crate::client::{Asker, Client, ClientError, innermost};
 use crate::table;
 
 /// What `tidegate query` is told.
@@ -31,9 +31,8 @@ pub(crate) struct QueryArgs {
     /// A value for `{name:Type}` in the SQL; may be repeated
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parse_param)]
     params: Vec<(String, String)>,
-    /// The server's address
-    #[arg(long, env = "TIDEGATE_URL", default_value = "http://127.0.0.1:8080")]
-    url: String,
+    #[command(flatten)]
+    asker: Asker,
 }
 
 /// The forms of an answer.
@@ -73,7 +72,7 @@ impl OutputFormat {
 
 /// Runs the query of the command line, of a pipe, or of a prompt.
 pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
-    let client = Client::new(&args.url)?;
+    let client = Client::of(args.asker)?;
     let has_terminal = std::io::stdin().is_terminal();
     let sql = match &args.sql {
         Some(sql) => sql.clone(),

@@ -10,7 +10,7 @@ use crate::settings::Listen;
 pub(super) struct Doors {
     pub(super) listeners: Listeners,
     http: SocketAddr,
-    otlp_http: SocketAddr,
+    pub(super) otlp_http: SocketAddr,
     otlp_grpc: SocketAddr,
 }
 

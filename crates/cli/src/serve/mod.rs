@@ -9,6 +9,7 @@
 //! | `reconcile.rs` | looks whether datasets' tables are what the catalog says |
 //! | `drills.rs` | backups restored on trial |
 //! | `doors.rs` | the listeners |
+//! | `local_agent.rs` | an agent in the server's process |
 //! | `logs.rs` | what is printed |
 //! | `own_logs.rs` | the server's own log records, kept to be stored |
 //! | `telemetry.rs` | own metrics and logs, stored like anyone's |
@@ -21,6 +22,7 @@ mod banner;
 mod doors;
 mod drills;
 mod folder;
+mod local_agent;
 mod logs;
 mod own_logs;
 mod parts;
@@ -45,7 +47,7 @@ pub(crate) use folder::{DataFolder, FOLDER_VERSION, read_version};
 pub(crate) use logs::to_stderr as log_to_stderr;
 pub(crate) use parts::{bucket, open_buffer, start_engine};
 pub(crate) use running::{Running, start};
-pub(crate) use stop::Signals;
+pub(crate) use stop::{ENDED_AT_ONCE, Signals};
 
 /// How `tidegate serve` is told on the command line; the rest is in the settings.
 #[derive(Debug, Args)]
@@ -71,6 +73,9 @@ pub(crate) struct ServeArgs {
     /// The settings file [default: ./tidegate.toml if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<std::path::PathBuf>,
+    /// Run an agent in this process too: host metrics, or what an agent's settings file says
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    with_agent: Option<Option<std::path::PathBuf>>,
 }
 
 impl ServeArgs {
@@ -95,7 +100,9 @@ impl ServeArgs {
 
 /// Runs the server until it is told to stop.
 pub(crate) async fn run(args: ServeArgs, environment: &BTreeMap<String, String>) -> Result<()> {
+    let agent = args.with_agent.clone();
     let settings = settings::load(&args.flags(), environment)?.settings;
+    let agent = agent.map(|file| local_agent::settings(file.as_deref(), &settings.data)).transpose()?;
     let metrics = Arc::new(Metrics::new());
     let (own_logs, own_log_records) = own_logs::channel(Arc::clone(&metrics));
     logs::start(&settings.log, settings.telemetry.own.then_some(own_logs))?;
@@ -106,7 +113,11 @@ pub(crate) async fn run(args: ServeArgs, environment: &BTreeMap<String, String>)
     let running = running::start(&settings, &folder, metrics, own_log_records).await?;
     banner::show(&settings, &running.stages.addresses, running.recovery());
 
+    let agent = agent.map(|agent| local_agent::start(agent, running.otlp_http));
     signals.first().await;
+    if let Some(agent) = agent {
+        agent.stop().await;
+    }
     running.stop(signals).await;
     drop(folder);
     Ok(())

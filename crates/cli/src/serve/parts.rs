@@ -21,7 +21,7 @@ use tidegate_model::tables::{
 };
 use tidegate_model::{Clock, Retention, UnixNanos};
 use tidegate_server::{
-    Access, BackupOffice, BackupPlan, CardinalityState, DrillAsked, ExportOptions, Exports, Lifecycle, Metrics,
+    Access, Alerts, BackupOffice, BackupPlan, CardinalityState, DrillAsked, ExportOptions, Exports, Lifecycle, Metrics,
     Mirrors, ReplicaWatch, SchemaState, Stages, Webhook,
 };
 use tokio::sync::{mpsc, watch};
@@ -50,6 +50,7 @@ pub(super) struct Parts {
     /// Which scopes requests need.
     access: Access,
     exports: Exports,
+    alerts: Arc<Alerts>,
     lifecycle: Arc<Lifecycle>,
     mirrors: Mirrors,
     replica_age_sla_ms: u64,
@@ -130,6 +131,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         access: access(&settings.access),
         lifecycle,
         exports: Exports::new(exports(&settings.exports, folder, bucket)?),
+        alerts: Arc::new(Alerts::new(settings.alerts.options().map_err(anyhow::Error::msg)?)),
         mirrors: Mirrors::new(mirror_folder(settings, folder)?),
         replica_age_sla_ms: settings.freshness.replica_age_sla_ms,
         admin_sql: settings.query.admin_sql,
@@ -172,6 +174,7 @@ impl Parts {
             cardinality: Arc::new(CardinalityState::new(Some(self.sessions.clone()), self.unkept.clone())),
             replica: Arc::new(ReplicaWatch::new(self.replica_age_sla_ms)),
             exports: self.exports.clone(),
+            alerts: Arc::clone(&self.alerts),
             lifecycle: Arc::clone(&self.lifecycle),
             mirrors: self.mirrors.clone(),
             requests: Arc::default(),

@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -14,6 +15,8 @@ use crate::settings::Settings;
 pub(crate) struct Running {
     /// What the doors open to.
     pub(crate) stages: Stages,
+    /// Where OTLP over HTTP comes in.
+    pub(super) otlp_http: SocketAddr,
     way_down: WayDown,
 }
 
@@ -31,6 +34,7 @@ pub(crate) async fn start(
     let (schema, schema_state) = watch::channel(SchemaState::Waiting);
     let stages = parts.stages(metrics, schema_state.clone(), doors.addresses(&settings.listen));
 
+    let otlp_http = doors.otlp_http;
     let (stop, stopped) = watch::channel(false);
     let options = ServerOptions { connections_max: settings.listen.connections_max, ..ServerOptions::default() };
     let serving = tokio::spawn(tidegate_server::serve(stages.clone(), doors.listeners, options, stopped.clone()));
@@ -42,6 +46,7 @@ pub(crate) async fn start(
     tokio::spawn(tidegate_server::watch_replica(stages.clone(), stopped.clone()));
     // What it leaves is done after the next start.
     tokio::spawn(tidegate_server::run_exports(stages.clone(), stopped.clone()));
+    tokio::spawn(tidegate_server::run_alerts(stages.clone(), stopped.clone()));
     tokio::spawn(tidegate_server::run_backups(stages.clone(), stopped.clone()));
     let drills = parts
         .drills
@@ -50,7 +55,7 @@ pub(crate) async fn start(
     tokio::spawn(tidegate_server::run_lifecycle(stages.clone(), stopped.clone()));
     tokio::spawn(tidegate_server::run_mirrors(stages.clone(), stopped.clone()));
     let templates = templates::start(parts.ingest.clone(), stopped);
-    Ok(Running { stages, way_down: WayDown { parts, serving, batches, telemetry, templates, drills, stop } })
+    Ok(Running { stages, otlp_http, way_down: WayDown { parts, serving, batches, telemetry, templates, drills, stop } })
 }
 
 impl Running {

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::parts::Parts;
 
 /// The exit code after a second signal: rows are left in the log, durable, and nobody was told how many.
-const ENDED_AT_ONCE: i32 = 6;
+pub(crate) const ENDED_AT_ONCE: i32 = 6;
 
 /// SIGTERM and SIGINT.
 pub(crate) struct Signals {

@@ -6,6 +6,7 @@
 //! | `sources.rs` | the four places, laid over each other; which one each value came from |
 //! | `print.rs` | the tree as commented TOML |
 
+mod alerts;
 mod print;
 mod sources;
 mod tree;

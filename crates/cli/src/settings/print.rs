@@ -6,8 +6,15 @@ use super::sources::Loaded;
 use super::tree::{Settings, explained};
 
 /// Settings that are never shown.
-const SECRETS: [&str; 4] =
-    ["clickhouse.password", "clickhouse.reader_password", "exports.webhook_secret", "s3.secret_access_key"];
+const SECRETS: [&str; 7] = [
+    "clickhouse.password",
+    "clickhouse.reader_password",
+    "exports.webhook_secret",
+    "alerts.webhook_secret",
+    "alerts.slack_url",
+    "alerts.smtp_server",
+    "s3.secret_access_key",
+];
 
 /// Returns the whole tree as TOML that can be used as a file: what each setting does, its default, where its value
 /// came from. Passwords are left out.

@@ -229,6 +229,7 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
                     set with it: the messages are signed, so that the receiver can know them";
         return Err(SettingsError(text.to_owned()));
     }
+    settings.alerts.options().map_err(SettingsError)?;
     check_s3(&settings.s3)?;
     if settings.backup.target == BackupTarget::S3 && settings.s3.bucket.is_empty() {
         let text = "backup.target is \"s3\", and s3.bucket names no bucket: set it with what else `[s3]` needs";

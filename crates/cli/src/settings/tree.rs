@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use tidegate_alerts::Rule;
 use tidegate_model::limits;
 use tidegate_templates::UserMask;
 
@@ -56,6 +57,8 @@ section! {
         freshness: Freshness = Freshness::default(),
         /// Exports of tables to files.
         exports: Exports = Exports::default(),
+        /// Rules that are asked every so often, and who is told.
+        alerts: Alerts = Alerts::default(),
         /// Files of new rows for engines that datasets are moved from.
         mirror: Mirror = Mirror::default(),
         /// Copies of the data folder, taken while the server runs.
@@ -274,6 +277,30 @@ section! {
         webhook_url: String = String::new(),
         /// What these messages are signed with.
         webhook_secret: String = String::new(),
+    }
+}
+
+section! {
+    /// Rules that are asked every so often, and who is told (`docs/alerts.md`).
+    Alerts, ALERTS {
+        /// Rules for processor, memory and disk of the hosts that an agent watches.
+        defaults: bool = true,
+        /// What still fires is told again after so many hours; 0: never.
+        repeat_hours: u64 = 4,
+        /// Further rules: `[[alerts.rules]]` with `name`, `sql` or `promql`, `above`, `below` or `anomaly`, …
+        rules: Vec<Rule> = Vec::new(),
+        /// The receiver `webhook`: where messages are posted as JSON; empty: nowhere.
+        webhook_url: String = String::new(),
+        /// What these messages are signed with.
+        webhook_secret: String = String::new(),
+        /// The receiver `slack`: an incoming webhook of Slack, or of one that takes the same; empty: none.
+        slack_url: String = String::new(),
+        /// The receiver `mail`: the mail server, like smtps://user:password@host:465; empty: none.
+        smtp_server: String = String::new(),
+        /// Who mail is from.
+        smtp_from: String = String::new(),
+        /// Who gets mail.
+        smtp_to: Vec<String> = Vec::new(),
     }
 }
 
@@ -524,6 +551,7 @@ fn list(section: &str) -> &'static [(&'static str, &'static [&'static str])] {
         "access" => ACCESS,
         "freshness" => FRESHNESS,
         "exports" => EXPORTS,
+        "alerts" => ALERTS,
         "mirror" => MIRROR,
         "backup" => BACKUP,
         "lifecycle" => LIFECYCLE,

@@ -20,19 +20,12 @@ const ROWS: u64 = 20;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_under_load_holds_every_acknowledged_row_once() -> Result<()> {
     let (folder, backups, mut stack) = with_backups(SMALL_BATCHES).await?;
-    let writer = Writer::start(&stack);
-    eventually("rows are acknowledged", async || Ok(writer.acked() >= 30)).await?;
-    taken(&stack, &["--to", "full"]).await?;
-    let before = writer.acked();
-    eventually("more rows are acknowledged", async || Ok(writer.acked() >= before + 30)).await?;
-    let acked = writer.acked();
-    taken(&stack, &["--to", "later", "--base", "full"]).await?;
-    writer.stop().await?;
+    let least = taken_under_load(&stack).await?;
     let (code, listed) = tidegate(&["backup", "--list", "--url", &format!("http://{}", stack.http)]).await?;
     ensure!(code == 0 && listed.contains("full") && listed.contains("later"), "{listed}");
     stack.kill_serve()?;
 
-    for (name, least) in [("full", 30), ("later", acked)] {
+    for (name, least) in least {
         let data = folder.path().join(name);
         let (code, said) = restored(&backups.path().join(name), &data).await?;
         ensure!(code == 0 && said.contains("verified"), "{said}");
@@ -155,8 +148,22 @@ async fn a_server_without_a_folder_for_backups_says_how_to_get_one() -> Result<(
     Ok(())
 }
 
+/// Takes a backup `full` and a `later` one that refers to it while rows come; returns how many requests each has at least.
+pub(super) async fn taken_under_load(stack: &Stack) -> Result<[(&'static str, u64); 2]> {
+    let writer = Writer::start(stack);
+    eventually("rows are acknowledged", async || Ok(writer.acked() >= 30)).await?;
+    let first = writer.acked();
+    taken(stack, &["--to", "full"]).await?;
+    let before = writer.acked();
+    eventually("more rows are acknowledged", async || Ok(writer.acked() >= before + 30)).await?;
+    let second = writer.acked();
+    taken(stack, &["--to", "later", "--base", "full"]).await?;
+    writer.stop().await?;
+    Ok([("full", first), ("later", second)])
+}
+
 /// Starts a stack that takes backups.
-async fn with_backups(settings: &[(&str, &str)]) -> Result<(TempDir, TempDir, Stack)> {
+pub(super) async fn with_backups(settings: &[(&str, &str)]) -> Result<(TempDir, TempDir, Stack)> {
     let backups = tempfile::tempdir()?;
     let place = backups.path().display().to_string();
     let (folder, mut stack) = stack(&[settings, &[("TIDEGATE_BACKUP__FOLDER", place.as_str())]].concat())?;
@@ -229,7 +236,7 @@ pub(super) async fn taken(stack: &Stack, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-async fn restored(from: &Path, data: &Path) -> Result<(i32, String)> {
+pub(super) async fn restored(from: &Path, data: &Path) -> Result<(i32, String)> {
     let [from, data] = [from, data].map(|path| path.display().to_string());
     tidegate(&["restore", "--from", &from, "--data", &data, "--verify"]).await
 }
@@ -244,14 +251,14 @@ async fn tidegate(arguments: &[&str]) -> Result<(i32, String)> {
 }
 
 /// Sends one request after the other until it is stopped.
-pub(super) struct Writer {
+struct Writer {
     acked: Arc<AtomicU64>,
     stopped: Arc<AtomicBool>,
     task: JoinHandle<Result<()>>,
 }
 
 impl Writer {
-    pub(super) fn start(stack: &Stack) -> Self {
+    fn start(stack: &Stack) -> Self {
         let (acked, stopped) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let url = format!("http://{}/datasets/visits/ingest", stack.http);
         let (counted, until) = (Arc::clone(&acked), Arc::clone(&stopped));
@@ -269,11 +276,11 @@ impl Writer {
         Self { acked, stopped, task }
     }
 
-    pub(super) fn acked(&self) -> u64 {
+    fn acked(&self) -> u64 {
         self.acked.load(Ordering::SeqCst)
     }
 
-    pub(super) async fn stop(self) -> Result<()> {
+    async fn stop(self) -> Result<()> {
         self.stopped.store(true, Ordering::SeqCst);
         self.task.await?
     }

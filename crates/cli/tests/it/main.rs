@@ -17,13 +17,18 @@
 //! | `manifests.rs` | crashes leave one manifest of each row; a changed row is named |
 //! | `exports.rs` | exported files have each row of one snapshot once; kills leave no half one; the webhook is told until it listens |
 //! | `migrate/` | moves from Parquet files: kills, planted differences, the cut-over, the mirror |
+//! | `alerts.rs` | alerts fire, are told once over kills, are silent, end; anomalies by hour of week |
+//! | `receiver.rs` | takes what webhooks are sent |
+//! | `removal.rs` | rows that expire while a backup or an export is taken: all or none of them are in it |
 //! | `recount.rs` | the recount, in SQL |
 //! | `fresh.rs` | reads that insist on a row; answers that break off; a backend that keeps nothing |
 //! | `freshness.rs` | no answer claims a freshness that it does not have, whoever dies; the alarm |
 //! | `start.rs` | what a start refuses or says; a stop that may not take its time |
 //! | `names.rs` | columns whose names SQL must quote |
+//! | `promql.rs` | PromQL over what came by OTLP, hot and stored |
 //! | `timestore.rs` | datasets over REST: queries, saved SQL, the schema, SQL for operators |
 //! | `draws.rs` | chance from a seed |
+//! | `agents.rs` | a fleet of agents whose files rotate, a server that dies: each line once, in order |
 //! | `fleet.rs` | producers that remember what was acknowledged |
 //! | `account.rs` | compares what was acknowledged with what is answered |
 #![expect(clippy::print_stderr, reason = "a failing round must be told with its seed and its times")]
@@ -36,6 +41,8 @@ use tempfile::TempDir;
 use tidegate_load::{Stack, StackOptions};
 
 mod account;
+mod alerts;
+mod agents;
 mod backup;
 mod cardinality;
 mod catalogue;
@@ -52,9 +59,12 @@ mod lifecycle;
 mod manifests;
 mod migrate;
 mod model;
+mod receiver;
 mod recount;
+mod removal;
 mod names;
 mod objects;
+mod promql;
 mod snapshot;
 mod start;
 mod telemetry;

@@ -38,7 +38,7 @@ async fn a_folder_of_a_newer_program_is_refused_with_both_numbers() -> Result<()
     fs::write(&segment, ours)?;
 
     run_in_catalog(stack.data(), "INSERT INTO _sqlx_migrations VALUES (79, 'later', 0, 1, x'00', 0)").await?;
-    refused(&mut stack, "its migration 79, this program knows 8").await?;
+    refused(&mut stack, "its migration 79, this program knows 9").await?;
     run_in_catalog(stack.data(), "DELETE FROM _sqlx_migrations WHERE version = 79").await?;
 
     // Refused means untouched: everything is there when the right program comes.

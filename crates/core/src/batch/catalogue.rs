@@ -1,13 +1,13 @@
 use arrow_array::RecordBatch;
 use tidegate_model::tables::METRIC_SERIES;
-use tidegate_model::{BatchId, Seq, TableSpec};
+use tidegate_model::{BatchId, Seq, Signal, TableName, TableSpec};
 
 use super::encode::constant_seq;
 use super::mover::States;
 use super::{BatchError, blocking};
-use crate::buffer::Cut;
-use crate::rollup::totals::by_table;
-use crate::rollup::{Counted, Descriptions, Learned, Part, Reducer, Rollup};
+use crate::buffer::{Chunk, Cut};
+use crate::rollup::totals::{TotalsTurn, by_table};
+use crate::rollup::{Counted, Descriptions, Learned, Reducer, Rollup, signal_of};
 
 /// What a batch's rows make of the catalogue, ready to be inserted under the batch's tokens.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl BesideInsert {
 /// Counts a cut's rows.
 pub(super) async fn count(rollup: &Rollup, states: &States, cut: Cut, id: BatchId) -> Result<Beside, BatchError> {
     let last = cut.range.last;
-    let (mut reducer, series) = reduced(rollup, states, cut).await?;
+    let (mut reducer, series) = reduced(rollup, states, cut.table, cut.chunks).await?;
     let rollup = rollup.clone();
     let Counted { parts, learned } = blocking(move || rollup.seal(&mut reducer, &series)).await?;
     let inserts = parts.into_iter().map(|part| {
@@ -51,35 +51,56 @@ pub(super) async fn settle(rollup: &Rollup, states: &States, cut: &Cut, beside: 
     let mut turn = totals.turn().await;
     turn.forget_if_unread();
     let Some(counted) = turn.counted(&cut.table) else { return };
-    let (table, last) = (&cut.table, cut.range.last);
-    let added = if counted >= last {
-        Ok(())
-    } else if counted.next() == cut.range.first {
-        let rows = beside.inserts.iter().map(|insert| (&insert.spec.name, &insert.rows));
-        turn.add([(table.clone(), last)], rows).map_err(BatchError::from)
-    } else {
-        let parts = rest(rollup, states, cut, counted).await;
-        parts.and_then(|parts| Ok(turn.add([(table.clone(), last)], by_table(&parts))?))
+    let added = async {
+        let (table, last) = (&cut.table, cut.range.last);
+        if counted >= last {
+            return Ok(());
+        }
+        if *table != METRIC_SERIES.name && signal_of(table) == Signal::Metrics {
+            // The texts of points' values come with their series, which may still be hot.
+            for tail in states.buffer.snapshot(std::slice::from_ref(&METRIC_SERIES.name)) {
+                rest(rollup, states, &mut turn, (&tail.table, tail.head), tail.chunks).await?;
+            }
+        }
+        if counted.next() == cut.range.first {
+            let rows = beside.inserts.iter().map(|insert| (&insert.spec.name, &insert.rows));
+            return Ok(turn.add([(table.clone(), last)], rows)?);
+        }
+        rest(rollup, states, &mut turn, (table, last), cut.chunks.clone()).await
     };
-    if let Err(error) = added {
+    if let Err(error) = added.await {
+        let table = &cut.table;
         tracing::warn!(%table, error = &error as &dyn std::error::Error, "the totals in memory are dropped and read anew");
         turn.forget();
     }
 }
 
-/// Counts what readers have not counted yet of a cut.
-async fn rest(rollup: &Rollup, states: &States, cut: &Cut, counted: Seq) -> Result<Vec<Part>, BatchError> {
-    let chunks = cut.chunks.iter().filter(|chunk| chunk.range.last > counted);
-    let chunks = chunks.map(|chunk| chunk.clone().above(counted)).collect();
-    let (mut reducer, series) = reduced(rollup, states, Cut { chunks, ..cut.clone() }).await?;
+/// Adds what nobody has counted yet of some rows, up to the last of their table.
+async fn rest(
+    rollup: &Rollup,
+    states: &States,
+    turn: &mut TotalsTurn,
+    (table, last): (&TableName, Seq),
+    chunks: Vec<Chunk>,
+) -> Result<(), BatchError> {
+    let Some(counted) = turn.counted(table).filter(|counted| *counted < last) else { return Ok(()) };
+    let chunks = chunks.into_iter().filter(|chunk| chunk.range.last > counted);
+    let chunks = chunks.map(|chunk| chunk.above(counted)).collect();
+    let (mut reducer, series) = reduced(rollup, states, table.clone(), chunks).await?;
     let rollup = rollup.clone();
-    Ok(blocking(move || rollup.look(&mut reducer, &series)).await?)
+    let parts = blocking(move || rollup.look(&mut reducer, &series)).await?;
+    Ok(turn.add([(table.clone(), last)], by_table(&parts))?)
 }
 
-async fn reduced(rollup: &Rollup, states: &States, cut: Cut) -> Result<(Reducer, Descriptions), BatchError> {
-    let (mut reducer, table) = (rollup.reducer(), cut.table.clone());
+async fn reduced(
+    rollup: &Rollup,
+    states: &States,
+    table: TableName,
+    chunks: Vec<Chunk>,
+) -> Result<(Reducer, Descriptions), BatchError> {
+    let mut reducer = rollup.reducer();
     let reducer = blocking(move || {
-        for chunk in &cut.chunks {
+        for chunk in &chunks {
             reducer.count(&table, &chunk.rows()?)?;
         }
         Ok::<_, BatchError>(reducer)

@@ -21,6 +21,7 @@
 //! | `lifecycle.rs` | runs of the lifecycle |
 //! | `saved.rs` | saved SQL |
 //! | `exports.rs` | exports of tables to files |
+//! | `alerts.rs` | alert rules, where their alerts are, silences, what receivers have not taken yet |
 //! | `export_events.rs` | what the webhook of exports has not taken yet |
 //! | `drills.rs` | backups that were restored on trial |
 //! | `targets.rs` | places that exports may go to |
@@ -39,6 +40,7 @@ use tidegate_model::{
     BatchId, ColumnSpec, ErrorKind, ManifestState, PartitionDay, RowsSum, SeqRange, TableName, UnixNanos,
 };
 
+pub use alerts::{AlertMessage, NewAlertMessage, SavedAlert, SavedRule, SavedSilence};
 pub use audit::{AuditEntry, AuditFilter, Audited};
 pub use canonical::{CanonicalField, CanonicalSchema};
 pub use datasets::{Dataset, SchemaChange, SchemaVersion};
@@ -54,6 +56,7 @@ pub use records::{DatasetRecord, DatasetStatus, RecordFilter};
 pub use removals::{ExpiredRows, Removal, Shard};
 pub use targets::{StorageTarget, TargetPlace};
 
+mod alerts;
 mod audit;
 mod batches;
 mod canonical;
@@ -121,6 +124,14 @@ pub enum CatalogError {
         /// How many there may be.
         most: u32,
     },
+    /// No further rule or silence can be kept.
+    #[error("{most} {what} are kept already; forget some that nobody needs")]
+    TooManyAlerts {
+        /// Rules or silences.
+        what: &'static str,
+        /// How many there may be.
+        most: u32,
+    },
     /// No further export can be asked for.
     #[error("{most} exports wait already; ask again when some of them are done")]
     TooManyExports {
@@ -143,7 +154,9 @@ impl CatalogError {
             Self::Database { .. } => ErrorKind::Unavailable,
             Self::Newer { .. } => ErrorKind::Invalid,
             Self::StaleDataset { .. } | Self::StaleManifest { .. } => ErrorKind::Conflict,
-            Self::TooManySaved { .. } | Self::TooManyExports { .. } => ErrorKind::Overloaded,
+            Self::TooManySaved { .. } | Self::TooManyExports { .. } | Self::TooManyAlerts { .. } => {
+                ErrorKind::Overloaded
+            }
             Self::Corrupt { .. } => ErrorKind::Corrupt,
         }
     }

@@ -12,7 +12,7 @@ use super::records::Records;
 use super::{Catalog, CatalogError};
 
 /// Every step of the schema, in order; a landed one is never edited (its checksum is kept in the file).
-const MIGRATIONS: [(i64, &str, &str); 8] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (1, "first", include_str!("migrations/0001_first.sql")),
     (2, "states", include_str!("migrations/0002_states.sql")),
     (3, "datasets", include_str!("migrations/0003_datasets.sql")),
@@ -21,6 +21,7 @@ const MIGRATIONS: [(i64, &str, &str); 8] = [
     (6, "storage targets", include_str!("migrations/0006_storage_targets.sql")),
     (7, "lifecycle", include_str!("migrations/0007_lifecycle.sql")),
     (8, "moves from older engines", include_str!("migrations/0008_data_migrations.sql")),
+    (9, "alerts", include_str!("migrations/0009_alerts.sql")),
 ];
 
 impl Catalog {

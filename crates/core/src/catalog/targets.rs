@@ -43,15 +43,20 @@ impl TargetPlace {
             Self::Objects { .. } => "s3",
         }
     }
+
+    /// Folder, bucket and prefix.
+    fn columns(&self) -> (&str, &str, &str) {
+        match self {
+            Self::Folder(folder) => (folder, "", ""),
+            Self::Objects { bucket, prefix } => ("", bucket, prefix),
+        }
+    }
 }
 
 impl Catalog {
     /// Writes a target; says whether its name was free.
     pub async fn add_storage_target(&self, target: &StorageTarget) -> Result<bool, CatalogError> {
-        let (folder, bucket, prefix) = match &target.place {
-            TargetPlace::Folder(folder) => (folder.as_str(), "", ""),
-            TargetPlace::Objects { bucket, prefix } => ("", bucket.as_str(), prefix.as_str()),
-        };
+        let (folder, bucket, prefix) = target.place.columns();
         let added = sqlx::query(
             "INSERT INTO storage_targets (id, kind, folder, bucket, prefix, description, created_by, created_at)
              SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM storage_targets) < ?
@@ -70,6 +75,37 @@ impl Catalog {
         .await
         .map_err(CatalogError::database("write a storage target"))?;
         Ok(added.rows_affected() > 0)
+    }
+
+    /// Changes a target; says whether it could be: its place is not changed while something uses it.
+    pub async fn change_storage_target(&self, target: &StorageTarget) -> Result<bool, CatalogError> {
+        let (folder, bucket, prefix) = target.place.columns();
+        let changed = sqlx::query(
+            "UPDATE storage_targets SET folder = ?2, bucket = ?3, prefix = ?4, description = ?5
+             WHERE id = ?1 AND ((folder = ?2 AND bucket = ?3 AND prefix = ?4)
+                 OR (NOT EXISTS (SELECT 1 FROM datasets WHERE storage_target = ?1)
+                     AND NOT EXISTS (SELECT 1 FROM exports WHERE target = ?1 AND state IN ('queued', 'running'))))",
+        )
+        .bind(&target.id)
+        .bind(folder)
+        .bind(bucket)
+        .bind(prefix)
+        .bind(&target.description)
+        .execute(&self.pool)
+        .await
+        .map_err(CatalogError::database("change a storage target"))?;
+        Ok(changed.rows_affected() > 0)
+    }
+
+    /// Removes a target; says whether it could be: nothing may use it.
+    pub async fn remove_storage_target(&self, id: &str) -> Result<bool, CatalogError> {
+        let removed = sqlx::query(
+            "DELETE FROM storage_targets
+             WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM datasets WHERE storage_target = ?1)
+                 AND NOT EXISTS (SELECT 1 FROM exports WHERE target = ?1 AND state IN ('queued', 'running'))",
+        );
+        let removed = removed.bind(id).execute(&self.pool).await;
+        Ok(removed.map_err(CatalogError::database("remove a storage target"))?.rows_affected() > 0)
     }
 
     /// Finds a target.

@@ -16,6 +16,7 @@
 //! | `columns/` | column vectors that become Arrow arrays |
 //! | `json/` | OTLP JSON, turned into OTLP protobuf |
 //! | `plain/` | plain JSON entries of logs, metrics and events, turned into OTLP protobuf |
+//! | `remote_write.rs` | Prometheus' remote write, turned into OTLP protobuf |
 //! | `rows/` | rows of datasets: JSON, NDJSON, Arrow, and files |
 //! | `wire/` | the protobuf wire format: reader and writer |
 
@@ -33,6 +34,7 @@ mod mining;
 mod quota;
 mod registry;
 mod rejection;
+pub mod remote_write;
 mod service;
 
 #[cfg(test)]

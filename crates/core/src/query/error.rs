@@ -89,6 +89,9 @@ pub enum QueryError {
     /// What ClickHouse tells of series is not what was asked for.
     #[error("look up the series of hot points")]
     Series(#[source] serde_json::Error),
+    /// The rows of an answer are not what was asked for.
+    #[error("an answer of ClickHouse ends within a row")]
+    WithinRow,
     /// The task that counts or encodes hot rows ended early.
     #[error("count or encode the hot rows: the task ended early")]
     Task(#[from] tokio::task::JoinError),
@@ -116,7 +119,9 @@ impl QueryError {
             Self::Store(source) => source.kind(),
             Self::Buffer(source) => source.kind(),
             Self::Catalog(source) => source.kind(),
-            Self::Encode { .. } | Self::Count(_) | Self::Series(_) | Self::Task(_) => ErrorKind::Internal,
+            Self::Encode { .. } | Self::Count(_) | Self::Series(_) | Self::WithinRow | Self::Task(_) => {
+                ErrorKind::Internal
+            }
         }
     }
 }

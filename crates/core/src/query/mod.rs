@@ -21,6 +21,7 @@
 //! | `union.rs` | the statement that reads stored and hot rows |
 //! | `dataset/` | reads of one dataset without SQL |
 //! | `telemetry/` | reads of logs, events and metrics without SQL |
+//! | `promql/` | PromQL over the tables of metrics |
 //! | `whole.rs` | a whole table, for exports |
 //! | `counted.rs` | what hot rows are, for a read of the catalogue |
 //! | `totals.rs` | the catalogue in memory, counted up to the newest row |
@@ -40,6 +41,7 @@ mod gate;
 mod hot;
 mod parameter;
 pub mod plan;
+mod promql;
 mod run;
 pub mod telemetry;
 pub mod tokens;
@@ -64,6 +66,7 @@ pub use dataset::{DatasetAnswer, DatasetQuery, Moment};
 pub use error::QueryError;
 pub use format::Format;
 pub use parameter::parameter_text;
+pub use promql::{PromqlAnswer, PromqlFailure, PromqlRequest, PromqlSeries, instant as promql_instant};
 pub use watermark::min_watermarks;
 pub use whole::WholeTable;
 

@@ -30,20 +30,21 @@ const ATTEMPTS_BEFORE_HOLD: u32 = 3;
 /// Waits without one: of many tables some batch may always be on its way.
 const WAITS_BEFORE_HOLD: u32 = 20;
 
+/// The beginning of the names of ClickHouse's functions over grids of time, and the setting that allows them.
+const TIME_SERIES: &str = "timeSeries";
+const TIME_SERIES_ALLOWED: &str = "allow_experimental_time_series_aggregate_functions";
+
 type Body = BoxStream<'static, Result<Bytes, StoreError>>;
 
 impl Query {
     /// Answers one read from one snapshot of stored and hot rows; its first bytes are there when this returns.
     pub async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, QueryError> {
-        self.read_pushed(request, None).await
+        self.read_own(request, Own::default()).await
     }
 
     /// Does the same for a statement of ours of one table.
-    pub(super) async fn read_pushed(
-        &self,
-        request: ReadRequest,
-        pushed: Option<Pushed>,
-    ) -> Result<ReadAnswer, QueryError> {
+    pub(super) async fn read_own(&self, request: ReadRequest, own: Own) -> Result<ReadAnswer, QueryError> {
+        let Own { pushed, settings } = own;
         let limit = request.timeout.map_or(self.options.timeout, |asked| asked.min(self.options.timeout));
         let deadline = Instant::now() + limit;
         let datasets = self.datasets_named(&request).await?;
@@ -58,8 +59,16 @@ impl Query {
             let wanted = min_watermarks(text, &named)?;
             self.wait_for(&wanted, deadline).await?;
         }
-        let run =
-            Run { query: self, request: &request, plan: &plan, named: &named, datasets: &datasets, limit, deadline };
+        let run = Run {
+            query: self,
+            request: &request,
+            plan: &plan,
+            named: &named,
+            datasets: &datasets,
+            settings,
+            limit,
+            deadline,
+        };
         match run.until_it_answers().await {
             Err(QueryError::Engine { code, .. }) if MAY_LACK_TABLE.contains(&code) && !datasets.is_empty() => {
                 self.make_tables(&datasets).await?;
@@ -102,6 +111,15 @@ impl Query {
     }
 }
 
+/// What a statement of ours has beside its request.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    /// What stored and hot rows are narrowed down by before they are put together.
+    pub(super) pushed: Option<Pushed>,
+    /// Settings of the query.
+    pub(super) settings: Vec<(&'static str, String)>,
+}
+
 /// One read on its way.
 struct Run<'r> {
     query: &'r Query,
@@ -109,6 +127,7 @@ struct Run<'r> {
     plan: &'r Plan<'r>,
     named: &'r [TableName],
     datasets: &'r [Dataset],
+    settings: Vec<(&'static str, String)>,
     limit: Duration,
     deadline: Instant,
 }
@@ -338,7 +357,10 @@ impl Run<'_> {
             ("enable_global_with_statement", "1".into()),
             ("allow_experimental_analyzer", "1".into()),
         ];
-        settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        // Older servers do not know it, so it goes only where it is needed.
+        let time_series = self.plan.sql.contains(TIME_SERIES).then(|| (TIME_SERIES_ALLOWED, "1".to_owned()));
+        let all = settings.into_iter().chain(time_series).chain(self.settings.iter().cloned());
+        all.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     fn format(&self) -> Format {

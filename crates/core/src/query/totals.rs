@@ -15,7 +15,7 @@ use super::counted::count_above;
 use super::error::QueryError;
 use crate::buffer::Hold;
 use crate::rollup::Rollup;
-use crate::rollup::totals::{Catalogue, Totals, TotalsReading, TotalsTurn, by_table};
+use crate::rollup::totals::{Catalogue, LAST_HOUR, Totals, TotalsReading, TotalsTurn, by_table};
 use crate::store::Select;
 
 /// What was read, up to which rows, and what keeps further rows from the tables meanwhile.
@@ -32,7 +32,7 @@ impl Query {
         let late = |_| QueryError::Timeout(limit);
         let mut turn = timeout_at(deadline, totals.turn()).await.map_err(late)?;
         if turn.begin_loading() {
-            tokio::spawn(self.clone().load(totals.clone()));
+            tokio::spawn(self.clone().load(rollup.clone(), totals.clone()));
             return Ok(None);
         }
         if !timeout_at(deadline, self.count_up(rollup, &mut turn)).await.map_err(late)?? {
@@ -72,8 +72,8 @@ impl Query {
         Ok(true)
     }
 
-    async fn load(self, totals: Totals) {
-        let loaded = self.loaded(totals.room()).await;
+    async fn load(self, rollup: Rollup, totals: Totals) {
+        let loaded = self.loaded(&rollup, &totals).await;
         let mut turn = totals.turn().await;
         match loaded {
             Ok(Some((catalogue, counted, _hold))) => turn.hold(catalogue, counted),
@@ -86,7 +86,7 @@ impl Query {
     }
 
     /// Reads the tables while no batch of their sources is on its way; `None`: they are too large.
-    async fn loaded(&self, room: usize) -> Result<Option<Loaded>, QueryError> {
+    async fn loaded(&self, rollup: &Rollup, totals: &Totals) -> Result<Option<Loaded>, QueryError> {
         let deadline = Instant::now() + self.options.timeout;
         let hold = self.buffer.hold(sources());
         let tails = loop {
@@ -99,13 +99,22 @@ impl Query {
                 Some(_) => sleep(Duration::from_millis(QUERY_WAIT_POLL_MS)).await,
             }
         };
-        let mut catalogue = Catalogue::default();
+        let mut catalogue = totals.empty();
+        let mut counted: Vec<_> = tails.iter().map(|tail| (tail.table.clone(), tail.stored)).collect();
         for spec in [&*CATALOG_VALUES, &*CATALOG_SIGNALS, &*CATALOG_ATTRIBUTES] {
-            if !self.load_table(&mut catalogue, spec, room, deadline).await? {
+            if !self.load_table(&mut catalogue, spec, totals.room(), deadline).await? {
                 return Ok(None);
             }
+            if spec.name == CATALOG_VALUES.name {
+                // Texts come before what is counted of them, and those of stored points may be with series that are hot.
+                let series = tails.iter().filter(|tail| tail.table == METRIC_SERIES.name);
+                let series = series.map(|tail| (tail.clone(), tail.stored)).collect();
+                let (heads, parts) = count_above((rollup, &self.store), series).await?;
+                by_table(&parts).try_for_each(|(of, rows)| catalogue.add(of, rows))?;
+                counted.retain(|(table, _)| *table != METRIC_SERIES.name);
+                counted.extend(heads);
+            }
         }
-        let counted = tails.into_iter().map(|tail| (tail.table, tail.stored)).collect();
         Ok(Some((catalogue, counted, hold)))
     }
 
@@ -155,6 +164,9 @@ fn over_all_hours(spec: &TableSpec, database: &str) -> String {
     let keys = spec.roll_up.into_iter().flat_map(|roll_up| roll_up.keys).filter(|key| **key != "hour");
     let keys: Vec<_> = keys.map(|key| format!("`{key}`")).collect();
     let mut columns = keys.clone();
+    if spec.column("hour").is_some() {
+        columns.push(format!("min(hour) AS hour, max(hour) AS {LAST_HOUR}"));
+    }
     columns.extend(rules.map(|(name, rule)| match rule {
         Merge::Sum => format!("sum(`{name}`) AS `{name}`"),
         Merge::Min => format!("min(`{name}`) AS `{name}`"),

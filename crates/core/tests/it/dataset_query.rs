@@ -1,6 +1,7 @@
 //! Reads of datasets without SQL against a plain evaluation in memory: random rows, random requests, the rows hot,
 //! stored, and both.
 
+mod forms;
 mod oracle;
 
 use std::sync::Arc;

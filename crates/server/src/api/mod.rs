@@ -23,6 +23,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get as getting, post as posting};
 use tidegate_model::ErrorKind;
 
+use crate::alerts;
 use crate::backups;
 use crate::cardinality;
 use crate::datasets;
@@ -30,6 +31,7 @@ use crate::errors::Failure;
 use crate::exports;
 use crate::lifecycle;
 use crate::migrations;
+use crate::prometheus;
 use crate::routes::{self, Gives, Kind, Param, Route, Sends, get, post};
 use crate::stages::Stages;
 use crate::telemetry;
@@ -90,6 +92,8 @@ pub(crate) fn router(stages: Stages) -> Router {
         timestore::routes(),
         backups::routes(),
         telemetry::routes(),
+        alerts::routes(),
+        prometheus::routes(),
     ];
     let own = routes().into_iter().chain(stores.into_iter().flatten());
     let table = own.chain(cardinality::routes()).collect();
@@ -153,6 +157,9 @@ async fn unknown(State(stages): State<Stages>, uri: Uri) -> Response {
 async fn wrong_method(State(stages): State<Stages>, uri: Uri) -> Response {
     if cardinality::has(uri.path()) {
         return cardinality::wrong_method(uri).await;
+    }
+    if uri.path().starts_with(prometheus::PREFIX) {
+        return prometheus::wrong_method(uri.path());
     }
     Failure::invalid(format!("this method is not known at {}", uri.path()))
         .with_status(StatusCode::METHOD_NOT_ALLOWED)

@@ -20,6 +20,7 @@ use tidegate_core::catalog::BackupDrill;
 use tidegate_model::ErrorKind;
 use tidegate_model::limits::BACKUP_BODY_BYTES_MAX;
 
+use crate::api::actor;
 use crate::body;
 use crate::datasets::{Want, check};
 use crate::errors::Failure;
@@ -129,9 +130,9 @@ async fn rehearsed(stages: &Stages, name: &str, headers: &HeaderMap) -> Result<B
         let message = format!("there is no backup `{name}`");
         return Err(Failure::new(ErrorKind::NotFound, message).with_hint("GET /admin/backups lists them"));
     }
-    let stages = stages.clone();
+    let (stages, actor) = (stages.clone(), actor(headers).unwrap_or_default());
     // A drill goes on, and is written down, when nobody waits for it any more.
-    let drilled = tokio::spawn(async move { office::drill(&stages, &office, chain).await });
+    let drilled = tokio::spawn(async move { office::drill(&stages, &office, (chain, &actor)).await });
     let drilled = drilled.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     drilled.map_err(|error| Failure::of(error.kind(), &error))
 }

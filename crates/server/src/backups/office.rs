@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidegate_core::backup::{BackupManifest, Backups};
-use tidegate_core::catalog::{BackupDrill, CatalogError};
+use tidegate_core::catalog::{AuditEntry, BackupDrill, CatalogError, RecordFilter};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::errors::chain;
@@ -94,7 +94,7 @@ impl BackupOffice {
 pub(super) async fn drill(
     stages: &Stages,
     office: &BackupOffice,
-    chain_of: Vec<BackupManifest>,
+    (chain_of, actor): (Vec<BackupManifest>, &str),
 ) -> Result<BackupDrill, CatalogError> {
     let backup = chain_of.first().map(|newest| newest.name.clone()).unwrap_or_default();
     let began_at = stages.clock.now();
@@ -121,7 +121,25 @@ pub(super) async fn drill(
     stages.catalog.add_backup_drill(&drill).await.inspect_err(|error| {
         tracing::warn!(error = chain(error), "what became of a drill is not written down");
     })?;
+    audit(stages, &drill, actor).await;
     Ok(drill)
+}
+
+/// Tells every dataset whether its rows came back.
+async fn audit(stages: &Stages, drill: &BackupDrill, actor: &str) {
+    for record in stages.catalog.records(&RecordFilter::default(), usize::MAX) {
+        let entry = AuditEntry {
+            slug: record.slug,
+            at: drill.ended_at,
+            action: "backup.drilled",
+            success: drill.error.is_none(),
+            actor: actor.to_owned(),
+            detail: told(drill),
+        };
+        if let Err(error) = stages.catalog.add_audit(&entry).await {
+            tracing::warn!(error = chain(&error), backup = drill.backup, "a drill is not in the audit log");
+        }
+    }
 }
 
 /// Tells a drill, as answers do.

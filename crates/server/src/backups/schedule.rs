@@ -93,7 +93,7 @@ async fn drill_due(stages: &Stages, office: &BackupOffice) -> Result<(), String>
     let all = office.backups.list().await.map_err(|error| chain(&error))?;
     let Some(newest) = all.last() else { return Ok(()) };
     let chain_of = chain_of(&all, &newest.name);
-    drill(stages, office, chain_of).await.map(drop).map_err(|error| chain(&error))
+    drill(stages, office, (chain_of, "schedule")).await.map(drop).map_err(|error| chain(&error))
 }
 
 fn is_due(stages: &Stages, last: i64, hours: u64) -> bool {

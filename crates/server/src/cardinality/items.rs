@@ -105,8 +105,8 @@ impl Reader {
         filter: &Filter,
         page: Page,
     ) -> Result<Names, Failure> {
-        let (is_service, word) = (column == "service_name", signal.map(str::to_owned));
-        let recalled = self.recall(filter, move |seen| Some(totals::names(seen, is_service, word.as_deref(), page)));
+        let is_service = column == "service_name";
+        let recalled = self.recall(filter, |seen| Some(totals::names(seen, is_service, signal, page)));
         if let Some(names) = recalled.await? {
             return Ok(names);
         }
@@ -131,12 +131,21 @@ impl Reader {
         names: &[String],
         filter: &Filter,
     ) -> Result<Vec<Detail>, Failure> {
+        match self.recall(filter, |seen| totals::details(seen, signal, names)).await? {
+            Some(details) => Ok(details),
+            None => self.details_of_tables(signal, names, filter).await,
+        }
+    }
+
+    /// Returns the same without a look at memory.
+    pub(super) async fn details_of_tables(
+        &self,
+        signal: &str,
+        names: &[String],
+        filter: &Filter,
+    ) -> Result<Vec<Detail>, Failure> {
         if names.is_empty() {
             return Ok(Vec::new());
-        }
-        let (word, asked) = (signal.to_owned(), names.to_vec());
-        if let Some(details) = self.recall(filter, move |seen| totals::details(seen, &word, &asked)).await? {
-            return Ok(details);
         }
         let dropped = ["attributes", "events", "links"];
         let inner_dropped = dropped.map(|what| {

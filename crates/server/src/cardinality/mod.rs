@@ -24,6 +24,7 @@
 //! | `templates.rs` | templates of log bodies, merges resolved |
 //! | `state.rs` | what this API itself remembers |
 //! | `totals/` | the same from memory, where it is there |
+//! | `kept.rs` | what templates have in services, kept until a row changes it |
 //! | `steady.rs` | answers from tables that seldom get a row |
 //! | `view.rs` | what a read is about: what is live, saved sessions, both |
 //! | `shapes/` | the answers' JSON schemas |
@@ -33,6 +34,7 @@
 mod answer;
 mod arguments;
 mod items;
+mod kept;
 mod keys;
 mod listing;
 mod read;

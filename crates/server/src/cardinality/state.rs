@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::StatusCode;
 use tidegate_model::{ErrorKind, Seq, TableName};
 
+use super::kept::Kept;
 use super::sessions::Copies;
 use super::steady::Steady;
 use super::v1::watch::Counts;
@@ -19,6 +20,8 @@ pub struct CardinalityState {
     view: Mutex<View>,
     /// What tables say that seldom get a row.
     pub(super) steady: Steady,
+    /// What memory told of templates.
+    pub(super) kept: Kept,
     /// The sessions that can be read.
     pub(super) copies: tokio::sync::Mutex<Copies>,
     /// Held while a session is written: one at a time.

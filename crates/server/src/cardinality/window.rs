@@ -1,10 +1,12 @@
 //! Hours of the catalogue, and times as clients write them.
 
+use tidegate_core::rollup::totals::Hours;
 use tidegate_model::{UnixNanos, day_of_civil};
 
 use crate::errors::Failure;
 
-const SECONDS_PER_DAY: i64 = 86_400;
+const SECONDS_PER_HOUR: i64 = 3_600;
+const SECONDS_PER_DAY: i64 = 24 * SECONDS_PER_HOUR;
 const NANOS: i64 = 1_000_000_000;
 
 /// The hours that an answer is about; `None` has no border.
@@ -21,13 +23,25 @@ impl Window {
     pub(super) fn parse(from: Option<&str>, to: Option<&str>) -> Result<Self, Failure> {
         let read = |name, text: Option<&str>| text.map(|text| read_time(name, text)).transpose();
         let (from, to) = (read("from", from)?, read("to", to)?);
-        let from = from.map(|seconds| seconds - seconds.rem_euclid(3_600));
+        let from = from.map(|seconds| seconds - seconds.rem_euclid(SECONDS_PER_HOUR));
         if let (Some(from), Some(to)) = (from, to)
             && from >= to
         {
             return Err(Failure::invalid("`from` is not before `to`: exchange them"));
         }
         Ok(Self { from, to })
+    }
+
+    /// Says of what came between some hours whether all of it is in the window; `None`: only a part may be.
+    pub(super) fn holds(self, Hours { first, last }: Hours) -> Option<bool> {
+        let begins = |hour: u32| i64::from(hour) * SECONDS_PER_HOUR;
+        let [is_late, ends_late] = [first, last].map(|hour| self.from.is_none_or(|from| begins(hour) >= from));
+        let [begins_early, is_early] = [first, last].map(|hour| self.to.is_none_or(|to| begins(hour) < to));
+        match (is_late && is_early, ends_late && begins_early) {
+            (true, _) => Some(true),
+            (false, true) => None,
+            (false, false) => Some(false),
+        }
     }
 
     /// Returns the SQL condition on a column of hours, with AND before it; numbers only, so nothing to bind.
@@ -70,7 +84,7 @@ pub(crate) fn unix_seconds(text: &str) -> Option<i64> {
     let [hour, minute, second] = numbers(&time, ':')?;
     let is_sane = (1900..=2299).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
     let is_sane = is_sane && hour < 24 && minute < 60 && second < 61;
-    is_sane.then(|| day_of_civil(year, month, day) * SECONDS_PER_DAY + hour * 3_600 + minute * 60 + second)
+    is_sane.then(|| day_of_civil(year, month, day) * SECONDS_PER_DAY + hour * SECONDS_PER_HOUR + minute * 60 + second)
 }
 
 fn numbers(text: &str, between: char) -> Option<[i64; 3]> {
@@ -88,6 +102,29 @@ pub(crate) fn rfc3339(unix_nanos: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_holds_what_came_in_its_hours_alone() {
+        let hour = |hour: i64| Some(hour * SECONDS_PER_HOUR);
+        let between = Window { from: hour(10), to: hour(12) };
+        // Hour by hour: all of them in the window, none, or some.
+        for first in 8..14 {
+            for last in first..14 {
+                let is_inside = |hour: u32| (10..12).contains(&hour);
+                let expected = match ((first..=last).all(is_inside), (first..=last).any(is_inside)) {
+                    (true, _) => Some(true),
+                    (false, true) => None,
+                    (false, false) => Some(false),
+                };
+                assert_eq!(between.holds(Hours { first, last }), expected, "{first} to {last}");
+            }
+        }
+        assert_eq!(Window::default().holds(Hours { first: 0, last: 9 }), Some(true));
+        assert_eq!(
+            Window { from: None, to: Some(12 * SECONDS_PER_HOUR - 1) }.holds(Hours { first: 3, last: 11 }),
+            Some(true)
+        );
+    }
 
     #[test]
     fn times_are_read_in_every_usual_form_and_written_in_one() {

@@ -17,11 +17,9 @@
 //! | `schedule.rs` | asks for exports every so many hours |
 //! | `events.rs` | what is told of an export |
 //! | `webhook.rs` | sends that, signed, until it is taken |
-//! | `hmac.rs` | the signature |
 //! | `shapes.rs` | the answers' JSON schemas |
 
 mod events;
-mod hmac;
 mod mover;
 mod place;
 mod requests;
@@ -31,7 +29,6 @@ mod table;
 mod targets;
 mod webhook;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -41,6 +38,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::routes::Route;
 use crate::stages::Stages;
+use crate::webhook::Webhook;
 
 pub(crate) use shapes::shapes;
 pub(crate) use targets::check_known as check_target;
@@ -62,21 +60,6 @@ pub struct ExportOptions {
     pub datasets: Vec<String>,
     /// Who is told.
     pub webhook: Option<Webhook>,
-}
-
-/// Who is told of exports.
-#[derive(Clone)]
-pub struct Webhook {
-    /// Where events are posted to.
-    pub url: String,
-    /// What they are signed with.
-    pub secret: String,
-}
-
-impl fmt::Debug for Webhook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Webhook").field("url", &self.url).finish_non_exhaustive()
-    }
 }
 
 /// What requests, schedule, mover and webhook share; clones are the same.

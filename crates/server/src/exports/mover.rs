@@ -161,7 +161,10 @@ async fn gather(stages: &Stages, export: &Export, folder: &ExportFolder) -> Resu
         is_own_only: false,
         query_id: format!("export-{}-{}", export.id, export.attempts),
     };
+    // Until ClickHouse has chosen the parts that it reads: rows that go meanwhile go of all of them, or of none.
+    let kept = stages.store.keep_rows().await;
     let answer = stages.query.read_whole(&whole).await?;
+    drop(kept);
     let watermark = answer.freshness.watermarks.first().map(|(_, seq)| *seq).unwrap_or_default();
     let mut file = folder.begin().await?;
     let mut body = answer.body;

@@ -56,6 +56,7 @@ pub(crate) fn shapes() -> Shapes {
         ("StorageTarget", target()),
         ("StorageTargets", object(&[("targets", list_of(found("StorageTarget")))])),
         ("StorageTargetAsked", target_asked()),
+        ("StorageTargetChange", object(&[("description?", text()), ("config?", target_config())])),
         ("Export", export),
         ("ExportManifest", manifest),
         ("ExportAsked", asked),
@@ -67,7 +68,7 @@ fn target() -> Value {
     object(&[
         ("id", text()),
         ("kind", one_of_words(&["local", "s3"])),
-        ("config", object(&[("folder?", text()), ("bucket?", text()), ("prefix?", text())])),
+        ("config", target_config()),
         ("description", text()),
         ("builtIn", flag()),
         ("createdAt", nullable(text())),
@@ -80,6 +81,10 @@ fn target_asked() -> Value {
         ("id", text()),
         ("kind", one_of_words(&["local", "s3"])),
         ("description?", text()),
-        ("config?", object(&[("folder?", text()), ("bucket?", text()), ("prefix?", text())])),
+        ("config?", target_config()),
     ])
+}
+
+fn target_config() -> Value {
+    object(&[("folder?", text()), ("bucket?", text()), ("prefix?", text())])
 }

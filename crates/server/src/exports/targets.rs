@@ -1,9 +1,9 @@
 use std::path::{Component, Path as FilePath};
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get as getting, post as posting};
+use axum::routing::{delete as deleting, get as getting, patch as patching, post as posting};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::api::actor;
 use crate::body;
 use crate::datasets::{Want, check};
 use crate::errors::Failure;
-use crate::routes::{Gives, Route, Sends, get, post};
+use crate::routes::{Gives, Route, Sends, delete, get, patch, post};
 use crate::stages::Stages;
 
 /// The folder of all exports.
@@ -58,6 +58,7 @@ struct Config {
 /// The routes of storage targets.
 pub(super) fn routes() -> Vec<Route> {
     const ALL: &str = "/admin/storage-targets";
+    const ONE: &str = "/admin/storage-targets/{id}";
     vec![
         get(ALL, "Lists the places that exports may go to")
             .gives(&[(200, Gives::One("StorageTargets"))])
@@ -68,6 +69,15 @@ pub(super) fn routes() -> Vec<Route> {
             .gives(&[(201, Gives::One("StorageTarget"))])
             .refuses(&[401, 403, 408, 409, 413])
             .by(posting(make)),
+        patch(ONE, "Changes what is said of a place, and, while nothing uses it, where it is")
+            .sends(Sends::Json("StorageTargetChange"))
+            .gives(&[(200, Gives::One("StorageTarget"))])
+            .refuses(&[401, 403, 404, 408, 409, 413])
+            .by(patching(change)),
+        delete(ONE, "Removes a place that nothing uses; what was exported to it stays there")
+            .gives(&[(204, Gives::Nothing)])
+            .refuses(&[401, 403, 404, 409])
+            .by(deleting(remove)),
     ]
 }
 
@@ -163,10 +173,75 @@ async fn made(stages: &Stages, request: Request) -> Result<StorageTarget, Failur
     if !is_free || !stages.catalog.add_storage_target(&target).await.map_err(|error| failed(&error.into()))? {
         let message = format!("there is a storage target `{}` already, or there are too many of them", target.id);
         return Err(
-            Failure::new(ErrorKind::Conflict, message).with_hint("choose another id; a target is never changed")
+            Failure::new(ErrorKind::Conflict, message).with_hint("choose another id, or change that one with PATCH")
         );
     }
     Ok(target)
+}
+
+/// What is to change; what is left out stays.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    description: Option<String>,
+    config: Option<Config>,
+}
+
+async fn change(State(stages): State<Stages>, Path(id): Path<String>, request: Request) -> Response {
+    let changed = async {
+        let (parts, body) = request.into_parts();
+        let mut target = made_one(&stages, &parts.headers, &id).await?;
+        let body = body::read(&parts.headers, body, SQL_BODY_BYTES_MAX, stages.body_idle).await?;
+        let Change { description, config } =
+            body::json(&body, r#"send {"description":…,"config":{"folder":…} or {"bucket":…,"prefix":…}}"#)?;
+        let before = target.place.clone();
+        if let Some(config) = config {
+            let (kind, description) = (target.place.kind().to_owned(), String::new());
+            target.place = place_asked(&stages, &Asked { id, kind, description, config })?;
+        }
+        let is_moved = target.place != before;
+        target.description = description.unwrap_or(target.description);
+        if is_moved && stages.exports.options.target == target.id {
+            return Err(used(&target.id));
+        }
+        let is_changed = stages.catalog.change_storage_target(&target).await.map_err(|error| failed(&error.into()))?;
+        if is_changed { Ok(target) } else { Err(used(&target.id)) }
+    };
+    match changed.await {
+        Ok(target) => Json(told(&target)).into_response(),
+        Err(failure) => failure.answer(&stages.request_id()),
+    }
+}
+
+async fn remove(State(stages): State<Stages>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    let removed = async {
+        made_one(&stages, &headers, &id).await?;
+        let is_default = stages.exports.options.target == id;
+        let is_removed =
+            !is_default && stages.catalog.remove_storage_target(&id).await.map_err(|error| failed(&error.into()))?;
+        if is_removed { Ok(()) } else { Err(used(&id)) }
+    };
+    match removed.await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(failure) => failure.answer(&stages.request_id()),
+    }
+}
+
+/// Finds a target that somebody made.
+async fn made_one(stages: &Stages, headers: &HeaderMap, id: &str) -> Result<StorageTarget, Failure> {
+    check(&stages.access, headers, Want::Admin, None)?;
+    if [LOCAL, S3].contains(&id) {
+        let message = format!("the storage target `{id}` is that of the settings");
+        return Err(Failure::new(ErrorKind::Conflict, message).with_hint("change the settings, and start again"));
+    }
+    let found = stages.catalog.storage_target(id).await.map_err(|error| failed(&error.into()))?;
+    found.ok_or_else(|| Failure::new(ErrorKind::NotFound, TargetError::Unknown(id.to_owned()).to_string()))
+}
+
+fn used(id: &str) -> Failure {
+    let message = format!("the storage target `{id}` is in use: a dataset, the settings or a waiting export names it");
+    Failure::new(ErrorKind::Conflict, message)
+        .with_hint("PUT /admin/datasets/{id}/storage-target names another; a description can be changed at any time")
 }
 
 fn check_id(id: &str) -> Result<(), Failure> {

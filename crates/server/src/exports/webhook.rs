@@ -2,22 +2,18 @@ use std::time::Duration;
 
 use tidegate_core::catalog::{CatalogError, ExportEvent};
 use tidegate_model::limits::{
-    EXPORT_EVENT_ATTEMPTS_MAX, EXPORT_EVENT_PAUSE_MAX_MS, EXPORT_EVENT_PAUSE_MS, EXPORT_EVENT_TIMEOUT_MS,
-    EXPORT_LOOK_SECONDS,
+    EXPORT_EVENT_ATTEMPTS_MAX, EXPORT_EVENT_PAUSE_MAX_MS, EXPORT_EVENT_PAUSE_MS, EXPORT_LOOK_SECONDS,
 };
 use tokio::time::{sleep, timeout};
 
-use super::Webhook;
-use super::hmac::signature;
 use crate::errors::chain;
 use crate::stages::Stages;
+use crate::webhook::{Posted, Webhook, client, post};
 
 /// Sends events, one after the other, each until it is taken or given up.
 pub(super) async fn run(stages: &Stages) {
     let Some(webhook) = &stages.exports.options.webhook else { return };
-    let limit = Duration::from_millis(EXPORT_EVENT_TIMEOUT_MS);
-    let client = reqwest::Client::builder().timeout(limit).redirect(reqwest::redirect::Policy::none()).build();
-    let client = match client {
+    let client = match client() {
         Ok(client) => client,
         Err(error) => {
             tracing::error!(error = chain(&error), "the webhook of exports cannot be called");
@@ -64,19 +60,8 @@ async fn send_next(stages: &Stages, webhook: &Webhook, client: &reqwest::Client)
 }
 
 async fn send(stages: &Stages, webhook: &Webhook, client: &reqwest::Client, event: &ExportEvent) -> Result<(), String> {
-    let seconds = (stages.clock.now().0 / 1_000_000_000).to_string();
-    let signed = signature(webhook.secret.as_bytes(), &[seconds.as_bytes(), b".", event.body.as_bytes()]);
-    let request = client
-        .post(&webhook.url)
-        .header("content-type", "application/json")
-        .header("x-tidegate-event", &event.kind)
-        .header("x-tidegate-delivery", event.number.to_string())
-        .header("x-tidegate-timestamp", seconds)
-        .header("x-tidegate-signature", format!("sha256={signed}"));
-    // The address may hold a secret of its own.
-    let answer = request.body(event.body.clone()).send().await.map_err(|error| chain(&error.without_url()))?;
-    let status = answer.status();
-    if status.is_success() { Ok(()) } else { Err(format!("it answers {status}")) }
+    let posted = Posted { kind: &event.kind, number: event.number, body: &event.body };
+    post(client, webhook, posted, stages.clock.now()).await
 }
 
 fn pause(attempts: u32) -> Duration {

@@ -28,6 +28,8 @@ fn made() -> Value {
         crate::timestore::routes(),
         crate::backups::routes(),
         crate::telemetry::routes(),
+        crate::alerts::routes(),
+        crate::prometheus::routes(),
     ];
     let all: Vec<_> = crate::api::routes()
         .into_iter()
@@ -48,6 +50,8 @@ fn made() -> Value {
     shapes.extend(crate::timestore::shapes());
     shapes.extend(crate::backups::shapes());
     shapes.extend(crate::telemetry::shapes());
+    shapes.extend(crate::alerts::shapes());
+    shapes.extend(crate::prometheus::shapes());
     shapes.extend(crate::cardinality::shapes());
     json!({
         "openapi": "3.1.0",
@@ -131,7 +135,13 @@ fn responses(route: &Route) -> Value {
     }
     let is_own = route.path.starts_with("/api/v1/") || route.path.starts_with("/v2/");
     let is_export = route.gives.iter().any(|(_, gives)| matches!(gives, Gives::Export(_)));
-    let shape = if is_own { "CatalogueError" } else { "Error" };
+    // Remote write is no part of Prometheus' API of queries: its senders read the status alone.
+    let is_promql = route.path.starts_with(crate::prometheus::PREFIX) && !route.path.ends_with("/write");
+    let shape = match (is_own, is_promql) {
+        (true, _) => "CatalogueError",
+        (_, true) => "PromqlError",
+        _ => "Error",
+    };
     let content = if is_export { either("Status") } else { json!({ "application/json": { "schema": found(shape) } }) };
     for status in route.refuses.iter().chain(&REFUSALS) {
         let reason = http::StatusCode::from_u16(*status).ok().and_then(|known| known.canonical_reason());
@@ -170,6 +180,7 @@ fn tag(shown: &str) -> &'static str {
         own if own.starts_with("/v2/") => "catalogue, version 2",
         own if own.starts_with("/v1/json/") => "logs, metrics, events",
         own if own.starts_with("/v1/") => "OTLP/HTTP",
+        own if own.starts_with(crate::prometheus::PREFIX) => "Prometheus",
         own if own.starts_with("/admin/") || own.starts_with("/datasets/") => "datasets",
         _ => "store",
     }

@@ -139,6 +139,7 @@ async fn stages(folder: &TempDir, house: &HouseOptions, schema: watch::Receiver<
         addresses: Vec::new(),
         cardinality: Arc::default(),
         replica: Arc::new(ReplicaWatch::new(limits::REPLICA_AGE_SLA_MS)),
+        alerts: Arc::default(),
         exports: Exports::new(ExportOptions::on_demand(folder.path().join("exports"))),
         lifecycle: Arc::new(Lifecycle::new(lifecycle, Duration::ZERO)),
         mirrors: Mirrors::new(folder.path().join("mirror")),

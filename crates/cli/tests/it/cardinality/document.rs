@@ -46,7 +46,9 @@ fn calls(exported: Vec<u8>) -> Vec<Call> {
     let own = [
         store(),
         datasets(),
+        storage_targets(),
         lifecycle(),
+        alerts(),
         migrations(),
         backups(),
         lists(),
@@ -56,6 +58,7 @@ fn calls(exported: Vec<u8>) -> Vec<Call> {
         second(),
         otlp(),
         entries(),
+        prometheus(),
     ];
     own.into_iter().flatten().collect()
 }
@@ -183,7 +186,6 @@ fn datasets() -> Vec<Call> {
     let again = json!({ "ids": [2, 99], "rows": [{ "id": 1, "row": { "n": 2 } }] });
     let (replay, gone) = ("/datasets/{slug}/quarantine/replay", "/datasets/{slug}/quarantine/{row}");
     let exports = "/admin/datasets/{id}/exports";
-    let (targets, target) = ("/admin/storage-targets", "/admin/datasets/{id}/storage-target");
     let csv = Some(("text/csv", Body::Bytes(b"n,price\n3,1.50\n".to_vec())));
     vec![
         Call { status: 201, ..post("/admin/datasets", "/admin/datasets", made.clone()) },
@@ -204,6 +206,20 @@ fn datasets() -> Vec<Call> {
         Call { status: 202, ..post(exports, "/admin/datasets/orders/exports", json!({ "folder": "a/b" })) },
         post(exports, "/admin/datasets/orders/exports", json!({ "folder": "../b" })).refused(400),
         get(exports, "/admin/datasets/orders/exports?limit=1"),
+        get("/admin/datasets/{id}/exports/{export}", "/admin/datasets/orders/exports/none").refused(404),
+        post("/admin/datasets/{id}/archive", "/admin/datasets/orders/archive", Value::Null),
+        post("/datasets/{slug}/ingest", "/datasets/orders/ingest", json!([{ "n": 1 }])).refused(409),
+        get("/admin/datasets/{id}/schema", "/admin/datasets/orders/schema"),
+        get("/admin/datasets/{id}/audit", "/admin/datasets/orders/audit?success=true&startTime=2020-01-01T00:00:00Z"),
+        post("/admin/schema/reconcile", "/admin/schema/reconcile", Value::Null),
+    ]
+}
+
+/// Places that exports may go to, one of them that of the dataset from before.
+fn storage_targets() -> Vec<Call> {
+    let (targets, target) = ("/admin/storage-targets", "/admin/datasets/{id}/storage-target");
+    let one_target = "/admin/storage-targets/{id}";
+    vec![
         Call {
             status: 201,
             ..post(targets, targets, json!({ "id": "a", "kind": "local", "config": { "folder": "a" } }))
@@ -211,6 +227,17 @@ fn datasets() -> Vec<Call> {
         post(targets, targets, json!({ "id": "a", "kind": "local", "config": { "folder": "b" } })).refused(409),
         post(targets, targets, json!({ "id": "b", "kind": "local", "config": { "folder": ".." } })).refused(400),
         plain(targets),
+        Call {
+            method: "patch",
+            ..post(one_target, "/admin/storage-targets/a", json!({ "config": { "folder": "c" } }))
+        },
+        Call { method: "patch", ..post(one_target, "/admin/storage-targets/none", json!({})) }.refused(404),
+        Call {
+            status: 201,
+            ..post(targets, targets, json!({ "id": "b", "kind": "local", "config": { "folder": "b" } }))
+        },
+        Call { method: "delete", status: 204, ..get(one_target, "/admin/storage-targets/b") },
+        Call { method: "delete", status: 404, ..get(one_target, "/admin/storage-targets/b") },
         Call {
             method: "put",
             ..post(target, "/admin/datasets/orders/storage-target", json!({ "storageTargetId": "a" }))
@@ -220,12 +247,46 @@ fn datasets() -> Vec<Call> {
             ..post(target, "/admin/datasets/orders/storage-target", json!({ "storageTargetId": "x" }))
         }
         .refused(400),
-        get("/admin/datasets/{id}/exports/{export}", "/admin/datasets/orders/exports/none").refused(404),
-        post("/admin/datasets/{id}/archive", "/admin/datasets/orders/archive", Value::Null),
-        post("/datasets/{slug}/ingest", "/datasets/orders/ingest", json!([{ "n": 1 }])).refused(409),
-        get("/admin/datasets/{id}/schema", "/admin/datasets/orders/schema"),
-        get("/admin/datasets/{id}/audit", "/admin/datasets/orders/audit?success=true&startTime=2020-01-01T00:00:00Z"),
-        post("/admin/schema/reconcile", "/admin/schema/reconcile", Value::Null),
+        // The dataset names it: what is said of it may change, its place may not, and it stays.
+        Call { method: "patch", ..post(one_target, "/admin/storage-targets/a", json!({ "description": "old" })) },
+        Call {
+            method: "patch",
+            ..post(one_target, "/admin/storage-targets/a", json!({ "config": { "folder": "d" } }))
+        }
+        .refused(409),
+        Call { method: "delete", status: 409, ..get(one_target, "/admin/storage-targets/a") },
+        Call { method: "delete", status: 409, ..get(one_target, "/admin/storage-targets/local") },
+    ]
+}
+
+fn alerts() -> Vec<Call> {
+    let (rules, one) = ("/admin/alerts/rules", "/admin/alerts/rules/{name}");
+    let (silences, attempt) = ("/admin/alerts/silences", "/admin/alerts/try");
+    let rule = json!({ "name": "many", "sql": "SELECT count() AS value FROM logs", "above": 1, "every": "1h" });
+    let seasonal = json!({ "name": "odd", "sql": "SELECT toFloat64({now:DateTime64(9)}) AS value", "anomaly": {} });
+    let silence = json!({ "matchers": [{ "label": "alertname", "value": "x" }], "to": "2200-01-01T00:00:00Z" });
+    let put = |status, sent, body| Call { method: "put", status, ..post(one, sent, body) };
+    let delete = |status, route, sent| Call { method: "delete", status, ..get(route, sent) };
+    vec![
+        put(201, "/admin/alerts/rules/many", rule.clone()),
+        put(200, "/admin/alerts/rules/many", rule.clone()),
+        put(400, "/admin/alerts/rules/many", json!({ "name": "many", "above": 1 })),
+        put(400, "/admin/alerts/rules/other", rule.clone()),
+        put(409, "/admin/alerts/rules/cpu-critical", json!({ "name": "cpu-critical", "sql": "SELECT 1", "above": 1 })),
+        plain(rules),
+        get(one, "/admin/alerts/rules/many"),
+        get(one, "/admin/alerts/rules/none").refused(404),
+        post(attempt, attempt, rule),
+        post(attempt, attempt, seasonal),
+        post(attempt, attempt, json!({ "name": "a", "sql": "SELECT 1 AS n", "above": 1 })).refused(400),
+        delete(204, one, "/admin/alerts/rules/many"),
+        delete(404, one, "/admin/alerts/rules/many"),
+        plain("/admin/alerts"),
+        Call { status: 201, ..post(silences, silences, silence) },
+        post(silences, silences, json!({ "matchers": [], "to": "2200-01-01T00:00:00Z" })).refused(400),
+        plain(silences),
+        delete(204, "/admin/alerts/silences/{number}", "/admin/alerts/silences/1"),
+        delete(404, "/admin/alerts/silences/{number}", "/admin/alerts/silences/1"),
     ]
 }
 
@@ -357,6 +418,43 @@ fn otlp() -> Vec<Call> {
         .into_iter()
         .flat_map(|path| [post(path, path, json!({})), post(path, path, json!([])).refused(400)])
         .collect()
+}
+
+fn prometheus() -> Vec<Call> {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let form = |route: &'static str, text: &str| Call {
+        method: "post",
+        body: Some((FORM, Body::Bytes(text.as_bytes().to_vec()))),
+        ..get(route, route)
+    };
+    let (query, range) = ("/prometheus/api/v1/query", "/prometheus/api/v1/query_range");
+    let (series, labels) = ("/prometheus/api/v1/series", "/prometheus/api/v1/labels");
+    let (format, values) = ("/prometheus/api/v1/format_query", "/prometheus/api/v1/label/{name}/values");
+    let write = "/prometheus/api/v1/write";
+    // An empty request, as snappy packs it.
+    let written = |bytes: &[u8]| Some(("application/x-protobuf", Body::Bytes(bytes.to_vec())));
+    vec![
+        get(query, "/prometheus/api/v1/query?query=count({__name__=~\".%2B\"})"),
+        get(query, "/prometheus/api/v1/query?query=sum(").refused(400),
+        get(query, "/prometheus/api/v1/query?query=label_replace(up,\"a-b\",\"\",\"\",\"\")").refused(422),
+        form(query, "query=vector(1)&time=1769850000.5"),
+        get(range, "/prometheus/api/v1/query_range?query=time()&start=0&end=60&step=15"),
+        get(range, "/prometheus/api/v1/query_range?query=time()&start=0&end=60&step=0").refused(400),
+        form(range, "query=absent(up)&start=0&end=60&step=15s"),
+        get(format, "/prometheus/api/v1/format_query?query=up%2B1"),
+        form(format, "query=up"),
+        get(series, "/prometheus/api/v1/series?match[]={__name__=~\".%2B\"}&limit=2"),
+        plain(series).refused(400),
+        form(series, "match[]=up"),
+        plain(labels),
+        form(labels, "match[]=up"),
+        get(values, "/prometheus/api/v1/label/__name__/values"),
+        plain("/prometheus/api/v1/metadata"),
+        plain("/prometheus/api/v1/status/buildinfo"),
+        Call { method: "post", status: 204, body: written(&[0]), ..plain(write) },
+        Call { method: "post", status: 400, body: written(b"\xff\xff"), ..plain(write) },
+        Call { method: "post", status: 415, body: Some(("application/json", Body::Bytes(vec![]))), ..plain(write) },
+    ]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

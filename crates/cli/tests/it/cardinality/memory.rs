@@ -1,9 +1,10 @@
 use anyhow::{Context, Result, ensure};
+use reqwest::Method;
 
 use super::{Api, telemetry, without_samples};
 use crate::{READY_WITHIN, account, eventually};
 
-/// Everything that may be answered from memory. Times of a window are asked of the tables.
+/// Everything that may be answered from memory.
 const PATHS: [&str; 42] = [
     "/api/v1/summary",
     "/api/v1/summary?service=cart",
@@ -49,13 +50,26 @@ const PATHS: [&str; 42] = [
     "/v2/logs/patterns?service=cart&limit=1",
 ];
 
+/// Windows, and whether one may cut through what came: then the tables are asked.
+const WINDOWS: [(&str, bool); 5] = [
+    ("from=0", false),
+    ("from=2026-01-31T09:00:00Z&to=2026-01-31T11:00:00Z", false),
+    ("to=2026-01-31T09:00:00Z", false),
+    ("to=2026-01-31T10:00:00Z", true),
+    ("from=2026-01-31T10:00:00Z", true),
+];
+
+/// A session of nothing.
+const NOTHING: &str = "nothing";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_says_of_hot_rows_what_the_tables_say() -> Result<()> {
     let api = Api::start().await?;
-    both_ways_are_equal(&api).await.context("the first rows")?;
+    save_nothing(&api).await?;
+    both_ways_are_equal(&api, 0).await.context("the first rows")?;
     telemetry::send_later(&api).await?;
     telemetry::send_many_users(&api, 50).await?;
-    both_ways_are_equal(&api).await.context("further rows, counted onto those before")?;
+    both_ways_are_equal(&api, 1).await.context("further rows, counted onto those before")?;
     ensure!(account::hot_rows(&api.stack).await? > 0, "the rows should still be hot");
     Ok(())
 }
@@ -64,24 +78,25 @@ async fn memory_says_of_hot_rows_what_the_tables_say() -> Result<()> {
 async fn memory_says_of_stored_rows_what_the_tables_say() -> Result<()> {
     let mut api = Api::that_stores_after("300").await?;
     telemetry::send(&api).await?;
-    both_ways_are_equal(&api).await.context("the first rows")?;
-    for round in 0..4 {
+    save_nothing(&api).await?;
+    both_ways_are_equal(&api, 0).await.context("the first rows")?;
+    for round in 0..4_usize {
         telemetry::send_later(&api).await?;
         if round % 2 == 0 {
             // Somebody counts the first of these rows before their batch does.
             api.good("/api/v1/summary").await?;
-            telemetry::send_many_users(&api, 10 + round).await?;
+            telemetry::send_many_users(&api, 10 + u32::try_from(round)?).await?;
         }
         eventually("every row is stored", async || Ok(account::hot_rows(&api.stack).await? == 0)).await?;
-        both_ways_are_equal(&api).await.with_context(|| format!("round {round}"))?;
+        both_ways_are_equal(&api, round + 1).await.with_context(|| format!("round {round}"))?;
     }
     api.stack.stop()?;
     api.stack.start()?;
     api.stack.ready(READY_WITHIN).await?;
-    both_ways_are_equal(&api).await.context("rows that were read from the tables")
+    both_ways_are_equal(&api, 5).await.context("rows that were read from the tables")
 }
 
-async fn both_ways_are_equal(api: &Api) -> Result<()> {
+async fn both_ways_are_equal(api: &Api, turn: usize) -> Result<()> {
     // The first who looks has the tables read into memory.
     eventually("the catalogue is in memory", async || {
         let before = answers(api, "memory").await?;
@@ -93,17 +108,38 @@ async fn both_ways_are_equal(api: &Api) -> Result<()> {
     let pattern = patterns["patterns"].as_array().into_iter().flatten();
     let id = pattern.filter(|pattern| pattern["severity_breakdown"].get("ERROR").is_some());
     let id = id.map(|pattern| pattern["template_id"].clone()).next().context("a template of errors")?;
-    for path in PATHS {
+    let mut cut = 0;
+    for (number, path) in PATHS.iter().enumerate() {
         let path = path.replace("{id}", id.as_str().unwrap_or_default());
-        let separator = if path.contains('?') { '&' } else { '?' };
-        let tables = answers(api, "tables").await?;
-        let from_memory = api.good(&path).await?;
-        ensure!(answers(api, "tables").await? == tables, "{path}: memory does not answer it");
-        let from_tables = api.good(&format!("{path}{separator}from=0")).await?;
-        ensure!(answers(api, "tables").await? > tables, "{path}: memory answers for a window");
-        let [from_memory, from_tables] = [from_memory, from_tables].map(without_samples);
-        ensure!(from_memory == from_tables, "{path}\nfrom memory: {from_memory}\nfrom tables: {from_tables}");
+        for (window, may_cut) in [("", false), WINDOWS[(number + turn) % WINDOWS.len()]] {
+            let asked = with(&path, window);
+            let before = answers(api, "tables").await?;
+            let (status, from_memory) = api.get(&asked).await?;
+            let is_cut = answers(api, "tables").await? > before;
+            ensure!(may_cut || !is_cut, "{asked}: memory does not answer it");
+            cut += u32::from(is_cut);
+            let before = answers(api, "tables").await?;
+            let (same, from_tables) = api.get(&with(&asked, &format!("session=live,{NOTHING}"))).await?;
+            ensure!(answers(api, "tables").await? > before, "{asked}: memory answers for a session");
+            let [from_memory, from_tables] = [from_memory, from_tables].map(without_samples);
+            let is_same = status == same && from_memory == from_tables;
+            ensure!(is_same, "{asked}\nfrom memory: {status} {from_memory}\nfrom tables: {same} {from_tables}");
+        }
     }
+    ensure!(cut > 0, "no window cut through anything");
+    Ok(())
+}
+
+fn with(path: &str, parameters: &str) -> String {
+    let separator = if path.contains('?') { '&' } else { '?' };
+    if parameters.is_empty() { path.to_owned() } else { format!("{path}{separator}{parameters}") }
+}
+
+/// Saves a session without a row: whoever reads it beside what is live reads the tables.
+async fn save_nothing(api: &Api) -> Result<()> {
+    let wanted = serde_json::json!({ "name": NOTHING, "services": ["nobody"] });
+    let (status, told) = api.ask(Method::POST, "/api/v1/sessions", &wanted.to_string()).await?;
+    ensure!(status == 201, "{told}");
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
 /// Reads an export's file: each row's `_seq` and `n`, in order; its checksums, its manifest and its folder must be right.
-pub(super) fn rows(export: &Value) -> Result<Vec<(u64, i64)>> {
+pub(crate) fn rows(export: &Value) -> Result<Vec<(u64, i64)>> {
     let folder = Path::new(export["folder"].as_str().context("a folder")?);
     let sums = Command::new("sha256sum").args(["--check", "--quiet", "SHA256SUMS"]).current_dir(folder).output()?;
     ensure!(sums.status.success(), "{}", String::from_utf8_lossy(&sums.stdout));

@@ -4,8 +4,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tidegate_load::{Stack, now_unix_nanos};
 
-use super::receiver::Receiver;
 use super::{DAY_MS, ask, ended, files, listed, send};
+use crate::receiver::Receiver;
 use crate::start::run_in_catalog;
 use crate::{READY_WITHIN, SMALL_BATCHES, eventually, started};
 

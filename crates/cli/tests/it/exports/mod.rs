@@ -3,13 +3,11 @@
 //! | file | proves |
 //! |---|---|
 //! | `files.rs` | reads exported files back, and compares them with their manifest |
-//! | `receiver.rs` | a receiver of events, that refuses as many as it is told |
 //! | `snapshot.rs` | hot and stored rows are exported once, while more come; whole, by day, by time |
 //! | `kills.rs` | a kill leaves no half export; the schedule; the webhook |
 
 pub(super) mod files;
 mod kills;
-mod receiver;
 mod snapshot;
 
 use std::process::Command;
@@ -40,7 +38,7 @@ pub(super) async fn send(stack: &Stack, today_ms: u64, first: u64, rows: u64) ->
     Ok(())
 }
 
-pub(super) async fn ask(stack: &Stack, body: &Value) -> Result<Value> {
+pub(crate) async fn ask(stack: &Stack, body: &Value) -> Result<Value> {
     let request = reqwest::Client::new().post(format!("http://{}/admin/datasets/visits/exports", stack.http));
     let answer = request.header("content-type", "application/json").body(body.to_string()).send().await?;
     let status = answer.status();
@@ -50,7 +48,7 @@ pub(super) async fn ask(stack: &Stack, body: &Value) -> Result<Value> {
 }
 
 /// Returns an export when it has ended.
-pub(super) async fn ended(stack: &Stack, id: &str) -> Result<Value> {
+pub(crate) async fn ended(stack: &Stack, id: &str) -> Result<Value> {
     let path = format!("/admin/datasets/visits/exports/{id}");
     let polled = async {
         loop {

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `mod.rs` | the steps and their chances |
 //! | `plain.rs` | the model: columns, and a list of rows |
-//! | `world.rs` | the program: what is sent, asked, killed, exported, restored |
+//! | `world.rs` | the program: what is sent, asked, killed, restored |
+//! | `copies.rs` | rows that expire; exports and backups, also while rows expire |
 
+mod copies;
 mod plain;
 mod world;
 
@@ -42,11 +44,17 @@ enum Step {
     Export,
     BackUp,
     Restore,
+    /// Rows past an age go.
+    Expire,
+    /// The same, and server or engine is killed meanwhile.
+    ExpireAndKill,
+    /// The same, while a backup and an export are taken.
+    ExpireBesideCopies,
 }
 
 impl Step {
     fn draw(draws: &mut Draws) -> Self {
-        match draws.below(40) {
+        match draws.below(46) {
             0..=13 => Self::Ingest,
             14..=16 => Self::Retry,
             17 => Self::Confuse,
@@ -59,7 +67,10 @@ impl Step {
             33..=34 => Self::KillEngine,
             35..=36 => Self::Export,
             37..=38 => Self::BackUp,
-            _ => Self::Restore,
+            39..=40 => Self::Restore,
+            41..=42 => Self::Expire,
+            43 => Self::ExpireAndKill,
+            _ => Self::ExpireBesideCopies,
         }
     }
 }
@@ -112,5 +123,8 @@ async fn take(step: Step, world: &mut World, plain: &mut Plain, draws: &mut Draw
         Step::Export => world.export(plain).await,
         Step::BackUp => world.back_up(plain).await,
         Step::Restore => world.restore(plain).await,
+        Step::Expire => world.expire(plain, draws).await,
+        Step::ExpireAndKill => world.expire_and_kill(plain, draws).await,
+        Step::ExpireBesideCopies => world.expire_beside_copies(plain, draws).await,
     }
 }

@@ -1,14 +1,15 @@
 use std::collections::BTreeMap;
 
+use anyhow::{Result, ensure};
 use serde_json::{Map, Value, json};
 use tidegate_load::now_unix_nanos;
 use tidegate_model::UnixNanos;
 
 use crate::draws::Draws;
 
-/// Days before the newest rows that rows are of.
-const DAYS: u64 = 4;
-const DAY_SECONDS: u64 = 86_400;
+/// Rows are of so many quarters of a day: a day's partition has rows that a policy lets go beside rows that it keeps.
+const QUARTERS: u64 = 16;
+const QUARTER_SECONDS: u64 = 21_600;
 
 /// What a column takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub(super) type Row = BTreeMap<String, Value>;
 pub(super) struct Plain {
     pub(super) columns: BTreeMap<String, Column>,
     pub(super) rows: Vec<Row>,
+    /// Rows that were among them, and went for their age.
+    pub(super) expired: u64,
     /// Rows that were made, so that each has a number of its own.
     made: u64,
 }
@@ -81,7 +84,7 @@ impl Plain {
         self.made += 1;
         // Some rows are the same but for their time, and some times are the same.
         let mut row = Map::new();
-        row.insert("at".into(), json!(time_before(draws.below(DAYS) * DAY_SECONDS + draws.below(1_000))));
+        row.insert("at".into(), json!(time_before(draws.below(QUARTERS) * QUARTER_SECONDS + draws.below(1_000))));
         row.insert("id".into(), json!(format!("row {}", self.made - draws.below(self.made.min(3)))));
         let mut fits = true;
         for (name, column) in &self.columns {
@@ -131,6 +134,45 @@ impl Plain {
         (!names.is_empty()).then(|| (*draws.one_of(&names)).clone())
     }
 
+    /// Draws an age in hours that a policy allows: between two quarters, so that it does not matter how long a run takes.
+    pub(super) fn draw_age(draws: &mut Draws) -> u64 {
+        (draws.below(QUARTERS) * QUARTER_SECONDS + QUARTER_SECONDS / 2) / 3_600
+    }
+
+    /// Removes the rows from before a time.
+    pub(super) fn expire(&mut self, before: &str) {
+        self.expire_where(|row| time_of(row) < before);
+    }
+
+    /// Removes the rows from before a time where a copy, taken while they went, has none of their day: it must have
+    /// all or none of them, and each day's others.
+    pub(super) fn expire_as_found(&mut self, before: &str, found: &BTreeMap<String, u64>) -> Result<()> {
+        let mut days: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        for row in &self.rows {
+            let (gone, kept) = days.entry(day_of(row).to_owned()).or_default();
+            *(if time_of(row) < before { gone } else { kept }) += 1;
+        }
+        let foreign = found.keys().find(|day| !days.contains_key(*day));
+        ensure!(foreign.is_none(), "rows of {foreign:?}, a day without any");
+        for (day, (gone, kept)) in &days {
+            let count = found.get(day).copied().unwrap_or(0);
+            ensure!(
+                count == *kept || count == gone + kept,
+                "{count} rows of {day}, neither the {kept} that stay nor all {}",
+                gone + kept
+            );
+        }
+        let is_gone = |day: &str| found.get(day).copied().unwrap_or(0) == days[day].1;
+        self.expire_where(|row| time_of(row) < before && is_gone(day_of(row)));
+        Ok(())
+    }
+
+    fn expire_where(&mut self, goes: impl Fn(&Row) -> bool) {
+        let before = self.rows.len();
+        self.rows.retain(|row| !goes(row));
+        self.expired += (before - self.rows.len()) as u64;
+    }
+
     /// Becomes what it was; rows that are made later still have numbers of their own.
     pub(super) fn go_back_to(&mut self, earlier: Self) {
         *self = Self { made: self.made, ..earlier };
@@ -140,6 +182,16 @@ impl Plain {
     pub(super) fn compared(&self) -> Vec<String> {
         compared(self.rows.iter().cloned())
     }
+}
+
+/// Returns a row's time as it is answered; such texts are ordered as the times are.
+pub(super) fn time_of(row: &Row) -> &str {
+    row.get("at").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Returns the UTC day of a row's time.
+pub(super) fn day_of(row: &Row) -> &str {
+    time_of(row).get(..10).unwrap_or_default()
 }
 
 /// Returns a time so many seconds ago, as it is answered.

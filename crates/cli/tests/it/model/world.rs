@@ -1,16 +1,15 @@
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use reqwest::{Client, Method};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidegate_load::Stack;
 
-use super::plain::{Column, Kind, Plain, Row, compared, time_before};
+use super::copies::Saved;
+use super::plain::{Column, Kind, Plain, Row, compared, day_of, time_before};
 use crate::account::{as_number, hot_rows};
 use crate::draws::Draws;
 use crate::{READY_WITHIN, eventually, stack};
@@ -20,24 +19,26 @@ const BATCHES: (&str, &str) = ("TIDEGATE_BATCH__AGE_MS", "700");
 
 /// The program, and what it was told.
 pub(super) struct World {
-    folder: TempDir,
-    backups: TempDir,
-    stack: Stack,
+    pub(super) folder: TempDir,
+    pub(super) backups: TempDir,
+    pub(super) stack: Stack,
     client: Client,
     /// Requests so far: each has a key of its own.
-    requests: u64,
+    pub(super) requests: u64,
     /// The last request that was acknowledged: key and body.
-    last: Option<(String, String)>,
-    /// What was backed up last: its name, and what both had.
-    saved: Option<(String, Plain)>,
-    restores: u64,
+    pub(super) last: Option<(String, String)>,
+    /// What was backed up last.
+    pub(super) saved: Option<Saved>,
+    pub(super) restores: u64,
 }
 
 impl World {
     pub(super) async fn start() -> Result<Self> {
         let backups = tempfile::tempdir()?;
         let place = backups.path().display().to_string();
-        let (folder, mut stack) = stack(&[BATCHES, ("TIDEGATE_BACKUP__FOLDER", &place)])?;
+        // Rows go when a step lets them, never by a schedule.
+        let by_hand = ("TIDEGATE_LIFECYCLE__EVERY_SECONDS", "0");
+        let (folder, mut stack) = stack(&[BATCHES, by_hand, ("TIDEGATE_BACKUP__FOLDER", &place)])?;
         stack.start()?;
         stack.ready(READY_WITHIN).await?;
         let client = Client::new();
@@ -156,71 +157,6 @@ impl World {
         self.answers().await
     }
 
-    /// Exports the dataset, and reads the file.
-    pub(super) async fn export(&mut self, plain: &Plain) -> Result<()> {
-        let (status, asked) = self.ask(Method::POST, "/admin/datasets/model/exports", &json!({})).await?;
-        ensure!(status == 202, "{status} {asked}");
-        let path = format!("/admin/datasets/model/exports/{}", asked["id"].as_str().context("an id")?);
-        let mut export = Value::Null;
-        eventually("the export ends", async || {
-            export = self.stack.get(&path).await?;
-            Ok(!["queued", "running"].iter().any(|state| export["state"] == *state))
-        })
-        .await?;
-        ensure!(export["state"] == "completed", "{export}");
-        let file = Path::new(export["folder"].as_str().context("a folder")?).join("rows.parquet");
-        let mut ids = Vec::new();
-        for batch in ParquetRecordBatchReaderBuilder::try_new(File::open(file)?)?.build()? {
-            let batch = batch?;
-            let column = batch.column_by_name("id").context("id")?;
-            let texts = arrow_array::cast::as_string_array(column);
-            ids.extend(texts.iter().flatten().map(str::to_owned));
-        }
-        ids.sort_unstable();
-        let mut expected: Vec<_> = plain.rows.iter().filter_map(|row| row["id"].as_str()).collect();
-        expected.sort_unstable();
-        ensure!(ids == expected, "the file has {} rows, {} are acknowledged", ids.len(), expected.len());
-        Ok(())
-    }
-
-    pub(super) async fn back_up(&mut self, plain: &Plain) -> Result<()> {
-        let name = format!("after-{}", self.requests);
-        if self.backups.path().join(&name).exists() {
-            return Ok(());
-        }
-        let base = self.saved.as_ref().map(|(base, _)| base.clone()).filter(|_| self.requests.is_multiple_of(2));
-        let (status, answer) = self.ask(Method::POST, "/admin/backups", &json!({ "name": name, "base": base })).await?;
-        ensure!(status == 201, "{status} {answer}");
-        self.saved = Some((name, plain.clone()));
-        Ok(())
-    }
-
-    /// Goes back to the last backup: in a new folder, after a kill.
-    pub(super) async fn restore(&mut self, plain: &mut Plain) -> Result<()> {
-        let Some((name, saved)) = self.saved.clone() else { return Ok(()) };
-        self.stack.kill_serve()?;
-        self.restores += 1;
-        let data = self.folder.path().join(format!("restored-{}", self.restores));
-        let from = self.backups.path().join(&name);
-        tidegate(&[
-            "restore",
-            "--verify",
-            "--from",
-            &from.display().to_string(),
-            "--data",
-            &data.display().to_string(),
-        ])
-        .await?;
-        self.stack.set_data(&data);
-        self.stack.start()?;
-        self.stack.ready(READY_WITHIN).await?;
-        self.answers().await?;
-        plain.go_back_to(saved);
-        // What came after the backup is unknown to it, keys as well as rows.
-        self.last = None;
-        Ok(())
-    }
-
     /// Compares all rows by pages, their count by SQL, and their counts by day.
     pub(super) async fn compare(&mut self, plain: &Plain, draws: &mut Draws) -> Result<()> {
         self.answers().await?;
@@ -252,12 +188,33 @@ impl World {
         ensure!(status == 200, "{status} {days}");
         let mut by_day: BTreeMap<&str, u64> = BTreeMap::new();
         for row in &plain.rows {
-            *by_day.entry(row["at"].as_str().and_then(|time| time.get(..10)).unwrap_or_default()).or_default() += 1;
+            *by_day.entry(day_of(row)).or_default() += 1;
         }
         let counts: Vec<_> =
             days["rows"].as_array().into_iter().flatten().map(|day| as_number(&day["count"])).collect();
         ensure!(counts == by_day.values().map(|count| Some(*count)).collect::<Vec<_>>(), "{days}, {by_day:?}");
-        Ok(())
+        self.adds_up(plain).await
+    }
+
+    /// Holds the ledger against what is there, and the manifests against both: a batch may be published in between.
+    async fn adds_up(&self, plain: &Plain) -> Result<()> {
+        let mut told = Value::Null;
+        let (rows, expired) = (plain.rows.len() as u64, plain.expired);
+        let agree = async || {
+            let tables = self.stack.get("/ledger").await?["tables"].take();
+            let entry = tables.as_array().into_iter().flatten().find(|row| row["table"] == "model").cloned();
+            let entry = entry.context("a ledger of the table")?;
+            let count = |name: &str| as_number(&entry[name]).with_context(|| format!("`{name}` in {entry}"));
+            let [stored, hot] = [count("stored")?, count("hot")?];
+            ensure!(count("received")? == stored + hot + count("rejected")? + count("duplicate")?, "{entry}");
+            ensure!(stored + hot == rows + expired && count("expired")? == expired, "{rows}, {expired} went: {entry}");
+            let manifests = self.stack.get("/datasets/model/manifests?limit=1").await?;
+            let published = as_number(&manifests["published"]["rows"]);
+            told = json!([entry, manifests]);
+            Ok(published == Some(stored - expired))
+        };
+        let agreed = eventually("manifests tell of all stored rows that did not expire", agree).await;
+        agreed.with_context(|| told.to_string())
     }
 
     /// Recounts and hashes every batch.
@@ -265,14 +222,14 @@ impl World {
         tidegate(&["verify", "--url", &format!("http://{}", self.stack.http)]).await
     }
 
-    async fn start_again(&mut self) -> Result<()> {
+    pub(super) async fn start_again(&mut self) -> Result<()> {
         self.stack.start()?;
         self.stack.ready(READY_WITHIN).await?;
         self.answers().await
     }
 
     /// Waits for the engine: a read fails while there is none.
-    async fn answers(&self) -> Result<()> {
+    pub(super) async fn answers(&self) -> Result<()> {
         eventually("a query is answered", async || Ok(self.stack.query("SELECT count() FROM model").await.is_ok()))
             .await
     }
@@ -300,7 +257,7 @@ impl World {
         Ok(outcome)
     }
 
-    async fn ask(&self, method: Method, path: &str, body: &Value) -> Result<(u16, Value)> {
+    pub(super) async fn ask(&self, method: Method, path: &str, body: &Value) -> Result<(u16, Value)> {
         let request = self.client.request(method, format!("http://{}{path}", self.stack.http));
         let answer = request.header("content-type", "application/json").body(body.to_string()).send().await?;
         Ok((answer.status().as_u16(), serde_json::from_str(&answer.text().await?)?))
@@ -320,7 +277,7 @@ fn row_of(row: &Value) -> Row {
     row.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-async fn tidegate(arguments: &[&str]) -> Result<()> {
+pub(super) async fn tidegate(arguments: &[&str]) -> Result<()> {
     let library = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../lib/libchdb.so");
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_tidegate"));
     let output = command.args(arguments).env("TIDEGATE_LIBCHDB", library).output().await?;

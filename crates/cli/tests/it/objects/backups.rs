@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tidegate_load::Stack;
 
 use super::{Gate, S3};
-use crate::backup::{Writer, engine_answers, holds_at_least, send, stored, taken};
+use crate::backup::{engine_answers, holds_at_least, send, stored, taken, taken_under_load};
 use crate::{READY_WITHIN, SMALL_BATCHES, eventually, stack};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -15,18 +15,11 @@ async fn a_backup_in_a_bucket_holds_every_acknowledged_row_once() -> Result<()> 
     let server = S3::start().await?;
     let gate = Gate::to(server.address).await?;
     let (folder, mut stack) = with_backups(&server, &gate).await?;
-    let writer = Writer::start(&stack);
-    eventually("rows are acknowledged", async || Ok(writer.acked() >= 30)).await?;
-    taken(&stack, &["--to", "full"]).await?;
-    let before = writer.acked();
-    eventually("more rows are acknowledged", async || Ok(writer.acked() >= before + 30)).await?;
-    let acked = writer.acked();
-    taken(&stack, &["--to", "later", "--base", "full"]).await?;
-    writer.stop().await?;
+    let least = taken_under_load(&stack).await?;
     ensure!(std::fs::read_dir(stack.data().join("staged"))?.next().is_none(), "what was sent is still on the disk");
     stack.kill_serve()?;
 
-    for (name, least) in [("full", 30), ("later", acked)] {
+    for (name, least) in least {
         let data = folder.path().join(name);
         let (code, said) = restored(&server, name, &data)?;
         ensure!(code == 0 && said.contains("verified"), "{said}");

@@ -1,44 +1,58 @@
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, UInt64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_buffer::Buffer;
+use arrow_ipc::reader::StreamDecoder;
+use bytes::Bytes;
 use serde_json::json;
-use serde_json::value::RawValue;
+use tidegate_model::limits::DATASET_ANSWER_PIECE_BYTES;
 use tidegate_model::{Seq, UnixNanos};
 
+use super::cells::Cells;
 use super::cursor::Cursor;
 use super::select::{Shown, Statement};
 use super::statement::Form;
 use crate::query::QueryError;
 use crate::store::StoreError;
 
-/// Turns ClickHouse's lines into the rows of an answer, as they come.
+/// Turns ClickHouse's blocks into the rows of an answer, as they come; one block is in memory at a time.
 #[derive(Debug)]
-pub(super) struct Lines {
-    /// Names as JSON, and forms.
+pub(super) struct Rows {
+    /// Names as JSON with what stands before them, and forms.
     shown: Vec<(String, Form)>,
     is_downsampled: bool,
     limit: usize,
     /// The newest row that was read from ClickHouse.
     stored: Seq,
     cursor: Cursor,
-    /// What is not a whole line yet.
-    rest: Vec<u8>,
+    decoder: StreamDecoder,
+    /// What came and is not decoded yet.
+    left: Buffer,
+    /// A block, and how many of its rows are written.
+    block: Option<(RecordBatch, usize)>,
     written: usize,
     has_more: bool,
     published: u64,
     hot: u64,
 }
 
-impl Lines {
+impl Rows {
     /// Begins an answer whose snapshot has these watermarks.
     pub(super) fn new(statement: &Statement, (fingerprint, watermark, stored): (u64, Seq, Seq)) -> Self {
-        let name = |shown: &Shown| (json!(shown.name).to_string(), shown.form);
+        let named = |(at, shown): (usize, &Shown)| {
+            (format!("{}{}:", if at == 0 { "" } else { "," }, json!(shown.name)), shown.form)
+        };
         // All pages are of the first one's snapshot.
         let watermark = statement.cursor.map_or(watermark, |cursor| cursor.watermark);
         Self {
-            shown: statement.shown.iter().map(name).collect(),
+            shown: statement.shown.iter().enumerate().map(named).collect(),
             is_downsampled: statement.is_downsampled,
             limit: statement.limit,
             stored,
             cursor: Cursor { fingerprint, watermark, time: None, seq: Seq::ZERO },
-            rest: Vec::new(),
+            decoder: StreamDecoder::new(),
+            left: Buffer::default(),
+            block: None,
             written: 0,
             has_more: false,
             published: 0,
@@ -46,108 +60,91 @@ impl Lines {
         }
     }
 
-    /// Takes the next piece; returns the rows that it completes.
-    pub(super) fn push(&mut self, piece: &[u8]) -> Result<Vec<u8>, QueryError> {
-        let mut out = Vec::with_capacity(2 * piece.len());
-        let mut left = piece;
-        while let Some(end) = memchr::memchr(b'\n', left) {
-            let (line, behind) = (&left[..end], &left[end + 1..]);
-            left = behind;
-            if self.rest.is_empty() {
-                self.line(line, &mut out)?;
-            } else {
-                let mut whole = std::mem::take(&mut self.rest);
-                whole.extend_from_slice(line);
-                self.line(&whole, &mut out)?;
-            }
+    /// Takes what came next, once nothing more can be made of what was there.
+    pub(super) fn push(&mut self, piece: Bytes) {
+        debug_assert!(self.left.is_empty(), "a piece came before the last one was decoded");
+        self.left = Buffer::from(piece);
+    }
+
+    /// Writes the next rows; `None`: more must come first.
+    pub(super) fn next_piece(&mut self) -> Result<Option<Bytes>, QueryError> {
+        while self.block.is_none() {
+            let decoded = self.decoder.decode(&mut self.left).map_err(|error| broken(&error.to_string()))?;
+            let Some(block) = decoded else { return Ok(None) };
+            self.block = Some((block, 0)).filter(|(block, _)| block.num_rows() > 0);
         }
-        self.rest.extend_from_slice(left);
-        Ok(out)
+        let Some((block, first)) = self.block.take() else { return Ok(None) };
+        let (out, next) = self.write_block(&block, first)?;
+        self.block = Some((block, next)).filter(|(block, next)| *next < block.num_rows());
+        Ok(Some(Bytes::from(out)))
     }
 
     /// Ends the rows; returns what stands behind them. `partitions` may hold rows of the time that was asked for.
-    pub(super) fn finish(self, partitions: u64) -> Result<Vec<u8>, QueryError> {
-        if !self.rest.is_empty() {
-            return Err(broken("its last line has no end"));
-        }
+    pub(super) fn finish(mut self, partitions: u64) -> Result<Bytes, QueryError> {
+        self.decoder.finish().map_err(|error| broken(&error.to_string()))?;
         let next = self.has_more.then(|| self.cursor.encode());
         let sources = json!({
             "published": { "rows": self.published, "partitions": partitions },
             "hotBuffer": { "rows": self.hot },
         });
-        Ok(format!("],\"nextCursor\":{},\"sources\":{sources}}}", json!(next)).into_bytes())
+        Ok(Bytes::from(format!("],\"nextCursor\":{},\"sources\":{sources}}}", json!(next))))
     }
 
-    fn line(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<(), QueryError> {
-        if self.written == self.limit {
-            self.has_more = true;
-            return Ok(());
-        }
-        let values: Vec<&RawValue> = serde_json::from_slice(line).map_err(|error| broken(&error.to_string()))?;
-        let [first, second, shown @ ..] = &values[..] else { return Err(broken("a line is too short")) };
+    /// Writes rows of a block from one on, about a piece of them; returns the first that is not written.
+    fn write_block(&mut self, block: &RecordBatch, first: usize) -> Result<(Vec<u8>, usize), QueryError> {
+        let [place, count, shown @ ..] = block.columns() else { return Err(broken("a block has no columns")) };
         if shown.len() != self.shown.len() {
-            return Err(broken("a line has other columns"));
+            return Err(broken("a block has other columns"));
         }
-        let whole = |value: &RawValue| unquoted(value).parse().map_err(|_| broken("a line has no place"));
-        let (first, second): (i64, i64) = (whole(first)?, whole(second)?);
-        self.note(first.cast_unsigned(), second.cast_unsigned());
-        self.cursor.time = Some(UnixNanos(first));
-        if self.is_downsampled {
-            self.cursor.time = Some(UnixNanos(whole(shown[0])?));
-        }
-        out.extend_from_slice(if self.written == 0 { b"{" } else { b",{" });
-        for (at, ((name, form), value)) in self.shown.iter().zip(shown).enumerate() {
-            if at > 0 {
-                out.push(b',');
+        let cells: Result<Vec<_>, _> =
+            shown.iter().zip(&self.shown).map(|(column, (_, form))| Cells::of(column, *form)).collect();
+        let (cells, mut out, mut row) = (cells?, Vec::with_capacity(DATASET_ANSWER_PIECE_BYTES), first);
+        while row < block.num_rows() && out.len() < DATASET_ANSWER_PIECE_BYTES {
+            if self.written == self.limit {
+                self.has_more = true;
+                return Ok((out, block.num_rows()));
             }
-            out.extend_from_slice(name.as_bytes());
-            out.push(b':');
-            write(value, *form, out)?;
+            self.note(whole(place, row)?, whole(count, row)?);
+            if self.is_downsampled {
+                let begin = shown.first().map(|begin| whole(begin, row)).transpose()?.unwrap_or_default();
+                self.cursor.time = Some(UnixNanos(begin));
+            }
+            out.extend_from_slice(if self.written == 0 { b"{" } else { b",{" });
+            for ((name, _), cells) in self.shown.iter().zip(&cells) {
+                out.extend_from_slice(name.as_bytes());
+                cells.write(row, &mut out)?;
+            }
+            out.push(b'}');
+            self.written += 1;
+            row += 1;
         }
-        out.push(b'}');
-        self.written += 1;
-        Ok(())
+        Ok((out, row))
     }
 
-    /// Counts where rows came from: of a row its `_seq` says it, of a bucket its counts.
-    fn note(&mut self, first: u64, second: u64) {
+    /// Remembers the place of a row, and counts where rows came from: of a row its `_seq` says it, of a bucket its
+    /// counts.
+    fn note(&mut self, first: i64, second: i64) {
+        let (count, seq) = (first.cast_unsigned(), second.cast_unsigned());
         if self.is_downsampled {
-            self.hot += second;
-            self.published += first - second.min(first);
+            self.hot += seq;
+            self.published += count - seq.min(count);
             return;
         }
-        self.cursor.seq = Seq(second);
-        *(if Seq(second) > self.stored { &mut self.hot } else { &mut self.published }) += 1;
+        self.cursor.time = Some(UnixNanos(first));
+        self.cursor.seq = Seq(seq);
+        *(if Seq(seq) > self.stored { &mut self.hot } else { &mut self.published }) += 1;
     }
 }
 
-fn write(value: &RawValue, form: Form, out: &mut Vec<u8>) -> Result<(), QueryError> {
-    let text = unquoted(value);
-    let written = match form {
-        Form::Plain => value.get(),
-        _ if value.get() == "null" => "null",
-        Form::Whole => text,
-        Form::Double => match text {
-            "nan" | "-nan" => "\"NaN\"",
-            "inf" => "\"Infinity\"",
-            "-inf" => "\"-Infinity\"",
-            number => number,
-        },
-        Form::Moment => {
-            let nanos = text.parse().map_err(|_| broken("a time is no number"))?;
-            out.extend_from_slice(format!("\"{}\"", UnixNanos(nanos)).as_bytes());
-            return Ok(());
-        }
-    };
-    out.extend_from_slice(written.as_bytes());
-    Ok(())
+/// Returns a whole number, with or without a sign: those without one are bit by bit the same.
+fn whole(column: &ArrayRef, row: usize) -> Result<i64, QueryError> {
+    let signed = column.as_primitive_opt::<Int64Type>().map(|numbers| numbers.value(row));
+    let unsigned = || column.as_primitive_opt::<UInt64Type>().map(|numbers| numbers.value(row).cast_signed());
+    let found = signed.or_else(unsigned).filter(|_| column.is_valid(row));
+    found.ok_or_else(|| broken(&format!("a row's place comes as {}", column.data_type())))
 }
 
-/// Returns a number's digits, whether or not ClickHouse put it into quotes.
-fn unquoted(value: &RawValue) -> &str {
-    value.get().trim_matches('"')
-}
-
-fn broken(why: &str) -> QueryError {
+/// Says that what ClickHouse sent is not what was asked for.
+pub(super) fn broken(why: &str) -> QueryError {
     QueryError::Store(StoreError::CutOff(format!("the rows of a dataset cannot be read: {why}")))
 }

@@ -109,13 +109,11 @@ fn one(aggregation: &Aggregation, spec: &TableSpec, place: &str) -> Result<Told,
         Function::Min => selected(&format!("min({value})"), kind),
         Function::Max => selected(&format!("max({value})"), kind),
         Function::Sum if is_whole => (format!("accurateCast({}, 'Nullable(Int64)')", whole_sum(&value)), Form::Whole),
-        Function::Sum => (format!("toString(sum({value}))"), Form::Double),
-        Function::Avg if is_whole => {
-            (format!("toString(toFloat64({}) / count({value}))", whole_sum(&value)), Form::Double)
-        }
-        Function::Avg => (format!("toString(avg({value}))"), Form::Double),
+        Function::Sum => (format!("sum({value})"), Form::Double),
+        Function::Avg if is_whole => (format!("toFloat64({}) / count({value})", whole_sum(&value)), Form::Double),
+        Function::Avg => (format!("avg({value})"), Form::Double),
         Function::Median | Function::Percentile => {
-            (format!("toString(quantileExactInclusive({percentile})(toFloat64({value})))"), Form::Double)
+            (format!("quantileExactInclusive({percentile})(toFloat64({value}))"), Form::Double)
         }
     };
     let alias = aggregation.alias.clone().unwrap_or_else(|| match function {

@@ -15,11 +15,13 @@
 //! | `predicates.rs` | filters as conditions |
 //! | `buckets.rs` | buckets of time, and what is told of them |
 //! | `cursor.rs` | where a page ends |
-//! | `answer.rs` | ClickHouse's lines become the answer's rows |
+//! | `answer.rs` | the blocks of ClickHouse's answer become rows of ours, in pieces |
+//! | `cells.rs` | a column's values as JSON |
 
 mod answer;
 mod body;
 mod buckets;
+mod cells;
 mod cursor;
 mod predicates;
 mod select;
@@ -34,11 +36,13 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use serde_json::{Value, json};
+use tidegate_model::limits::{DATASET_ANSWER_BLOCK_BYTES, DATASET_ANSWER_BLOCK_ROWS_MAX};
 use tidegate_model::{Seq, UnixNanos};
 
+use super::run::Own;
 use super::{Format, Freshness, Query, QueryError, ReadRequest, min_watermarks};
-use crate::catalog::Dataset;
-use answer::Lines;
+use crate::catalog::{Dataset, ManifestTotals};
+use answer::Rows;
 pub use body::{DatasetQuery, Moment};
 pub(super) use cursor::Cursor;
 use select::{Statement, statement};
@@ -72,8 +76,8 @@ impl Query {
         let request = ReadRequest {
             sql: statement.sql.clone(),
             params: statement.params.clone(),
-            format: Format::of_clause("JSONCompactEachRow")
-                .ok_or_else(|| QueryError::Parameter("the format of lines is not known".to_owned()))?,
+            format: Format::named("arrow")
+                .ok_or_else(|| QueryError::Parameter("the format of blocks is not known".to_owned()))?,
             min_watermark: query.min_watermark.as_ref().map(plain),
             max_rows: None,
             timeout,
@@ -82,16 +86,17 @@ impl Query {
         if let (Some(cursor), Some(text)) = (&statement.cursor, &request.min_watermark) {
             check_page(cursor.watermark, text, dataset)?;
         }
-        let mut answer = self.read_pushed(request, statement.pushed.clone()).await?;
+        let own = Own { pushed: statement.pushed.clone(), settings: settings(&totals) };
+        let mut answer = self.read_own(request, own).await?;
         let of_table = |all: &[(_, Seq)]| all.first().map(|(_, seq)| *seq).unwrap_or_default();
         let (head, stored) = (of_table(&answer.freshness.watermarks), of_table(&answer.freshness.stored));
         if let Some(cursor) = &statement.cursor {
             answer.freshness.watermarks.iter_mut().for_each(|(_, seq)| *seq = cursor.watermark);
         }
-        let lines = Lines::new(&statement, (query.fingerprint, head, stored));
+        let rows = Rows::new(&statement, (query.fingerprint, head, stored));
         let begun = beginning(&statement, dataset, (head, stored, latest), self.buffer.refusal().is_none());
-        let rows = rows(lines, answer.body, totals.partitions);
-        let body = stream::once(async move { Ok(Bytes::from(begun)) }).chain(rows).boxed();
+        let rest = rest(rows, answer.body, totals.partitions);
+        let body = stream::once(async move { Ok(Bytes::from(begun)) }).chain(rest).boxed();
         Ok(DatasetAnswer { freshness: answer.freshness, body })
     }
 
@@ -155,19 +160,34 @@ fn beginning(
     .into_bytes()
 }
 
+/// Settings of the query: plain Arrow in blocks that fit into memory, by what is known of the rows' size.
+fn settings(totals: &ManifestTotals) -> Vec<(&'static str, String)> {
+    let usual = DATASET_ANSWER_BLOCK_BYTES.saturating_mul(totals.rows).checked_div(totals.bytes);
+    let rows = usual.unwrap_or(DATASET_ANSWER_BLOCK_ROWS_MAX).clamp(1, DATASET_ANSWER_BLOCK_ROWS_MAX);
+    vec![
+        ("max_block_size", rows.to_string()),
+        ("output_format_arrow_compression_method", "none".to_owned()),
+        ("output_format_arrow_string_as_string", "1".to_owned()),
+    ]
+}
+
 type Pieces = BoxStream<'static, Result<Bytes, QueryError>>;
 
-/// Turns lines into rows, and ends the answer behind the last one; behind an error nothing more is sent.
-fn rows(lines: Lines, body: Pieces, partitions: u64) -> Pieces {
-    let steps = stream::unfold(Some((lines, body)), move |state| async move {
-        let (mut lines, mut body) = state?;
-        match body.next().await {
-            None => Some((lines.finish(partitions).map(Bytes::from), None)),
-            Some(Err(error)) => Some((Err(error), None)),
-            Some(Ok(piece)) => match lines.push(&piece) {
-                Ok(rows) => Some((Ok(Bytes::from(rows)), Some((lines, body)))),
-                Err(error) => Some((Err(error), None)),
-            },
+/// Turns blocks into rows, and ends the answer behind the last one; behind an error nothing more is sent.
+fn rest(rows: Rows, body: Pieces, partitions: u64) -> Pieces {
+    let steps = stream::unfold(Some((rows, body)), move |state| async move {
+        let (mut rows, mut body) = state?;
+        loop {
+            match rows.next_piece() {
+                Err(error) => return Some((Err(error), None)),
+                Ok(Some(piece)) => return Some((Ok(piece), Some((rows, body)))),
+                Ok(None) => {}
+            }
+            match body.next().await {
+                None => return Some((rows.finish(partitions), None)),
+                Some(Err(error)) => return Some((Err(error), None)),
+                Some(Ok(piece)) => rows.push(piece),
+            }
         }
     });
     steps.boxed()

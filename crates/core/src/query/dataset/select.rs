@@ -95,7 +95,7 @@ fn raw(
         });
     }
     let mut selected_all = vec![
-        time.as_ref().map_or_else(|| "0".to_owned(), |time| format!("toUnixTimestamp64Nano({time})")),
+        time.as_ref().map_or_else(|| "toInt64(0)".to_owned(), |time| format!("toUnixTimestamp64Nano({time})")),
         seq.clone(),
     ];
     let mut shown = Vec::new();

@@ -34,16 +34,20 @@ impl Bound {
     }
 }
 
-/// How the value of a column comes in a line of the answer.
+/// How the values of a column come from ClickHouse, and what they become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// As JSON has it.
-    Plain,
-    /// A whole number, perhaps in quotes.
+    /// Text; becomes a string.
+    Text,
+    /// Text that is JSON already: types that are rare, or have parts.
+    Json,
+    /// Booleans.
+    Flag,
+    /// Whole numbers.
     Whole,
-    /// A text with a double, so that none is lost that JSON does not know.
+    /// Doubles; those that JSON does not know become strings.
     Double,
-    /// Nanoseconds since 1970, perhaps in quotes.
+    /// Nanoseconds since 1970; becomes a string.
     Moment,
 }
 
@@ -51,10 +55,13 @@ pub(super) enum Form {
 pub(super) fn selected(expression: &str, kind: &ColumnKind) -> (String, Form) {
     match kind {
         ColumnKind::Nullable(inner) => selected(expression, inner),
-        ColumnKind::F64 => (format!("toString({expression})"), Form::Double),
+        ColumnKind::F64 => (expression.to_owned(), Form::Double),
         ColumnKind::Timestamp => (format!("toUnixTimestamp64Nano({expression})"), Form::Moment),
         ColumnKind::I64 | ColumnKind::U64 => (expression.to_owned(), Form::Whole),
-        _ => (expression.to_owned(), Form::Plain),
+        ColumnKind::Bool => (expression.to_owned(), Form::Flag),
+        ColumnKind::Text | ColumnKind::Json => (expression.to_owned(), Form::Text),
+        ColumnKind::Uuid | ColumnKind::Date | ColumnKind::Word => (format!("toString({expression})"), Form::Text),
+        _ => (format!("toJSONString({expression})"), Form::Json),
     }
 }
 

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
@@ -10,7 +11,7 @@ use tidegate_model::tables::{CATALOG_ATTRIBUTES, CATALOG_SIGNALS};
 use super::counted::{Counted, Row};
 use super::hashes::Hashes;
 use super::item::{Item, Together, index};
-use super::rows::{Numbers, TextLists, Texts, number, time};
+use super::rows::{Numbers, TextLists, Texts, hours, number, time};
 use super::summary::Scope;
 use super::values::{Text, Values};
 use super::words::{Word, Words};
@@ -45,9 +46,16 @@ pub struct Catalogue {
     series: Hashes,
     values: Values,
     bytes: usize,
+    /// How many additions there were to this catalogue and to those that were held before it.
+    additions: Arc<AtomicU64>,
 }
 
 impl Catalogue {
+    /// Returns one that is empty; its additions are counted on from those of others.
+    pub(super) fn after(additions: Arc<AtomicU64>) -> Self {
+        Self { additions, ..Self::default() }
+    }
+
     /// Returns a text's number; `None`: it never came.
     #[must_use]
     pub fn word(&self, text: &str) -> Option<Word> {
@@ -132,12 +140,15 @@ impl Catalogue {
         self.bytes + self.words.bytes + self.values.bytes
     }
 
+    /// What comes of attributes comes with their sources.
     fn add_sources(&mut self, rows: &RecordBatch) -> Result<(), ArrowError> {
+        let addition = self.additions.fetch_add(1, Ordering::Relaxed) + 1;
         let text = |name| Texts::of(rows, name);
         let (signal, name, service) = (text("signal")?, text("name")?, text("service_name")?);
         let (template, records, bytes) =
             (number(rows, "template_id")?, number(rows, "records")?, number(rows, "bytes")?);
         let (first, last) = (time(rows, "first_timestamp")?, time(rows, "last_timestamp")?);
+        let hours = hours(rows)?;
         let (series, facets) = (Numbers::of(rows, "series")?, TextLists::of(rows, "facets")?);
         let example = text("example")?;
         let mut dropped: [[&[u64]; 3]; 3] = Default::default();
@@ -152,10 +163,12 @@ impl Catalogue {
             let service = self.words.put(service.get(row));
             let item = item(&mut self.items, &mut self.bytes, by);
             let source = item.source(template[row], service, &mut self.bytes);
+            source.changed = addition;
             source.records += records[row];
             source.bytes += bytes[row];
             source.first = source.first.min(first[row]);
             source.last = source.last.max(last[row]);
+            source.hours.add(hours(row));
             fresh.clear();
             source.series.add(series.get(row), &mut self.bytes, &mut fresh);
             self.series.add(&fresh, &mut self.bytes, &mut Vec::new());
@@ -190,6 +203,7 @@ impl Catalogue {
         let (template, records, bytes) =
             (number(rows, "template_id")?, number(rows, "records")?, number(rows, "bytes")?);
         let (first, last) = (time(rows, "first_timestamp")?, time(rows, "last_timestamp")?);
+        let hours = hours(rows)?;
         let (hashes, unlisted) = (Numbers::of(rows, "value_hashes")?, number(rows, "unlisted")?);
         let mut fresh = Vec::new();
         for row in 0..rows.num_rows() {
@@ -201,6 +215,7 @@ impl Catalogue {
                 bytes: bytes[row],
                 first: first[row],
                 last: last[row],
+                hours: hours(row),
                 unlisted: unlisted[row],
                 hashes: hashes.get(row),
             };

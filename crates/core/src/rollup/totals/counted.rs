@@ -1,4 +1,5 @@
 use super::hashes::Hashes;
+use super::hours::Hours;
 use super::values::{Text, Values};
 use super::words::Word;
 
@@ -19,6 +20,8 @@ pub struct Counted {
     pub first: i64,
     /// The latest time, in Unix nanoseconds.
     pub last: i64,
+    /// Between which hours.
+    pub hours: Hours,
     /// Records whose value is not among `values`.
     pub unlisted: u64,
     /// The distinct values.
@@ -34,6 +37,7 @@ pub(super) struct Row<'a> {
     pub(super) bytes: u64,
     pub(super) first: i64,
     pub(super) last: i64,
+    pub(super) hours: Hours,
     pub(super) unlisted: u64,
     pub(super) hashes: &'a [u64],
 }
@@ -53,6 +57,7 @@ impl Default for Counted {
             bytes: 0,
             first: i64::MAX,
             last: i64::MIN,
+            hours: Hours::NONE,
             unlisted: 0,
             values: Hashes::default(),
             samples: Samples::default(),
@@ -73,6 +78,7 @@ impl Counted {
         self.bytes += row.bytes;
         self.first = self.first.min(row.first);
         self.last = self.last.max(row.last);
+        self.hours.add(row.hours);
         self.unlisted += row.unlisted;
         let before = fresh.len();
         self.values.add(row.hashes, bytes, fresh);

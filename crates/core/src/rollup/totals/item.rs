@@ -3,6 +3,7 @@ use twox_hash::XxHash3_64;
 
 use super::counted::{Counted, Row};
 use super::hashes::Hashes;
+use super::hours::Hours;
 use super::summary::{Scope, Summary};
 use super::values::Values;
 use super::words::Word;
@@ -22,6 +23,8 @@ pub struct Source {
     pub first: i64,
     /// The latest time, in Unix nanoseconds.
     pub last: i64,
+    /// Between which hours.
+    pub hours: Hours,
     /// The fingerprints of a metric's series.
     pub series: Hashes,
     /// `kind:SERVER`, `event:exception`, …
@@ -30,6 +33,8 @@ pub struct Source {
     pub example: Box<str>,
     /// Of attributes, events, links: how many a producer left out, the most of one record, and of how many records.
     pub dropped: [[u64; 3]; 3],
+    /// Which addition was the last to it or to one of its attributes: greater than that of any read before it.
+    pub changed: u64,
 }
 
 /// What came of one attribute of these.
@@ -237,10 +242,12 @@ impl Source {
             bytes: 0,
             first: i64::MAX,
             last: i64::MIN,
+            hours: Hours::NONE,
             series: Hashes::default(),
             facets: HashSet::new(),
             example: Box::default(),
             dropped: [[0; 3]; 3],
+            changed: 0,
         }
     }
 }

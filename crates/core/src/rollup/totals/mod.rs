@@ -12,6 +12,7 @@
 //! | `item.rs` | [`Item`]: its sources, its attributes |
 //! | `summary.rs` | [`Summary`]: what all attributes of an item come to |
 //! | `counted.rs` | [`Counted`]: how much came of an attribute |
+//! | `hours.rs` | between which hours something came |
 //! | `rows.rs` | rows of the catalogue's tables, read from Arrow |
 //! | `hashes.rs` | distinct values |
 //! | `values.rs` | the text of some of them |
@@ -20,6 +21,7 @@
 mod catalogue;
 mod counted;
 mod hashes;
+mod hours;
 mod item;
 mod rows;
 mod summary;
@@ -28,6 +30,7 @@ mod words;
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
@@ -41,7 +44,9 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 pub use catalogue::{Catalogue, Names};
 pub use counted::{Counted, SAMPLES};
 pub use hashes::{Hashes, distinct};
+pub use hours::Hours;
 pub use item::{Attribute, Item, Source};
+pub use rows::LAST_HOUR;
 pub use summary::Summary;
 pub use values::Text;
 pub use words::Word;
@@ -53,6 +58,7 @@ use super::Part;
 pub struct Totals {
     state: Arc<RwLock<State>>,
     room: usize,
+    additions: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -83,7 +89,13 @@ impl Totals {
     /// Holds nothing yet; takes at most about so many bytes.
     #[must_use]
     pub fn within(room: usize) -> Self {
-        Self { state: Arc::new(RwLock::new(State::Unread(Instant::now()))), room }
+        Self { state: Arc::new(RwLock::new(State::Unread(Instant::now()))), room, additions: Arc::default() }
+    }
+
+    /// Returns an empty catalogue, to be filled from the tables and then held.
+    #[must_use]
+    pub fn empty(&self) -> Catalogue {
+        Catalogue::after(Arc::clone(&self.additions))
     }
 
     /// Returns how many bytes it may take.

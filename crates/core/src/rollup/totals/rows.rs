@@ -3,7 +3,11 @@ use arrow_array::types::{ArrowPrimitiveType, Int32Type, TimestampNanosecondType,
 use arrow_array::{Array, ListArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow_schema::ArrowError;
 
+use super::hours::Hours;
 use crate::rollup::columns::{Words, column, range};
+
+/// The column with the last of the hours that were merged in a row, beside `hour`, which is the first.
+pub const LAST_HOUR: &str = "last_hour";
 
 /// A column of texts, as a reducer writes it or as ClickHouse does.
 pub(super) enum Texts<'a> {
@@ -70,6 +74,13 @@ pub(super) fn number<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a [u64],
 
 pub(super) fn time<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a [i64], ArrowError> {
     primitive::<TimestampNanosecondType>(rows, name).map(|column| column.values().as_ref())
+}
+
+/// Returns between which hours the rows are: each is of one, or its hours are merged.
+pub(super) fn hours(rows: &RecordBatch) -> Result<impl Fn(usize) -> Hours, ArrowError> {
+    let first = time(rows, "hour")?;
+    let last = if rows.column_by_name(LAST_HOUR).is_some() { time(rows, LAST_HOUR)? } else { first };
+    Ok(|row: usize| Hours::beginning(first[row], last[row]))
 }
 
 fn primitive<'a, T: ArrowPrimitiveType>(

@@ -46,8 +46,8 @@ pub(super) fn of(size: Size) -> Vec<Read> {
         ],
         // The generator's own metrics are hot.
         Size::Metrics100K => vec![
-            with("/api/v1/metrics?to=2026-02-01", "/total", json!(METRICS)),
             plain("/api/v1/metrics"),
+            with("/api/v1/metrics?to=2026-02-01", "/total", json!(METRICS)),
             plain("/api/v1/spans"),
             plain("/api/v1/span-patterns"),
             plain("/api/v1/logs"),

@@ -40,8 +40,7 @@ pub(in super::super) fn details(seen: Seen<'_>, signal: &str, names: &[String]) 
     known(seen, signal, names).map(|(name, item)| detail(seen, name, &sources_of(seen, item))).collect()
 }
 
-/// Tells of some names of a signal, in the order of the names: what is known of each, and its attributes. It is told here,
-/// where it is read, because what another thread frees costs more than what is told.
+/// Tells of some names of a signal, in the order of the names: what is known of each, and its attributes.
 pub(in super::super) fn tell<T>(
     seen: Seen<'_>,
     signal: &str,

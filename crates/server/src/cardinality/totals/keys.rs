@@ -120,21 +120,23 @@ pub(super) fn keys_of<'a>(
     Some(keys)
 }
 
-/// Returns attributes of log records by a number of the caller's (which severities and templates have one) and service.
+/// Returns attributes of log records by a number of the caller's (which severities, templates and services have one) and
+/// service.
 pub(in super::super) fn keys_where<'a>(
     seen: Seen<'a>,
-    number: impl Fn(&str, u64) -> Option<u64>,
+    number: impl Fn(&str, u64, &str) -> Option<u64>,
 ) -> Option<BTreeMap<(u64, &'a str), Vec<KeyView<'a>>>> {
     let mut rows = Vec::new();
     for (_, name, of) in seen.items(Some("logs")) {
         let name = seen.text(name);
-        // The attributes of one template mostly stand together.
-        let mut last = (0, number(name, 0));
+        // The attributes of one template and service mostly stand together.
+        let (mut last, mut numbered) = (None, None);
         for own in seen.attributes(of) {
-            if own.template_id != last.0 {
-                last = (own.template_id, number(name, own.template_id));
+            let by = Some((own.template_id, own.service));
+            if last != by {
+                (last, numbered) = (by, number(name, own.template_id, seen.text(own.service)));
             }
-            rows.extend(last.1.map(|number| (number, own)));
+            rows.extend(numbered.map(|number| (number, own)));
         }
     }
     // Texts are compared once for each attribute that there is, not for each row.

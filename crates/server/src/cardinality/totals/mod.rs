@@ -1,7 +1,8 @@
 //! The same answers as the statements give, from the catalogue in memory.
 //!
-//! Every function answers `None` where memory does not hold what is asked for (the values of a key with very many, a
-//! window): then the statement is run. A test asks both ways and compares.
+//! Every function answers `None` where memory does not hold what is asked for (the values of a key with very many):
+//! then the statement is run, and also where a window cuts through what is held for all hours together. A test asks both
+//! ways and compares.
 //!
 //! | file | answers |
 //! |---|---|
@@ -16,9 +17,10 @@ mod keys;
 mod lists;
 mod templates;
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 
-use tidegate_core::rollup::totals::{Attribute, Catalogue, Item, Source, Word};
+use tidegate_core::rollup::totals::{Attribute, Catalogue, Hours, Item, Source, Word};
 
 use super::arguments::Page;
 use super::read::{Filter, Ranked, Reader, told};
@@ -36,6 +38,9 @@ pub(super) use templates::{pattern_count, pieces, ranked_templates, severities_o
 pub(super) struct Seen<'a> {
     pub(super) catalogue: &'a Catalogue,
     service: Service,
+    window: Window,
+    /// Whether the window was found to cut through something, so that the answer is none.
+    is_cut: &'a Cell<bool>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,10 +53,10 @@ enum Service {
 
 impl Reader {
     /// Answers from memory if it can; `None`: the tables are asked.
-    pub(super) async fn recall<T: Send + 'static>(
+    pub(super) async fn recall<T>(
         &self,
         filter: &Filter,
-        answer: impl FnOnce(Seen<'_>) -> Option<T> + Send + 'static,
+        answer: impl FnOnce(Seen<'_>) -> Option<T>,
     ) -> Result<Option<T>, Failure> {
         let answered = self.recalled(filter, answer).await;
         let from = if matches!(answered, Ok(Some(_))) { "memory" } else { "tables" };
@@ -60,31 +65,32 @@ impl Reader {
     }
 
     /// Says whether what is asked for is ever in memory.
-    pub(super) fn may_recall(&self, filter: &Filter) -> bool {
+    fn may_recall(&self) -> bool {
         // Before ClickHouse has its tables there is nothing to read into memory.
         let has_tables = *self.stages.schema.borrow() == SchemaState::Current;
-        has_tables && self.sources.is_plain() && filter.window == Window::default()
+        has_tables && self.sources.is_plain()
     }
 
-    async fn recalled<T: Send + 'static>(
+    async fn recalled<T>(
         &self,
         filter: &Filter,
-        answer: impl FnOnce(Seen<'_>) -> Option<T> + Send + 'static,
+        answer: impl FnOnce(Seen<'_>) -> Option<T>,
     ) -> Result<Option<T>, Failure> {
-        if !self.may_recall(filter) {
+        if !self.may_recall() {
             return Ok(None);
         }
         let Some(totals) = self.stages.query.totals().await.map_err(told)? else { return Ok(None) };
-        let service = filter.service.clone();
-        let answered = tokio::task::spawn_blocking(move || {
-            let service = match service.map(|service| totals.word(&service)) {
-                None => Service::Any,
-                Some(Some(word)) => Service::Only(word),
-                Some(None) => Service::Unknown,
-            };
-            answer(Seen { catalogue: &totals, service })
-        });
-        answered.await.map_err(|panic| std::panic::resume_unwind(panic.into_panic()))
+        let service = match filter.service.as_ref().map(|service| totals.word(service)) {
+            None => Service::Any,
+            Some(Some(word)) => Service::Only(word),
+            Some(None) => Service::Unknown,
+        };
+        // Here and not on another thread: to wake one takes longer than most answers.
+        Ok(tokio::task::block_in_place(|| {
+            let is_cut = Cell::new(false);
+            let told = answer(Seen { catalogue: &totals, service, window: filter.window, is_cut: &is_cut });
+            told.filter(|_| !is_cut.get())
+        }))
     }
 }
 
@@ -100,16 +106,23 @@ impl<'a> Seen<'a> {
     }
 
     fn sources(self, item: &'a Item) -> impl Iterator<Item = &'a Source> + Clone {
-        item.sources.iter().filter(move |source| self.is_of(source.service))
+        item.sources.iter().filter(move |source| self.is_of(source.service) && self.is_in(source.hours))
     }
 
     fn attributes(self, item: &'a Item) -> impl Iterator<Item = &'a Attribute> {
-        item.attributes.iter().filter(move |attribute| self.is_of(attribute.service))
+        item.attributes.iter().filter(move |own| self.is_of(own.service) && self.is_in(own.counted.hours))
     }
 
-    /// Says whether no service is asked for alone.
-    fn sees_all(self) -> bool {
-        matches!(self.service, Service::Any)
+    /// Says whether neither a service nor a window is asked for alone.
+    pub(super) fn sees_all(self) -> bool {
+        matches!(self.service, Service::Any) && self.window == Window::default()
+    }
+
+    fn is_in(self, hours: Hours) -> bool {
+        self.window.holds(hours).unwrap_or_else(|| {
+            self.is_cut.set(true);
+            false
+        })
     }
 
     fn is_of(self, service: Word) -> bool {

@@ -4,6 +4,7 @@ use hashbrown::{HashMap, HashSet};
 use tidegate_core::rollup::totals::Word;
 
 use super::super::arguments::Page;
+use super::super::kept::Stamp;
 use super::super::read::Ranked;
 use super::super::templates::Roots;
 use super::super::v1::logs::TemplateRow;
@@ -60,8 +61,13 @@ pub(in super::super) fn ranked_templates(
     Ranked { rows: rows.into_iter().map(|(_, root)| Ranking { root }).collect(), total, samples }
 }
 
-/// Returns some templates by severity and service.
-pub(in super::super) fn pieces(seen: Seen<'_>, roots: &Roots, ids: &BTreeSet<u64>) -> Vec<Piece> {
+/// Returns some templates by severity and service, and of which rows it was told what each has in a service.
+pub(in super::super) fn pieces<'a>(
+    seen: Seen<'a>,
+    roots: &Roots,
+    ids: &BTreeSet<u64>,
+) -> (Vec<Piece<'a>>, BTreeMap<(u64, &'a str), Stamp>) {
+    let mut stamps: BTreeMap<(u64, &str), Stamp> = BTreeMap::new();
     let mut pieces: BTreeMap<(u64, &str, &str), (u64, &str)> = BTreeMap::new();
     for (_, severity, item) in seen.items(Some("logs")) {
         for source in seen.sources(item) {
@@ -73,14 +79,15 @@ pub(in super::super) fn pieces(seen: Seen<'_>, roots: &Roots, ids: &BTreeSet<u64
             let (n, example) = pieces.entry(by).or_default();
             *n += source.records;
             *example = (*example).max(&source.example);
+            stamps.entry((root, by.2)).or_default().add(source);
         }
     }
     let told = pieces.into_iter().map(|((root, severity, service), (n, example))| Piece {
         root,
-        severity: severity.to_owned(),
-        service: service.to_owned(),
+        severity: severity.into(),
+        service: service.into(),
         n,
-        example_of: example.to_owned(),
+        example_of: example.into(),
     });
-    told.collect()
+    (told.collect(), stamps)
 }

@@ -132,7 +132,7 @@ pub(in super::super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let cardinality = Some((least.unwrap_or(0), most.unwrap_or(u64::MAX)));
     let wanted = KeyFilter { signal, scope, key: None, cardinality };
     let order = Order { by, rises: direction == "asc" };
-    let recalled = ask.reader.recall(&filter, move |seen| totals::key_rows(seen, &wanted, order, page));
+    let recalled = ask.reader.recall(&filter, |seen| totals::key_rows(seen, &wanted, order, page));
     if let Some(ranked) = recalled.await? {
         return listed_keys(ask.reader, ranked.in_pieces(), page, tell).await;
     }
@@ -189,7 +189,7 @@ pub(in super::super) async fn one(ask: Ask) -> Result<Answer, Failure> {
 async fn of(reader: &Reader, key: &str, filter: &Filter, watched: bool) -> Result<Box<RawValue>, Failure> {
     let wanted = KeyFilter { key: Some(key.to_owned()), ..KeyFilter::default() };
     let unknown = || unknown("attribute", key, "/api/v1/attributes");
-    let recalled = reader.recall(filter, move |seen| totals::key_rows(seen, &wanted, Order::BY_KEY, Page::ALL));
+    let recalled = reader.recall(filter, |seen| totals::key_rows(seen, &wanted, Order::BY_KEY, Page::ALL));
     if let Some(found) = recalled.await? {
         return text_of(&found.rows.first().ok_or_else(unknown)?.told(watched));
     }
@@ -226,8 +226,7 @@ pub(in super::super) async fn services(ask: Ask) -> Result<Answer, Failure> {
 }
 
 async fn uses(reader: &Reader, key: &str, filter: &Filter) -> Result<Vec<Use>, Failure> {
-    let asked = key.to_owned();
-    if let Some(uses) = reader.recall(filter, move |seen| Some(totals::uses(seen, &asked))).await? {
+    if let Some(uses) = reader.recall(filter, |seen| Some(totals::uses(seen, key))).await? {
         return Ok(uses);
     }
     let sql = Sql::new(format!(
@@ -297,8 +296,7 @@ pub(in super::super) async fn telemetry(ask: Ask) -> Result<Answer, Failure> {
 }
 
 async fn bearers(reader: &Reader, key: &str, filter: &Filter) -> Result<Vec<Bearer>, Failure> {
-    let asked = key.to_owned();
-    if let Some(bearers) = reader.recall(filter, move |seen| totals::signals_of(seen, &asked)).await? {
+    if let Some(bearers) = reader.recall(filter, |seen| totals::signals_of(seen, key)).await? {
         return Ok(bearers);
     }
     let sql = Sql::new(format!(

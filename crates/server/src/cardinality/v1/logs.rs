@@ -1,5 +1,4 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -59,7 +58,7 @@ pub(in super::super) struct OfService {
 /// Answers `GET logs/by-service`.
 pub(in super::super) async fn by_service(ask: Ask) -> Result<Answer, Failure> {
     let (filter, page) = (ask.filter()?, ask.arguments.page());
-    let recalled = ask.reader.recall(&filter, move |seen| Some(totals::services_of_severities(seen, page)));
+    let recalled = ask.reader.recall(&filter, |seen| Some(totals::services_of_severities(seen, page)));
     let ranked = match recalled.await? {
         Some(ranked) => ranked,
         None => {
@@ -92,11 +91,9 @@ async fn told_of(
     filter: &Filter,
     service: Option<&str>,
 ) -> Result<Vec<Box<RawValue>>, Failure> {
-    let templates = Arc::new(templates(reader, names, filter).await?);
-    let (asked, listed, of) = (names.to_vec(), Arc::clone(&templates), service.map(str::to_owned));
-    let recalled = reader.recall(filter, move |seen| {
-        totals::tell(seen, "logs", &asked, |detail, keys| text_of(&log(of.as_deref(), detail, keys, &listed)))
-    });
+    let templates = templates(reader, names, filter).await?;
+    let tell = |detail: &Detail, keys: &[KeyView<'_>]| text_of(&log(service, detail, keys, &templates));
+    let recalled = reader.recall(filter, |seen| totals::tell(seen, "logs", names, tell));
     if let Some(told) = recalled.await? {
         return told.into_iter().collect();
     }
@@ -219,8 +216,7 @@ async fn template_rows(
     names: &[String],
     filter: &Filter,
 ) -> Result<Vec<TemplateRow>, Failure> {
-    let (known, asked) = (roots.clone(), names.to_vec());
-    let recalled = reader.recall(filter, move |seen| Some(totals::severities_of(seen, &known, &asked)));
+    let recalled = reader.recall(filter, |seen| Some(totals::severities_of(seen, roots, names)));
     if let Some(rows) = recalled.await? {
         return Ok(rows);
     }
@@ -243,8 +239,7 @@ struct Count {
 /// Counts the templates that log records have.
 pub(super) async fn pattern_count(reader: &Reader, filter: &Filter) -> Result<u64, Failure> {
     let roots = reader.roots().await?;
-    let known = roots.clone();
-    if let Some(count) = reader.recall(filter, move |seen| Some(totals::pattern_count(seen, &known))).await? {
+    if let Some(count) = reader.recall(filter, |seen| Some(totals::pattern_count(seen, &roots))).await? {
         return Ok(count);
     }
     let sql = Sql::new(format!(

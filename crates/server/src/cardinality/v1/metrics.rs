@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use futures_util::StreamExt;
 use serde::Serialize;
@@ -40,18 +40,20 @@ pub(in super::super) async fn told(
     names: &[String],
     filter: &Filter,
 ) -> Result<Vec<Box<RawValue>>, Failure> {
-    let early_keys = async {
-        let from_tables = !reader.may_recall(filter);
-        Ok(if from_tables { Some(reader.keys("metrics", names, filter).await?) } else { None })
+    let recalled = reader.recall(filter, |seen| totals::details(seen, "metrics", names)).await?;
+    let (details, declared, keys) = match recalled {
+        Some(details) => (details, reader.declared(names).await?, None),
+        None => {
+            let details = reader.details_of_tables("metrics", names, filter);
+            let keys = reader.keys("metrics", names, filter);
+            let (details, declared, keys) = tokio::try_join!(details, reader.declared(names), keys)?;
+            (details, declared, Some(keys))
+        }
     };
-    let (details, declared, keys) =
-        tokio::try_join!(reader.details("metrics", names, filter), reader.declared(names), early_keys)?;
     let buckets = reader.buckets(&details).await?;
-    let known = Arc::new((declared, buckets));
-    let (asked, beside) = (names.to_vec(), Arc::clone(&known));
-    let recalled = reader.recall(filter, move |seen| {
-        totals::tell(seen, "metrics", &asked, |detail, keys| text_of(&metric(detail, keys, &beside)))
-    });
+    let known = (declared, buckets);
+    let tell = |detail: &Detail, keys: &[KeyView<'_>]| text_of(&metric(detail, keys, &known));
+    let recalled = reader.recall(filter, |seen| totals::tell(seen, "metrics", names, tell));
     if let Some(told) = recalled.await? {
         return told.into_iter().collect();
     }

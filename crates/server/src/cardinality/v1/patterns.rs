@@ -1,10 +1,13 @@
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 
-use super::super::answer::{Answer, Ask, Exact, OVERFLOW, unknown};
+use super::super::answer::{Answer, Ask, Exact, OVERFLOW, text_of, unknown};
 use super::super::arguments::Page;
+use super::super::kept::Texts;
 use super::super::keys::{Key, KeyList, KeyView, KeysOf};
 use super::super::read::{Filter, Ranked, Reader, Sql};
 use super::super::templates::Roots;
@@ -27,12 +30,12 @@ pub(in super::super) struct Ranking {
 }
 
 #[derive(Debug, Deserialize)]
-pub(in super::super) struct Piece {
+pub(in super::super) struct Piece<'a> {
     pub(in super::super) root: u64,
-    pub(in super::super) severity: String,
-    pub(in super::super) service: String,
+    pub(in super::super) severity: Cow<'a, str>,
+    pub(in super::super) service: Cow<'a, str>,
     pub(in super::super) n: u64,
-    pub(in super::super) example_of: String,
+    pub(in super::super) example_of: Cow<'a, str>,
 }
 
 /// Answers `GET logs/patterns`.
@@ -110,7 +113,7 @@ struct OfSeverity<'a> {
     severity: &'a str,
     total_count: u64,
     total_severity_count: u64,
-    services: Vec<OfService<'a>>,
+    services: Vec<&'a OfService<'a>>,
     #[serde(flatten)]
     exact: Exact,
 }
@@ -121,8 +124,8 @@ pub(in super::super) async fn ranked(
     roots: &Roots,
     wanted: &Wanted,
 ) -> Result<Ranked<Ranking>, Failure> {
-    let (known, least, page) = (roots.clone(), (wanted.count_min, wanted.services_min), wanted.page);
-    let recalled = reader.recall(&wanted.filter, move |seen| Some(totals::ranked_templates(seen, &known, least, page)));
+    let (least, page) = ((wanted.count_min, wanted.services_min), wanted.page);
+    let recalled = reader.recall(&wanted.filter, |seen| Some(totals::ranked_templates(seen, roots, least, page)));
     if let Some(ranked) = recalled.await? {
         return Ok(ranked);
     }
@@ -167,30 +170,37 @@ impl Asked {
 /// The attributes of templates, by number and service.
 type Keys<'a> = BTreeMap<(u64, &'a str), Vec<KeyView<'a>>>;
 
-/// Tells of templates. From memory it is told where it is read: what another thread frees costs more than what is told.
-pub(in super::super) async fn told<T: Send + 'static>(
+/// Tells of templates.
+pub(in super::super) async fn told<T>(
     reader: &Reader,
     roots: &Roots,
     asked: Asked,
     filter: &Filter,
-    tell: impl Fn(Vec<Pattern<'_>>) -> T + Clone + Send + 'static,
+    tell: impl Fn(Vec<Pattern<'_>>) -> T,
 ) -> Result<T, Failure> {
     let ids: BTreeSet<u64> = asked.roots.iter().copied().collect();
-    let texts = Arc::new(reader.template_texts(ids.clone()).await?);
-    let recalled = reader.recall(filter, {
-        let (ids, asked, roots) = (ids.clone(), asked.clone(), roots.clone());
-        let (texts, tell) = (Arc::clone(&texts), tell.clone());
-        move |seen| {
-            let number = |name: &str, template_id| {
-                let root = roots.of(template_id);
-                (asked.is_of(name) && ids.contains(&root)).then(|| asked.number(root))
-            };
-            let keys = totals::keys_where(seen, number)?;
-            Some(tell(patterns(&asked, &totals::pieces(seen, &roots, &ids), &keys, &texts)))
+    let texts = reader.template_texts(ids.clone()).await?;
+    let recalled = reader.recall(filter, |seen| {
+        let (pieces, stamps) = totals::pieces(seen, roots, &ids);
+        let state = &reader.stages.cardinality.kept;
+        // Of a window and of one severity other sources may bear the same stamp.
+        let keeps = seen.sees_all() && asked.severity.is_none();
+        let kept = if keeps { state.find(&stamps) } else { Texts::new() };
+        let number = |name: &str, template_id, service: &str| {
+            let root = roots.of(template_id);
+            let is_asked = asked.is_of(name) && ids.contains(&root) && !kept.contains_key(&(root, service));
+            is_asked.then(|| asked.number(root))
+        };
+        let keys = totals::keys_where(seen, number)?;
+        let services = services(&asked, &pieces, &keys, &kept);
+        if let (true, Ok(services)) = (keeps, &services) {
+            let fresh = services.iter().filter(|(by, _)| !kept.contains_key(*by));
+            state.keep(fresh.filter_map(|(by, own)| Some((*by, *stamps.get(by)?, Arc::clone(&own.text)))));
         }
+        Some(services.map(|services| tell(patterns(&asked, &pieces, &services, &texts))))
     });
     if let Some(told) = recalled.await? {
-        return Ok(told);
+        return told;
     }
     let (pieces, keys) =
         tokio::try_join!(pieces(reader, roots, &ids, filter), keys(reader, roots, &asked, &ids, filter))?;
@@ -200,10 +210,16 @@ pub(in super::super) async fn told<T: Send + 'static>(
     });
     let mut keys = Keys::new();
     numbered.for_each(|(by, key)| keys.entry(by).or_default().push(key));
-    Ok(tell(patterns(&asked, &pieces, &keys, &texts)))
+    let services = services(&asked, &pieces, &keys, &Texts::new())?;
+    Ok(tell(patterns(&asked, &pieces, &services, &texts)))
 }
 
-async fn pieces(reader: &Reader, roots: &Roots, ids: &BTreeSet<u64>, filter: &Filter) -> Result<Vec<Piece>, Failure> {
+async fn pieces(
+    reader: &Reader,
+    roots: &Roots,
+    ids: &BTreeSet<u64>,
+    filter: &Filter,
+) -> Result<Vec<Piece<'static>>, Failure> {
     let sql = Sql::new(format!(
         "SELECT {} AS root, toString(name) AS severity, toString(service_name) AS service, sum(records) AS n, \
          max(example) AS example_of FROM catalog_signals \
@@ -235,20 +251,50 @@ async fn keys(
     reader.keys_of(KeysOf { item: &item, condition: &condition, filter }, bind).await
 }
 
+/// Templates in services, by the template's number.
+type Services<'a> = BTreeMap<(u64, &'a str), OfService<'a>>;
+
+/// Tells of templates in services, but for what was kept of them.
+fn services<'a>(
+    asked: &Asked,
+    pieces: &'a [Piece<'_>],
+    keys: &Keys<'_>,
+    kept: &Texts<'_>,
+) -> Result<Services<'a>, Failure> {
+    let mut groups = BTreeMap::<(u64, &str), (u64, Vec<&str>)>::new();
+    for piece in pieces.iter().filter(|piece| asked.is_of(&piece.severity)) {
+        let group = groups.entry((asked.number(piece.root), &*piece.service)).or_default();
+        group.0 += piece.n;
+        group.1.push(&piece.severity);
+    }
+    let own = |(by, (sample_count, severities)): ((u64, &'a str), (u64, Vec<&str>))| {
+        let text = match kept.get(&by) {
+            Some(text) => Arc::clone(text),
+            None => {
+                let keys = keys.get(&by).map(Vec::as_slice).unwrap_or_default();
+                let [resource_keys, attribute_keys] = ["resource", "attribute"].map(|place| KeyList::of(keys, place));
+                text_of(&Told { service_name: by.1, sample_count, severities, resource_keys, attribute_keys })?.into()
+            }
+        };
+        Ok((by, OfService { service_name: by.1, sample_count, text }))
+    };
+    groups.into_iter().map(own).collect()
+}
+
 fn patterns<'a>(
     asked: &Asked,
-    pieces: &'a [Piece],
-    keys: &'a Keys<'a>,
+    pieces: &'a [Piece<'_>],
+    services: &'a Services<'a>,
     texts: &'a BTreeMap<u64, String>,
 ) -> Vec<Pattern<'a>> {
-    let mut by_number: BTreeMap<u64, Vec<&Piece>> = BTreeMap::new();
+    let mut by_number: BTreeMap<u64, Vec<&Piece<'_>>> = BTreeMap::new();
     for piece in pieces.iter().filter(|piece| asked.is_of(&piece.severity)) {
         by_number.entry(asked.number(piece.root)).or_default().push(piece);
     }
     if asked.severity.is_some() {
-        return by_number.values().map(|all| pattern(all, keys, 0, texts)).collect();
+        return by_number.values().map(|all| pattern(all, services, 0, texts)).collect();
     }
-    let own = |root: &u64| by_number.get(root).map(|all| pattern(all, keys, *root, texts));
+    let own = |root: &u64| by_number.get(root).map(|all| pattern(all, services, *root, texts));
     asked.roots.iter().filter_map(own).collect()
 }
 
@@ -260,17 +306,30 @@ pub(in super::super) struct Pattern<'a> {
     example_body: &'a str,
     total_count: u64,
     severity_breakdown: BTreeMap<&'a str, u64>,
-    services: Vec<OfService<'a>>,
+    services: Vec<&'a OfService<'a>>,
 }
 
-/// One template in one service.
-#[derive(Debug, Serialize)]
+/// One template in one service, and what is told of it.
+#[derive(Debug)]
 struct OfService<'a> {
+    service_name: &'a str,
+    sample_count: u64,
+    text: Arc<RawValue>,
+}
+
+#[derive(Debug, Serialize)]
+struct Told<'a> {
     service_name: &'a str,
     sample_count: u64,
     severities: Vec<&'a str>,
     resource_keys: KeyList<'a>,
     attribute_keys: KeyList<'a>,
+}
+
+impl Serialize for OfService<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.text.serialize(serializer)
+    }
 }
 
 impl<'a> Pattern<'a> {
@@ -285,26 +344,23 @@ impl<'a> Pattern<'a> {
     }
 }
 
-fn pattern<'a>(pieces: &[&'a Piece], keys: &'a Keys<'a>, number: u64, texts: &'a BTreeMap<u64, String>) -> Pattern<'a> {
-    let (mut severities, mut services) = (BTreeMap::<&str, u64>::new(), BTreeMap::<&str, (u64, Vec<&str>)>::new());
+fn pattern<'a>(
+    pieces: &[&'a Piece<'_>],
+    services: &'a Services<'a>,
+    number: u64,
+    texts: &'a BTreeMap<u64, String>,
+) -> Pattern<'a> {
+    let mut severities = BTreeMap::<&str, u64>::new();
     for piece in pieces {
         *severities.entry(&piece.severity).or_default() += piece.n;
-        let service = services.entry(&piece.service).or_default();
-        service.0 += piece.n;
-        service.1.push(&piece.severity);
     }
-    let of_service = |(service_name, (sample_count, severities))| {
-        let keys = keys.get(&(number, service_name)).map(Vec::as_slice).unwrap_or_default();
-        let [resource_keys, attribute_keys] = ["resource", "attribute"].map(|place| KeyList::of(keys, place));
-        OfService { service_name, sample_count, severities, resource_keys, attribute_keys }
-    };
     let root = pieces.first().map_or(number, |piece| piece.root);
     Pattern {
         template: texts.get(&root).map(String::as_str),
         template_id: root.to_string(),
-        example_body: pieces.iter().map(|piece| piece.example_of.as_str()).max().unwrap_or_default(),
+        example_body: pieces.iter().map(|piece| &*piece.example_of).max().unwrap_or_default(),
         total_count: pieces.iter().map(|piece| piece.n).sum(),
         severity_breakdown: severities,
-        services: services.into_iter().map(of_service).collect(),
+        services: services.range((number, "")..).take_while(|(by, _)| by.0 == number).map(|(_, own)| own).collect(),
     }
 }

@@ -28,7 +28,7 @@ pub(in super::super) async fn high(ask: Ask) -> Result<Answer, Failure> {
     let (filter, signal) = (ask.filter()?, ask.arguments.signal());
     let threshold = ask.arguments.number("threshold").unwrap_or(CATALOG_HIGH_CARDINALITY);
     let page = ask.arguments.page();
-    let recalled = ask.reader.recall(&filter, move |seen| totals::high(seen, signal, threshold, page));
+    let recalled = ask.reader.recall(&filter, |seen| totals::high(seen, signal, threshold, page));
     let ranked = match recalled.await? {
         Some(ranked) => ranked,
         None => high_keys(&ask.reader, (&filter, signal), threshold, page).await?,
@@ -119,7 +119,7 @@ pub(in super::super) async fn complexity(ask: Ask) -> Result<Answer, Failure> {
     let (filter, signal) = (ask.filter()?, ask.arguments.signal());
     let threshold = ask.arguments.number("threshold").unwrap_or(0);
     let page = ask.arguments.page();
-    let recalled = ask.reader.recall(&filter, move |seen| totals::complexity(seen, signal, threshold, page));
+    let recalled = ask.reader.recall(&filter, |seen| totals::complexity(seen, signal, threshold, page));
     let ranked = match recalled.await? {
         Some(ranked) => ranked,
         None => complex(&ask.reader, (&filter, signal), threshold, page).await?,

@@ -68,7 +68,7 @@ pub(in super::super) async fn keys(ask: Ask) -> Result<Answer, Failure> {
     let (filter, page) =
         (Filter { service: Some(service.to_owned()), window: ask.arguments.window()? }, ask.arguments.page());
     let wanted = KeyFilter::default();
-    let recalled = ask.reader.recall(&filter, move |seen| totals::key_rows(seen, &wanted, Order::BY_KEY, page));
+    let recalled = ask.reader.recall(&filter, |seen| totals::key_rows(seen, &wanted, Order::BY_KEY, page));
     let mut ranked = match recalled.await? {
         Some(ranked) => ranked,
         None => {

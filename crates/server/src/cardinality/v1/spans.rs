@@ -44,9 +44,8 @@ pub(in super::super) async fn told(
     names: &[String],
     filter: &Filter,
 ) -> Result<Vec<Box<RawValue>>, Failure> {
-    let asked = names.to_vec();
-    let recalled = reader
-        .recall(filter, move |seen| totals::tell(seen, "traces", &asked, |detail, keys| text_of(&span(detail, keys))));
+    let tell = |detail: &Detail, keys: &[KeyView<'_>]| text_of(&span(detail, keys));
+    let recalled = reader.recall(filter, |seen| totals::tell(seen, "traces", names, tell));
     if let Some(told) = recalled.await? {
         return told.into_iter().collect();
     }

@@ -19,7 +19,7 @@ pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let (filter, page, signal) = (ask.filter()?, ask.arguments.page(), ask.arguments.signal());
     let least = ask.arguments.number("min_cardinality").unwrap_or(0);
     let wanted = KeyFilter { signal, cardinality: Some((least, u64::MAX)), ..KeyFilter::default() };
-    let recalled = ask.reader.recall(&filter, move |seen| totals::key_rows(seen, &wanted, Order::HIGHEST, page));
+    let recalled = ask.reader.recall(&filter, |seen| totals::key_rows(seen, &wanted, Order::HIGHEST, page));
     if let Some(ranked) = recalled.await? {
         return listed_keys(ask.reader, ranked.in_pieces(), page, |row| text_of(&told(row))).await;
     }
@@ -66,8 +66,7 @@ pub(super) async fn one(ask: Ask) -> Result<Answer, Failure> {
     );
     let wanted = KeyFilter { signal, key: Some(key.to_owned()), ..KeyFilter::default() };
     let whole = async {
-        let recalled =
-            ask.reader.recall(&filter, move |seen| totals::key_rows(seen, &wanted, Order::BY_KEY, Page::ALL));
+        let recalled = ask.reader.recall(&filter, |seen| totals::key_rows(seen, &wanted, Order::BY_KEY, Page::ALL));
         if let Some(found) = recalled.await? {
             return Ok(found.rows);
         }

@@ -27,7 +27,7 @@ pub(in super::super) struct Labels {
 pub(super) async fn all(ask: Ask) -> Result<Answer, Failure> {
     let (filter, page) = (ask.filter()?, ask.arguments.page());
     let score_min = ask.arguments.number("min_complexity").unwrap_or(0);
-    let recalled = ask.reader.recall(&filter, move |seen| totals::label_scores(seen, score_min, page));
+    let recalled = ask.reader.recall(&filter, |seen| totals::label_scores(seen, score_min, page));
     let ranked = match recalled.await? {
         Some(ranked) => ranked.in_pieces(),
         None => scored(&ask.reader, &filter, score_min, page).await?,

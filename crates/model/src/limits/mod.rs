@@ -1,4 +1,22 @@
 //! Every limit that is not a setting, with the reason for its number. Settings have their defaults here too.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod.rs` | what comes in, is buffered, stored and asked for |
+//! | `alerts.rs` | alerts |
+//! | `catalogue.rs` | what is counted, and what reads of it may take |
+//! | `copies.rs` | exports, backups, buckets, moves from older engines |
+//! | `lifecycle.rs` | how long rows stay, and how many may come |
+
+mod alerts;
+mod catalogue;
+mod copies;
+mod lifecycle;
+
+pub use alerts::*;
+pub use catalogue::*;
+pub use copies::*;
+pub use lifecycle::*;
 
 /// A table's name, in bytes: a ClickHouse folder name holds it with room for suffixes, and existing clients allow 120.
 pub const TABLE_NAME_BYTES_MAX: usize = 120;
@@ -103,9 +121,6 @@ pub const QUERY_RESULT_ROWS: u64 = 10_000_000;
 
 /// A user's query answers with at most this many bytes before compression.
 pub const QUERY_RESULT_BYTES: u64 = 4 << 30;
-
-/// How long a caller waits for the catalog before it is told (milliseconds): a commit takes one sync, far less.
-pub const CATALOG_WAIT_MS: u64 = 30_000;
 
 /// A user's SQL: ClickHouse's own default of `max_query_size`.
 pub const QUERY_SQL_BYTES_MAX: usize = 256 << 10;
@@ -282,85 +297,6 @@ pub const FILE_SLICE_BYTES: usize = 4 << 20;
 /// The body that a piece of a file becomes; larger ones are cut, well below what a server takes.
 pub const FILE_REQUEST_BYTES_MAX: usize = 32 << 20;
 
-/// Names of metrics, spans and severities that the catalogue tells apart, over all signals; further ones are counted
-/// together. 8 bytes each, and far more than a fleet has: the reference asks for lists of 100,000 metrics.
-pub const CATALOG_NAMES_MAX: usize = 1 << 19;
-
-/// Services that the catalogue tells apart.
-pub const CATALOG_SERVICES_MAX: usize = 1 << 16;
-
-/// Keys of attributes, by signal and scope, that the catalogue tells apart.
-pub const CATALOG_KEYS_MAX: usize = 1 << 16;
-
-/// Values of one key whose text the catalogue keeps: nobody browses more; their number stays exact past it.
-pub const CATALOG_VALUES_PER_KEY: usize = 10_000;
-
-/// Values of all keys whose text the catalogue keeps; 16 bytes each in memory.
-pub const CATALOG_VALUES_MAX: usize = 1 << 21;
-
-/// What is kept of a value's text, in bytes: enough to know it again.
-pub const CATALOG_VALUE_BYTES: usize = 1_024;
-
-/// What is kept of a body as an example, in bytes.
-pub const CATALOG_EXAMPLE_BYTES: usize = 256;
-
-/// Rows of `catalog_signals` that one batch makes; what further names, services and hours bring is counted together.
-/// A group takes about 400 bytes while the batch is counted; a batch of the usual size never has so many.
-pub const CATALOG_GROUPS_PER_BATCH: usize = 1 << 18;
-
-/// Rows of `catalog_attributes` that one batch makes before further keys are counted together; about 150 bytes each.
-pub const CATALOG_ATTRIBUTES_PER_BATCH: usize = 1 << 18;
-
-/// Distinct values (their hashes, 8 bytes each) that one row of `catalog_attributes` takes, to about 3 %: what comes
-/// past it is counted as `unlisted`. ClickHouse holds several times as much while it merges such a row.
-pub const CATALOG_HASHES_PER_ROW: usize = 1 << 21;
-
-/// A key with more distinct values than this counts as one of high cardinality, as in the reference.
-pub const CATALOG_HIGH_CARDINALITY: u64 = 100;
-
-/// Rows of `catalog_attributes` with many values whose number is watched at once; 8 KiB each.
-pub const CATALOG_WIDE_ROWS_MAX: usize = 2_048;
-
-/// Hot rows that are counted together for reads of the catalogue; about 15 ms of work.
-pub const CATALOG_HOT_BLOCK_ROWS: u64 = 32_768;
-
-/// Series whose attributes are remembered for the catalogue, about 400 bytes each; others are looked up again.
-pub const CATALOG_SERIES_KEPT: usize = 1 << 16;
-
-/// Series that one statement looks up: with 21 bytes each it stays well below ClickHouse's 256 KiB of SQL.
-pub const CATALOG_SERIES_PER_LOOKUP: usize = 5_000;
-
-/// Qualities (kinds, events, scopes, …) kept of one row of `catalog_signals` and one batch.
-pub const CATALOG_FACETS_MAX: usize = 256;
-
-/// What the catalogue of all hours may take in memory, in bytes, about: 100,000 metrics of ten keys fit.
-pub const CATALOG_TOTALS_BYTES: usize = 192 << 20;
-
-/// Rows that a reader counts without another thread: at most about a millisecond.
-pub const COUNTED_INLINE_ROWS: u64 = 64;
-
-/// When nobody has read it for so long, it is dropped (seconds).
-pub const CATALOG_TOTALS_UNREAD_SECONDS: u64 = 900;
-
-/// After a failure the tables are not read into memory again for so long (seconds).
-pub const CATALOG_TOTALS_RETRY_SECONDS: u64 = 5;
-
-/// Items of a list of the catalogue that are read and sent together; the reference streams longer ones as well.
-pub const CATALOG_PIECE_ITEMS: usize = 1_000;
-
-/// How often what is known of log templates is saved, if it changed (milliseconds): words that were found to vary since
-/// then are found again after a crash. Ids do not depend on it, and a state is mostly below 1 MiB.
-pub const TEMPLATES_SAVE_MS: u64 = 2_000;
-
-/// Sessions that are kept, as the reference has it.
-pub const CATALOG_SESSIONS_MAX: usize = 50;
-
-/// One row of a session as JSON, in bytes: six million distinct values of one attribute in one hour.
-pub const CATALOG_SESSION_ROW_BYTES_MAX: usize = 128 << 20;
-
-/// One session as JSON, in bytes, as the reference has it; 100,000 metrics of ten keys are about 60 MB.
-pub const CATALOG_SESSION_BYTES_MAX: u64 = 1 << 30;
-
 /// Manifests whose rows are hashed again together: as many as one recount has batches, mostly one each.
 pub const VERIFY_MANIFESTS_AT_ONCE: u32 = 200;
 
@@ -376,6 +312,15 @@ pub const DATASET_QUERY_ROWS: u64 = 10_000;
 
 /// The most rows of one page of a dataset's answer: what existing clients may ask for.
 pub const DATASET_QUERY_ROWS_MAX: u64 = 500_000;
+
+/// A piece of a dataset's answer: a connection is not woken for every few rows, and the first ones leave early.
+pub const DATASET_ANSWER_PIECE_BYTES: usize = 256 << 10;
+
+/// What ClickHouse puts into one block of a dataset's answer, by the rows' usual size: a block is in memory as a whole.
+pub const DATASET_ANSWER_BLOCK_BYTES: u64 = 4 << 20;
+
+/// The most rows of such a block: a larger one costs as much a row.
+pub const DATASET_ANSWER_BLOCK_ROWS_MAX: u64 = 16_384;
 
 /// What is told of one bucket of time: more is a mistake, and each keeps a state in ClickHouse.
 pub const DATASET_AGGREGATIONS_MAX: usize = 100;
@@ -401,188 +346,23 @@ pub const SAVED_SQL_LABEL_BYTES_MAX: usize = 1_024;
 /// What a client remembers of a saved statement's last run, in bytes.
 pub const SAVED_SQL_STATS_BYTES_MAX: usize = 16 << 10;
 
-/// Exports that wait at once; past it a request is told to come back. One is written at a time.
-pub const EXPORTS_WAITING_MAX: u32 = 100;
-
-/// Failed and removed exports that the list of a dataset keeps: a year of days, and some.
-pub const EXPORTS_KEPT_IN_LIST: u32 = 400;
-
-/// Exports of one page of a list.
-pub const EXPORTS_PAGE_MAX: u32 = 1_000;
-
-/// How often an export is begun before it is given up: one that ends the process must not do so for ever.
-pub const EXPORT_ATTEMPTS_MAX: u32 = 3;
-
-/// How long one export may take (seconds): 10 GB at 1 MB/s.
-pub const EXPORT_SECONDS: u64 = 3 * 3_600;
-
-/// Before an export that failed is begun again (milliseconds): an engine that died is there again.
-pub const EXPORT_RETRY_MS: u64 = 2_000;
-
-/// How often it is looked whether the schedule wants an export (seconds); it counts in hours.
-pub const EXPORT_LOOK_SECONDS: u64 = 60;
-
-/// Scheduled exports of a table whose files are kept, as the reference has it.
-pub const EXPORTS_KEPT: u32 = 10;
-
-/// Bytes of an export between two looks at the room on the disk.
-pub const EXPORT_DISK_LOOK_BYTES: u64 = 64 << 20;
-
-/// Free bytes on the disk below which an export gives up: well before writes of rows are refused.
-pub const EXPORT_DISK_FREE_BYTES_MIN: u64 = 2 * DISK_FREE_BYTES_MIN;
-
-/// Rows of an export's file that are decoded at once when it is read back: two columns of them.
-pub const EXPORT_CHECK_ROWS: usize = 65_536;
-
-/// How often an event is sent before it is given up: with the pauses below over half an hour.
-pub const EXPORT_EVENT_ATTEMPTS_MAX: u32 = 16;
-
-/// The pause after the first failure of an event (milliseconds); doubled after each further one.
-pub const EXPORT_EVENT_PAUSE_MS: u64 = 250;
-
-/// The longest of these pauses (milliseconds).
-pub const EXPORT_EVENT_PAUSE_MAX_MS: u64 = 300_000;
-
-/// How long a webhook may take to answer (milliseconds).
-pub const EXPORT_EVENT_TIMEOUT_MS: u64 = 10_000;
-
 /// How long ClickHouse may write or read a backup (milliseconds): 100 GB at 30 MB/s. Batches wait for so long at most.
 pub const STORE_BACKUP_MS: u64 = 3_600_000;
 
 /// How often it is asked whether it has done so (milliseconds).
 pub const STORE_BACKUP_LOOK_MS: u64 = 50;
 
-/// How long a backup waits for the batches that are on their way (milliseconds): as a statement of ours may take.
-pub const BACKUP_DRAIN_MS: u64 = 60_000;
-
-/// How often it looks whether they have arrived (milliseconds).
-pub const BACKUP_LOOK_MS: u64 = 10;
-
-/// The name of a backup, in bytes: it is a folder's name, and stands in ClickHouse's own files.
-pub const BACKUP_NAME_BYTES_MAX: usize = 64;
-
-/// The body of a request for a backup, in bytes: two names.
-pub const BACKUP_BODY_BYTES_MAX: usize = 4_096;
-
-/// Bytes of an object that are sent or asked for at once; each piece is retried by itself, and two are in memory.
-pub const S3_PIECE_BYTES: u64 = 16 << 20;
-
-/// Pieces of one object: S3 takes 10,000, so that larger files are cut into larger pieces.
-pub const S3_PIECES_MAX: u64 = 9_000;
-
-/// How long one request to an S3 server may take (milliseconds): a piece at 300 kB/s.
-pub const S3_REQUEST_MS: u64 = 60_000;
-
-/// How long a connection to an S3 server may take (milliseconds).
-pub const S3_CONNECT_MS: u64 = 5_000;
-
-/// How often a request to an S3 server is sent again before what needs it fails; that has retries of its own.
-pub const S3_RETRIES_MAX: usize = 5;
-
-/// The pause before the first of these retries (milliseconds); doubled, with chance in it, before each further one.
-pub const S3_RETRY_FIRST_MS: u64 = 100;
-
-/// The longest of these pauses (milliseconds).
-pub const S3_RETRY_PAUSE_MAX_MS: u64 = 5_000;
-
-/// No request to an S3 server is sent again after so long (milliseconds).
-pub const S3_RETRY_MS: u64 = 120_000;
-
-/// An object that is read whole into memory, such as a manifest, in bytes: a backup's names each of its files.
-pub const S3_TEXT_BYTES_MAX: u64 = 256 << 20;
-
 /// Storage targets that are remembered: places, not datasets; a list of them is answered whole.
 pub const STORAGE_TARGETS_MAX: u32 = 1_000;
-
-/// Drills that are remembered: one a day for more than a year.
-pub const BACKUP_DRILLS_KEPT: u32 = 400;
-
-/// How often it is looked whether a backup or a drill is due (seconds); the settings count in hours.
-pub const BACKUP_SCHEDULE_SECONDS: u64 = 60;
 
 /// Scheduled backups that are kept: a week of days.
 pub const BACKUPS_KEPT: u32 = 7;
 
-/// Backups of one chain: a restore reads all of them, and all of them must be sound.
-pub const BACKUP_CHAIN_MAX: u32 = 7;
-
-/// Drills that wait at once: one runs at a time, and each restores everything.
-pub const BACKUP_DRILLS_WAITING_MAX: usize = 4;
-/// How often it is looked what is past its retention (seconds), unless a setting says otherwise: partitions are days.
-pub const LIFECYCLE_SECONDS: u64 = 900;
-
-/// How long a row may stay past its retention (seconds), unless said otherwise: a day's partition goes whole then.
-pub const RETENTION_GRACE_SECONDS: u64 = 86_400;
-
-/// How long a removal waits for batches of its table that are on their way, and for copies and recounts that need the
-/// rows (milliseconds); then the next run does it.
-pub const LIFECYCLE_DRAIN_MS: u64 = 10_000;
-
-/// How often it looks whether they have arrived (milliseconds).
-pub const LIFECYCLE_LOOK_MS: u64 = 10;
-
-/// How long ClickHouse may take to remove rows from a partition or to move one (milliseconds): 100 GB at 30 MB/s.
-pub const LIFECYCLE_WORK_MS: u64 = 3_600_000;
-
 /// Bytes of the cold volume that are cached on the local disk: a day or two of what is asked for again.
 pub const COLD_CACHE_BYTES: u64 = 10 << 30;
 
-/// Steps that the report of one run lists; all are counted.
-pub const LIFECYCLE_STEPS_LISTED_MAX: usize = 1_000;
-
-/// Runs that the catalog keeps: ten days of one each quarter of an hour.
-pub const LIFECYCLE_RUNS_KEPT: u32 = 1_000;
-
-/// Runs of one page of a list.
-pub const LIFECYCLE_PAGE_MAX: u32 = 1_000;
-
-/// How often it is looked whether a row is past its retention and grace (milliseconds): one question of each table to the
-/// catalog.
-pub const LIFECYCLE_ALARM_LOOK_MS: u64 = 5_000;
-
-/// The longest that a request past a quota is told to wait (milliseconds): then it may be worth a try whatever was taken ahead.
-pub const QUOTA_RETRY_MS_MAX: u64 = 60_000;
-
-/// When a request into a dataset that is full is worth another try (milliseconds): its size is looked at so often.
-pub const QUOTA_STORED_RETRY_MS: u64 = 30_000;
-
-/// How often it is looked how much each dataset has stored (milliseconds), while some quota says how much it may.
-pub const QUOTA_LOOK_MS: u64 = 2_000;
-/// Migrations that a list has: a team moves a few tables, once.
-pub const MIGRATIONS_LISTED_MAX: u32 = 500;
-
 /// A producer whose table is frozen for a cut-over asks again after so many milliseconds: most freezes take seconds.
 pub const FROZEN_RETRY_AFTER_MS: u64 = 1_000;
-
-/// The longest freeze (seconds). It ends by itself then: nobody who is gone keeps a dataset closed.
-pub const FREEZE_SECONDS_MAX: u64 = 3_600;
-
-/// A freeze, where nobody says how long (seconds): minutes of rows are taken and compared in it, not a history.
-pub const FREEZE_SECONDS: u64 = 300;
-
-/// The body of a request about a migration, in bytes: names and fingerprints of files, or what a comparison came to.
-pub const MIGRATION_BODY_BYTES_MAX: usize = 4 << 20;
-
-/// What a migration says of its source, and where reads go, in bytes each.
-pub const MIGRATION_SOURCE_BYTES_MAX: usize = 16 << 10;
-
-/// The path of a file of an older engine, in bytes: it stands in each of its rows, once per batch.
-pub const MIGRATION_FILE_BYTES_MAX: usize = 1_024;
-
-/// Rows of one file for an older engine: as a batch, so that few files come of many rows.
-pub const MIRROR_ROWS: u64 = 200_000;
-
-/// How often it is looked whether an older engine lacks rows (milliseconds): it may be as far behind as ClickHouse is.
-pub const MIRROR_LOOK_MS: u64 = 2_000;
-
-/// The pause after a file for an older engine failed (milliseconds).
-pub const MIRROR_RETRY_MS: u64 = 5_000;
-
-/// Rows of an older engine that are sent in one request: a batch in memory, and a range that is sent again after a crash.
-pub const PIECE_ROWS_MAX: u64 = 65_536;
-
-/// The size of such a request as Parquet says it, before it is packed (bytes): half of what a request may have.
-pub const PIECE_BYTES: u64 = 16 << 20;
 
 /// Values of one column that are told apart when a source is compared; past it their number is not compared.
 pub const DISTINCT_VALUES_MAX: usize = 1 << 20;
@@ -613,3 +393,24 @@ pub const TAIL_CATCH_UP_ROWS: u64 = 10_000;
 
 /// How long such a reader hears nothing at most (milliseconds): proxies close a connection that is quiet for a minute.
 pub const TAIL_SIGN_OF_LIFE_MS: u64 = 15_000;
+
+/// Steps of a PromQL range query: Prometheus' own limit.
+pub const PROMQL_STEPS_MAX: usize = 11_000;
+
+/// Series that the selectors of a PromQL query may mean together: their labels are held in memory while it runs.
+pub const PROMQL_SERIES_MAX: usize = 200_000;
+
+/// Metrics whose names are looked at for one: a fleet has some thousand.
+pub const PROMQL_NAMES_MAX: usize = 200_000;
+
+/// Samples, or values at steps, that a PromQL query may read: 16 bytes each, so 320 MB. Prometheus allows 50,000,000.
+pub const PROMQL_POINTS_MAX: usize = 20_000_000;
+
+/// The same as ClickHouse sends them (bytes): a sample with its time and its number has 25.
+pub const PROMQL_RESULT_BYTES: u64 = 512 << 20;
+
+/// Series that a statement names one by one; past it only their metrics: a statement has at most 256 KiB.
+pub const PROMQL_FINGERPRINTS_INLINE_MAX: usize = 2_000;
+
+/// The body of a PromQL request in a form (bytes): as much as an SQL statement may have.
+pub const PROMQL_BODY_BYTES_MAX: usize = 256 << 10;

@@ -9,21 +9,21 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// A request that came: its headers and its body.
 #[derive(Debug, Clone)]
-pub(super) struct Delivery {
-    pub(super) headers: HashMap<String, String>,
-    pub(super) body: Value,
+pub(crate) struct Delivery {
+    pub(crate) headers: HashMap<String, String>,
+    pub(crate) body: Value,
 }
 
 /// Takes events; the first ones it answers badly.
 #[derive(Debug, Clone)]
-pub(super) struct Receiver {
-    pub(super) address: SocketAddr,
+pub(crate) struct Receiver {
+    pub(crate) address: SocketAddr,
     deliveries: Arc<Mutex<Vec<Delivery>>>,
 }
 
 impl Receiver {
     /// Listens; the first request is answered with 500, the second with nothing at all.
-    pub(super) async fn start() -> Result<Self> {
+    pub(crate) async fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let receiver = Self { address: listener.local_addr()?, deliveries: Arc::default() };
         let own = receiver.clone();
@@ -37,7 +37,7 @@ impl Receiver {
     }
 
     /// Returns what came so far.
-    pub(super) fn deliveries(&self) -> Vec<Delivery> {
+    pub(crate) fn deliveries(&self) -> Vec<Delivery> {
         self.deliveries.lock().expect("no panic holds it").clone()
     }
 
