@@ -448,7 +448,7 @@ fn decoded(request: &OtlpRequest, received: UnixNanos, series: &SeriesRegistry) 
 
 /// Reads plain entries; those that are refused count under the table that they were for.
 fn plain_decoded(request: &PlainRequest, received: UnixNanos, series: &SeriesRegistry) -> Result<Decoded, IngestError> {
-    let spoken = plain::to_protobuf(request).map_err(|error| IngestError::Plain { error })?;
+    let spoken = plain::to_protobuf(request, received).map_err(|error| IngestError::Plain { error })?;
     let decoded = decode(request.kind.signal(), &spoken.protobuf, received, &|id| series.is_known(id));
     let mut decoded = decoded.map_err(|error| IngestError::Decode { error })?;
     let place = |index: u64| usize::try_from(index).ok().and_then(|at| spoken.places.get(at)).copied();

@@ -1,4 +1,5 @@
 use serde_json::{Number, Value};
+use tidegate_model::UnixNanos;
 
 use super::PlainKind;
 use super::entry::{Entry, Refusal, kind};
@@ -36,6 +37,8 @@ const LEVELS: [(&str, u64); 14] = [
 /// An OTLP request in the making. Entries that follow each other and come from the same place share a resource.
 pub(super) struct Message {
     out: Writer,
+    /// When the request came: the time of metrics that say none.
+    received: UnixNanos,
     /// The resource that is open, and the marks of its message and its scope's.
     open: Option<(Origin, usize, usize)>,
 }
@@ -52,8 +55,8 @@ struct Origin {
 type Members = Vec<(String, Value)>;
 
 impl Message {
-    pub(super) const fn new() -> Self {
-        Self { out: Writer::new(), open: None }
+    pub(super) const fn new(received: UnixNanos) -> Self {
+        Self { out: Writer::new(), received, open: None }
     }
 
     pub(super) const fn bytes_len(&self) -> usize {
@@ -126,6 +129,8 @@ impl Message {
 
     fn metric(&mut self, mut entry: Entry) -> Result<(), Refusal> {
         let (name, time) = (entry.needed_text("metric_name")?, entry.time()?);
+        // OTLP has no second time for a data point, as it has for a record, so that 0 would be 1970.
+        let time = if time == 0 { u64::try_from(self.received.0).unwrap_or(0) } else { time };
         let value = match entry.any("value") {
             Some(Value::Number(number)) => number,
             Some(other) => return Err((Reason::InvalidType, format!("`value` is a number, not {}", kind(&other)))),

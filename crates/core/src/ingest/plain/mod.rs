@@ -20,7 +20,7 @@ mod tests;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tidegate_model::limits::{REQUEST_INFLATED_BYTES_MAX, REQUEST_ROWS_MAX};
-use tidegate_model::{ErrorKind, Signal, TableName, tables};
+use tidegate_model::{ErrorKind, Signal, TableName, UnixNanos, tables};
 
 use super::{Rejection, Rejections};
 use message::Message;
@@ -100,13 +100,13 @@ pub(super) struct Spoken {
     pub(super) rejections: Rejections,
 }
 
-/// Makes an OTLP request of the entries of a body.
-pub(super) fn to_protobuf(request: &PlainRequest) -> Result<Spoken, PlainError> {
+/// Makes an OTLP request of the entries of a body; a metric without a time was measured when the request came.
+pub(super) fn to_protobuf(request: &PlainRequest, received: UnixNanos) -> Result<Spoken, PlainError> {
     let entries = entries(&request.body, request.is_lines)?;
     if entries.len() > REQUEST_ROWS_MAX {
         return Err(PlainError::TooMany);
     }
-    let (mut message, mut rejections) = (Message::new(), Rejections::default());
+    let (mut message, mut rejections) = (Message::new(received), Rejections::default());
     let mut places = Vec::with_capacity(entries.len());
     for (index, text) in (0..).zip(entries) {
         match message.push(request.kind, text) {

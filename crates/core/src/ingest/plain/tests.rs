@@ -4,7 +4,6 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_cast::display::array_value_to_string;
 use bytes::Bytes;
 use expect_test::{Expect, expect};
-use tidegate_model::UnixNanos;
 
 use super::*;
 use crate::ingest::events;
@@ -19,7 +18,7 @@ fn request(kind: PlainKind, body: &str) -> PlainRequest {
 
 /// Returns the chosen columns of the rows that come of a body, a line each, and then the refused entries.
 fn told(kind: PlainKind, body: &str, columns: &[&str]) -> String {
-    let spoken = to_protobuf(&request(kind, body)).expect("a body of entries");
+    let spoken = to_protobuf(&request(kind, body), RECEIVED).expect("a body of entries");
     let mut decoded = decode(kind.signal(), &spoken.protobuf, RECEIVED, &|_| false).expect("an OTLP request");
     assert_eq!(decoded.rejections.total(), 0);
     assert_eq!(decoded.accepted, spoken.places.len() as u64);
@@ -169,8 +168,8 @@ fn entries_of_one_place_share_a_resource_and_keep_their_order() {
 #[test]
 fn a_body_that_cannot_be_taken_apart_is_refused_as_a_whole() {
     for broken in ["", "{\"message\":\"m\"", "[{\"message\":\"m\"},]", "[1", "{\"message\":\n\"m\"", "\"text\" x"] {
-        assert!(to_protobuf(&request(PlainKind::Logs, broken)).is_err(), "{broken}");
+        assert!(to_protobuf(&request(PlainKind::Logs, broken), RECEIVED).is_err(), "{broken}");
     }
     let lines = PlainRequest { is_lines: true, ..request(PlainKind::Logs, "{\"message\":\"m\"\n{\"message\":\"m\"}") };
-    assert_eq!(to_protobuf(&lines).expect("lines").places, [1]);
+    assert_eq!(to_protobuf(&lines, RECEIVED).expect("lines").places, [1]);
 }

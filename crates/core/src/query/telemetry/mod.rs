@@ -37,6 +37,7 @@ pub use points::{Aggregate, PointBuckets, PointFilter, Step};
 
 use super::dataset::Cursor;
 use super::plan::Pushed;
+use super::run::Own;
 use super::{Format, Freshness, Query, QueryError, ReadRequest};
 use crate::store::StoreError;
 
@@ -105,7 +106,7 @@ impl Query {
             timeout: asking.timeout,
             query_id: asking.query_id.clone(),
         };
-        let mut answer = self.read_pushed(request, asked.pushed).await?;
+        let mut answer = self.read_own(request, Own { pushed: asked.pushed, settings: Vec::new() }).await?;
         let mut body = Vec::new();
         while let Some(piece) = answer.body.next().await {
             body.extend_from_slice(&piece?);
