@@ -128,40 +128,26 @@ impl Message {
     }
 
     fn metric(&mut self, mut entry: Entry) -> Result<(), Refusal> {
-        let (name, time) = (entry.needed_text("metric_name")?, entry.time()?);
-        // OTLP has no second time for a data point, as it has for a record, so that 0 would be 1970.
-        let time = if time == 0 { u64::try_from(self.received.0).unwrap_or(0) } else { time };
-        let value = match entry.any("value") {
-            Some(Value::Number(number)) => number,
-            Some(other) => return Err((Reason::InvalidType, format!("`value` is a number, not {}", kind(&other)))),
-            None => return Err((Reason::Missing, "`value` is missing".to_owned())),
-        };
-        check_number("value", &value)?;
-        let (unit, about) = (entry.text("unit")?.unwrap_or_default(), entry.text("description")?.unwrap_or_default());
-        let is_counter = match entry.text("type")?.as_deref() {
-            None | Some("gauge") => false,
-            Some("counter") => true,
-            Some(_) => return Err((Reason::InvalidType, "`type` is `gauge` or `counter`".to_owned())),
-        };
+        let point = Point::read(&mut entry, self.received)?;
         let origin = origin(&mut entry)?;
         let tags = entry.members(&["tags", "attributes"])?;
         entry.end(METRIC_FIELDS, "tags")?;
         check(&tags)?;
         self.begin(origin);
         self.out.message(2, |out| {
-            out.bytes(1, name.as_bytes());
-            out.bytes(2, about.as_bytes());
-            out.bytes(3, unit.as_bytes());
-            out.message(if is_counter { 7 } else { 5 }, |out| {
+            out.bytes(1, point.name.as_bytes());
+            out.bytes(2, point.about.as_bytes());
+            out.bytes(3, point.unit.as_bytes());
+            out.message(if point.is_counter { 7 } else { 5 }, |out| {
                 out.message(1, |out| {
                     tags.iter().for_each(|(key, value)| write_entry(out, 7, key, value));
-                    out.fixed64(3, time);
-                    match value.as_i64() {
+                    out.fixed64(3, point.time);
+                    match point.value.as_i64() {
                         Some(whole) => out.fixed64(6, whole.cast_unsigned()),
-                        None => out.double(4, value.as_f64().unwrap_or(f64::NAN)),
+                        None => out.double(4, point.value.as_f64().unwrap_or(f64::NAN)),
                     }
                 });
-                if is_counter {
+                if point.is_counter {
                     // Cumulative, and it only rises.
                     out.uint(2, 2);
                     out.uint(3, 1);
@@ -215,6 +201,38 @@ impl Record {
         let severity = LEVELS.iter().find(|(word, _)| *word == level).map_or(0, |(_, number)| *number);
         let (trace_id, span_id) = (entry.id("trace_id", 16)?, entry.id("span_id", 8)?);
         Ok(Self { time: entry.time()?, level, severity, trace_id, span_id, name, body: None })
+    }
+}
+
+/// What a metric's entry has beside its tags and its origin.
+#[derive(Debug)]
+struct Point {
+    name: String,
+    time: u64,
+    value: Number,
+    unit: String,
+    about: String,
+    is_counter: bool,
+}
+
+impl Point {
+    fn read(entry: &mut Entry, received: UnixNanos) -> Result<Self, Refusal> {
+        let (name, time) = (entry.needed_text("metric_name")?, entry.time()?);
+        let value = match entry.any("value") {
+            Some(Value::Number(number)) => number,
+            Some(other) => return Err((Reason::InvalidType, format!("`value` is a number, not {}", kind(&other)))),
+            None => return Err((Reason::Missing, "`value` is missing".to_owned())),
+        };
+        check_number("value", &value)?;
+        let (unit, about) = (entry.text("unit")?.unwrap_or_default(), entry.text("description")?.unwrap_or_default());
+        let is_counter = match entry.text("type")?.as_deref() {
+            None | Some("gauge") => false,
+            Some("counter") => true,
+            Some(_) => return Err((Reason::InvalidType, "`type` is `gauge` or `counter`".to_owned())),
+        };
+        // A data point of OTLP has one time, where a record has a second one that 0 would leave it to.
+        let time = if time == 0 { u64::try_from(received.0).unwrap_or_default() } else { time };
+        Ok(Self { name, time, value, unit, about, is_counter })
     }
 }
 
