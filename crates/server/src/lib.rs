@@ -30,6 +30,7 @@
 //! | `prometheus/` | Prometheus' HTTP API: PromQL, series and labels, remote write |
 //! | `backups/` | backups: taken and listed, by schedule too, and restored on trial |
 //! | `timestore/` | datasets: manifests, queries, saved SQL |
+//! | `telemetry/` | logs, metrics and events as plain JSON: in, out, and followed |
 //! | `cardinality/` | what is in the telemetry and what it costs: `/api/v1`, `/v2` |
 
 mod alerts;
@@ -52,6 +53,7 @@ mod prometheus;
 mod routes;
 mod self_metrics;
 mod stages;
+mod telemetry;
 mod timestore;
 mod webhook;
 

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use futures_util::stream::{self, Stream};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use crate::metrics::Door;
 use crate::otlp;
 use crate::stages::Stages;
+use crate::telemetry::Stopping;
 use crate::{api, connection::Counted};
 
 /// Idle HTTP/2 connections are asked for a sign of life so often.
@@ -56,7 +57,8 @@ impl Default for ServerOptions {
 
 /// Serves every door until `stop` is true and the requests in flight have ended.
 pub async fn serve(stages: Stages, listeners: Listeners, options: ServerOptions, stop: watch::Receiver<bool>) {
-    let api = serve_http(Door::Api, listeners.http, api::router(stages.clone()), &stages, &options, stop.clone());
+    let api_router = api::router(stages.clone()).layer(Extension(Stopping(stop.clone())));
+    let api = serve_http(Door::Api, listeners.http, api_router, &stages, &options, stop.clone());
     let http_router = otlp::http::router(stages.clone());
     let otlp_http = serve_http(Door::Http, listeners.otlp_http, http_router, &stages, &options, stop.clone());
     let otlp_grpc = serve_grpc(listeners.otlp_grpc, &stages, &options, stop.clone());

@@ -10,6 +10,7 @@
 //! | `model/` | random work on a dataset, with crashes and restores, against a plain model |
 //! | `datasets.rs` | datasets over HTTP and from the terminal: schemas, refused rows, scopes, ETags, audit |
 //! | `check.rs` | `tidegate check`: recordings, what is sent, a server; verdicts and exit codes |
+//! | `telemetry/` | plain JSON entries in and out, buckets of time, readers of what is new |
 //! | `templates/` | log templates: merges, masks, events, overflow |
 //! | `full.rs` | a full log and a full disk are answered, and mend by themselves |
 //! | `lifecycle.rs` | rows past their retention go, old ones move to the cold volume; quotas |
@@ -66,6 +67,7 @@ mod objects;
 mod promql;
 mod snapshot;
 mod start;
+mod telemetry;
 mod templates;
 mod timestore;
 

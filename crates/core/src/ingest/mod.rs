@@ -15,6 +15,7 @@
 //! | `events.rs` | which log records are events |
 //! | `columns/` | column vectors that become Arrow arrays |
 //! | `json/` | OTLP JSON, turned into OTLP protobuf |
+//! | `plain/` | plain JSON entries of logs, metrics and events, turned into OTLP protobuf |
 //! | `remote_write.rs` | Prometheus' remote write, turned into OTLP protobuf |
 //! | `rows/` | rows of datasets: JSON, NDJSON, Arrow, and files |
 //! | `wire/` | the protobuf wire format: reader and writer |
@@ -22,6 +23,7 @@
 pub mod inflate;
 pub mod json;
 pub mod otlp;
+pub mod plain;
 pub mod rows;
 pub mod wire;
 

@@ -9,7 +9,7 @@ use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::ArrowError;
 use arrow_select::filter::filter_record_batch;
 use bytes::Bytes;
-use tidegate_model::limits::{FROZEN_RETRY_AFTER_MS, INGEST_RETRY_AFTER_MS, INGEST_WAITING_MAX};
+use tidegate_model::limits::{FROZEN_RETRY_AFTER_MS, INGEST_RETRY_AFTER_MS, INGEST_WAITING_MAX, REJECTIONS_LISTED_MAX};
 use tidegate_model::tables::{self, METRIC_SERIES};
 use tidegate_model::{Clock, ErrorKind, SeqRange, Signal, TableName, UnixNanos};
 use tidegate_templates::{Miner, Settings, SettingsError, Stats};
@@ -21,6 +21,7 @@ use super::events;
 use super::json::{self, JsonError};
 use super::mining::{Templates, Told};
 use super::otlp::{DecodeError, Decoded, decode};
+use super::plain::{self, PlainError, PlainRequest};
 use super::quota::{OverQuota, Quotas};
 use super::registry::{Reservation, SeriesRegistry};
 use super::rows::RowsError;
@@ -79,6 +80,12 @@ pub enum IngestError {
     Json {
         /// What is wrong.
         error: JsonError,
+    },
+    /// The body has no plain entries.
+    #[error("{error}")]
+    Plain {
+        /// What is wrong.
+        error: PlainError,
     },
     /// The rows of a dataset are refused as a whole.
     #[error("{error}")]
@@ -143,6 +150,7 @@ impl IngestError {
         match self {
             Self::Decode { error } => error.kind(),
             Self::Json { error } => error.kind(),
+            Self::Plain { error } => error.kind(),
             Self::Rows { error } => error.kind(),
             Self::Buffer { error } => error.kind(),
             Self::Busy | Self::OverQuota { .. } => ErrorKind::Overloaded,
@@ -233,10 +241,31 @@ impl Ingest {
 
     /// Takes one OTLP request: every row that can be taken is durable when this returns `Ok`.
     pub async fn otlp(&self, request: OtlpRequest) -> Result<Admitted, IngestError> {
-        let received = self.clock.now();
         let (signal, bytes) = (request.signal, request.body.len() as u64);
+        self.admit((signal, bytes), move |received, series| {
+            Ok((decoded(&request, received, series)?, Some(retry_of(&request))))
+        })
+        .await
+    }
+
+    /// Takes one request of plain entries, in the same way.
+    pub async fn plain(&self, request: PlainRequest) -> Result<Admitted, IngestError> {
+        let (signal, bytes) = (request.kind.signal(), request.body.len() as u64);
+        self.admit((signal, bytes), move |received, series| {
+            Ok((plain_decoded(&request, received, series)?, plain_retry(&request)))
+        })
+        .await
+    }
+
+    /// Makes durable what a request decodes to.
+    async fn admit(
+        &self,
+        (signal, bytes): (Signal, u64),
+        decode: impl FnOnce(UnixNanos, &SeriesRegistry) -> Result<(Decoded, Option<Retry>), IngestError> + Send + 'static,
+    ) -> Result<Admitted, IngestError> {
+        let received = self.clock.now();
         let known = Known { series: self.series.clone(), templates: self.templates.clone() };
-        let prepared = self.on_a_core(move || prepare(&request, received, &known)).await?;
+        let prepared = self.on_a_core(move || prepare(decode(received, &known.series)?, received, &known)).await?;
         match prepared? {
             Prepared::Ready(ready) => {
                 let cost = (ready.admitted.accepted, bytes);
@@ -368,7 +397,7 @@ pub(super) struct Ready {
 
 enum Prepared {
     Ready(Ready),
-    BringsSeries(Decoded, Retry, Told),
+    BringsSeries(Decoded, Option<Retry>, Told),
 }
 
 /// What all requests know of those before them.
@@ -385,9 +414,11 @@ struct Retry {
     is_chosen: bool,
 }
 
-fn prepare(request: &OtlpRequest, received: UnixNanos, known: &Known) -> Result<Prepared, IngestError> {
-    let retry = retry_of(request);
-    let mut decoded = decoded(request, received, &known.series)?;
+fn prepare(
+    (mut decoded, retry): (Decoded, Option<Retry>),
+    received: UnixNanos,
+    known: &Known,
+) -> Result<Prepared, IngestError> {
     let told = match &known.templates {
         Some(templates) => templates.mine(&mut decoded.rows, received).map_err(IngestError::Mining)?,
         None => Told::default(),
@@ -408,26 +439,40 @@ fn decoded(request: &OtlpRequest, received: UnixNanos, series: &SeriesRegistry) 
     }
     let transcoded = json::to_protobuf(request.signal, &request.body).map_err(|error| IngestError::Json { error })?;
     let mut decoded = walk(&transcoded.protobuf)?;
-    let mut rejections = transcoded.rejections;
-    for rejection in decoded.rejections.listed.drain(..) {
-        let index = transcoded.dropped.request_index(rejection.index);
-        rejections.listed.push(Rejection { index, ..rejection });
-    }
-    rejections.listed.sort_by_key(|rejection| rejection.index);
-    rejections.listed.truncate(tidegate_model::limits::REJECTIONS_LISTED_MAX);
-    for (count, more) in rejections.counts.iter_mut().zip(decoded.rejections.counts) {
-        *count += more;
-    }
-    decoded.rejections = rejections;
+    let place = |index| transcoded.dropped.request_index(index);
+    decoded.rejections = united(transcoded.rejections, decoded.rejections, place);
     // What the JSON reader left out counts under the table that it was for.
     decoded.rejected.extend(transcoded.dropped.by_table());
     Ok(decoded)
 }
 
+/// Reads plain entries; those that are refused count under the table that they were for.
+fn plain_decoded(request: &PlainRequest, received: UnixNanos, series: &SeriesRegistry) -> Result<Decoded, IngestError> {
+    let spoken = plain::to_protobuf(request, received).map_err(|error| IngestError::Plain { error })?;
+    let decoded = decode(request.kind.signal(), &spoken.protobuf, received, &|id| series.is_known(id));
+    let mut decoded = decoded.map_err(|error| IngestError::Decode { error })?;
+    let place = |index: u64| usize::try_from(index).ok().and_then(|at| spoken.places.get(at)).copied();
+    decoded.rejections = united(spoken.rejections, decoded.rejections, |index| place(index).unwrap_or(index));
+    decoded.rejected = vec![(request.kind.table().clone(), decoded.rejections.total())];
+    Ok(decoded)
+}
+
+/// Puts together what was refused before the walk and in it; `place` gives the latter their places in the request.
+fn united(mut before: Rejections, walked: Rejections, place: impl Fn(u64) -> u64) -> Rejections {
+    let listed = walked.listed.into_iter().map(|own| Rejection { index: place(own.index), ..own });
+    before.listed.extend(listed);
+    before.listed.sort_by_key(|rejection| rejection.index);
+    before.listed.truncate(REJECTIONS_LISTED_MAX);
+    for (count, more) in before.counts.iter_mut().zip(walked.counts) {
+        *count += more;
+    }
+    before
+}
+
 /// Puts the rows of those series into the request that this request must bring.
 fn with_series(
     mut decoded: Decoded,
-    retry: Retry,
+    retry: Option<Retry>,
     reservation: Reservation,
     told: Told,
 ) -> Result<(Ready, Reservation), IngestError> {
@@ -442,11 +487,11 @@ fn with_series(
     Ok((ready(decoded, retry, told), reservation))
 }
 
-fn ready(decoded: Decoded, retry: Retry, told: Told) -> Ready {
+fn ready(decoded: Decoded, retry: Option<Retry>, told: Told) -> Ready {
     let Decoded { rows, accepted, rejections, rejected, .. } = decoded;
     let admitted = Admitted { accepted, rejected: rejections, ..Admitted::default() };
-    let has_something = !rows.is_empty() || retry.is_chosen;
-    let write = has_something.then(|| Write::new(rows, Some(retry.key), answer::told(&admitted)));
+    let has_something = !rows.is_empty() || retry.is_some_and(|retry| retry.is_chosen);
+    let write = has_something.then(|| Write::new(rows, retry.map(|retry| retry.key), answer::told(&admitted)));
     Ready { write, admitted, rejected, told }
 }
 
@@ -467,6 +512,16 @@ fn retry_of(request: &OtlpRequest) -> Retry {
             Retry { key: RetryKey { key, content }, is_chosen: true }
         }
     }
+}
+
+/// Plain entries are known again by a key alone: the same line may well be sent twice on purpose.
+fn plain_retry(request: &PlainRequest) -> Option<Retry> {
+    // Behind the seeds of OTLP requests.
+    const SEED: u64 = 100;
+    let seed = SEED + request.kind as u64;
+    let key = XxHash3_128::oneshot_with_seed(seed, request.idempotency_key.as_ref()?.as_bytes());
+    let content = XxHash3_128::oneshot_with_seed(seed, &request.body);
+    Some(Retry { key: RetryKey { key, content }, is_chosen: true })
 }
 
 /// Returns the name by which a signal's quota is known.

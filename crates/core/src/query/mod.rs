@@ -20,6 +20,7 @@
 //! | `columns.rs` | which columns it can reach |
 //! | `union.rs` | the statement that reads stored and hot rows |
 //! | `dataset/` | reads of one dataset without SQL |
+//! | `telemetry/` | reads of logs, events and metrics without SQL |
 //! | `promql/` | PromQL over the tables of metrics |
 //! | `whole.rs` | a whole table, for exports |
 //! | `counted.rs` | what hot rows are, for a read of the catalogue |
@@ -42,6 +43,7 @@ mod parameter;
 pub mod plan;
 mod promql;
 mod run;
+pub mod telemetry;
 pub mod tokens;
 mod totals;
 pub mod union;

@@ -11,6 +11,7 @@
 //! | `stages.rs` | receive, decode, WAL, batch encode, by themselves |
 //! | `rows.rs` | JSON rows of a dataset, decoded by themselves |
 //! | `datasets.rs` | rows of a dataset taken, read and loaded from a file, each with its bar |
+//! | `log_search.rs` | searches in ten million log records, each with its bar |
 //! | `lab.rs` | starting, pre-encoding, waiting until merges have settled |
 //! | `parts.rs` | bytes of a table's active parts on disk |
 //! | `report.rs` | tables and JSON |
@@ -19,6 +20,7 @@ mod catalogue;
 mod datasets;
 mod lab;
 mod load;
+mod log_search;
 mod paced;
 mod parts;
 mod reading;
@@ -55,6 +57,7 @@ enum Measurement {
     Visible,
     HotTail,
     Dataset(datasets::Work),
+    LogSearch,
     Restore,
     Load(load::Load),
     Catalogue(catalogue::Size),
@@ -96,6 +99,7 @@ async fn measure(lab: &Lab, name: &str, measurement: Measurement) -> anyhow::Res
             return Ok(Measured { lines: reading::hot_tail(lab, name).await?, ..Measured::default() });
         }
         Measurement::Dataset(work) => return datasets::run(lab, name, work).await,
+        Measurement::LogSearch => return log_search::run(lab, name).await,
         Measurement::Restore => restore::run(lab, name).await?,
         Measurement::Load(load) => return load::run(lab, name, load).await,
         Measurement::Catalogue(size) => return catalogue::run(lab, name, size).await,
@@ -139,6 +143,7 @@ fn all() -> Vec<(String, Measurement)> {
     all.push(("visible".into(), Measurement::Visible));
     all.push(("hot-tail".into(), Measurement::HotTail));
     all.extend(datasets::Work::ALL.map(|work| (work.name().to_owned(), Measurement::Dataset(work))));
+    all.push(("log-search".into(), Measurement::LogSearch));
     all.push(("restore".into(), Measurement::Restore));
     all.extend(load::Load::ALL.map(|load| (load.name().to_owned(), Measurement::Load(load))));
     all.extend(catalogue::Size::ALL.map(|size| (size.name().to_owned(), Measurement::Catalogue(size))));

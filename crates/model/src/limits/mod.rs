@@ -370,6 +370,30 @@ pub const DISTINCT_VALUES_MAX: usize = 1 << 20;
 /// Rows that differ which a comparison lists; all are counted.
 pub const DIFFERENCES_LISTED_MAX: usize = 100;
 
+/// Log records, events or data points of one page, when the request does not say how many.
+pub const TELEMETRY_ROWS: u64 = 1_000;
+
+/// The most of them in one page: they are put together in memory.
+pub const TELEMETRY_ROWS_MAX: u64 = 10_000;
+
+/// Buckets of time in one answer: a week of minutes.
+pub const TELEMETRY_BUCKETS_MAX: u64 = 10_080;
+
+/// Words of a text search: each is looked up in the index by itself.
+pub const SEARCH_WORDS_MAX: usize = 50;
+
+/// Readers that follow new rows at a time: each looks at every row of its table.
+pub const TAIL_READERS_MAX: usize = 32;
+
+/// How often it is looked for new rows for such a reader (milliseconds): people read no faster.
+pub const TAIL_LOOK_MS: u64 = 25;
+
+/// Rows that such a reader is given from ClickHouse when it is behind; past them it is told what it missed.
+pub const TAIL_CATCH_UP_ROWS: u64 = 10_000;
+
+/// How long such a reader hears nothing at most (milliseconds): proxies close a connection that is quiet for a minute.
+pub const TAIL_SIGN_OF_LIFE_MS: u64 = 15_000;
+
 /// Steps of a PromQL range query: Prometheus' own limit.
 pub const PROMQL_STEPS_MAX: usize = 11_000;
 

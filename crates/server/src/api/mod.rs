@@ -34,10 +34,11 @@ use crate::migrations;
 use crate::prometheus;
 use crate::routes::{self, Gives, Kind, Param, Route, Sends, get, post};
 use crate::stages::Stages;
+use crate::telemetry;
 use crate::timestore;
 
 pub(crate) use health::health;
-pub(crate) use rows::{actor, evolution};
+pub(crate) use rows::{actor, evolution, rejections};
 pub(crate) use shapes::shapes;
 pub(crate) use sql::{freshness, tables_are_there};
 
@@ -90,6 +91,7 @@ pub(crate) fn router(stages: Stages) -> Router {
         migrations::routes(),
         timestore::routes(),
         backups::routes(),
+        telemetry::routes(),
         alerts::routes(),
         prometheus::routes(),
     ];

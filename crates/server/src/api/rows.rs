@@ -125,7 +125,8 @@ fn told(taken: &Taken) -> Value {
     told
 }
 
-fn rejections(listed: &[Rejection]) -> Vec<Value> {
+/// Tells of refused rows.
+pub(crate) fn rejections(listed: &[Rejection]) -> Vec<Value> {
     let told = |row: &Rejection| json!({ "index": row.index, "reason": row.reason.as_str(), "detail": row.detail });
     listed.iter().map(told).collect()
 }

@@ -27,6 +27,7 @@ fn made() -> Value {
         crate::migrations::routes(),
         crate::timestore::routes(),
         crate::backups::routes(),
+        crate::telemetry::routes(),
         crate::alerts::routes(),
         crate::prometheus::routes(),
     ];
@@ -48,6 +49,7 @@ fn made() -> Value {
     shapes.extend(crate::migrations::shapes());
     shapes.extend(crate::timestore::shapes());
     shapes.extend(crate::backups::shapes());
+    shapes.extend(crate::telemetry::shapes());
     shapes.extend(crate::alerts::shapes());
     shapes.extend(crate::prometheus::shapes());
     shapes.extend(crate::cardinality::shapes());
@@ -176,6 +178,7 @@ fn tag(shown: &str) -> &'static str {
     match shown {
         own if own.starts_with("/api/v1/") => "catalogue",
         own if own.starts_with("/v2/") => "catalogue, version 2",
+        own if own.starts_with("/v1/json/") => "logs, metrics, events",
         own if own.starts_with("/v1/") => "OTLP/HTTP",
         own if own.starts_with(crate::prometheus::PREFIX) => "Prometheus",
         own if own.starts_with("/admin/") || own.starts_with("/datasets/") => "datasets",

@@ -57,6 +57,7 @@ fn calls(exported: Vec<u8>) -> Vec<Call> {
         sessions(exported),
         second(),
         otlp(),
+        entries(),
         prometheus(),
     ];
     own.into_iter().flatten().collect()
@@ -106,6 +107,30 @@ fn store() -> Vec<Call> {
         plain("/metrics"),
         plain("/openapi.json"),
         plain("/api-docs/openapi.json"),
+    ]
+}
+
+fn entries() -> Vec<Call> {
+    let [logs, metrics, events] = ["/v1/json/logs", "/v1/json/metrics", "/v1/json/events"];
+    let taken = |route, entry| Call { status: 201, ..post(route, route, entry) };
+    vec![
+        taken(logs, json!({ "level": "info", "source": "shop", "message": "m", "context": { "n": 1 } })),
+        taken(metrics, json!([{ "metric_name": "m", "value": 1.5, "tags": { "host": "a" } }])),
+        taken(events, json!([{ "event_type": "e", "source": "shop", "details": { "a": 1 } }, {}])),
+        post(logs, logs, json!([{}])),
+        get(logs, "/v1/json/logs?source=shop&level=info&limit=1&text=m"),
+        get(logs, "/v1/json/logs?limit=0").refused(400),
+        get("/v1/json/logs/stats", "/v1/json/logs/stats?from=1"),
+        get(metrics, "/v1/json/metrics?metric_name=m"),
+        get(
+            "/v1/json/metrics/aggregations",
+            "/v1/json/metrics/aggregations?metric_name=m&functions=avg,rate&quantiles=0.5",
+        ),
+        get("/v1/json/metrics/aggregations", "/v1/json/metrics/aggregations?aggregation=year").refused(400),
+        get(events, "/v1/json/events?event_type=e"),
+        plain("/v1/json/events/stats"),
+        get("/v1/json/logs/tail", "/v1/json/logs/tail?x=1").refused(400),
+        get("/v1/json/events/tail", "/v1/json/events/tail?x=1").refused(400),
     ]
 }
 

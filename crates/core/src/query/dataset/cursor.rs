@@ -6,25 +6,25 @@ use crate::query::QueryError;
 
 /// Where a page ends, and the snapshot that all its pages are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cursor {
+pub(in crate::query) struct Cursor {
     /// The request that it belongs to.
-    pub(super) fingerprint: u64,
+    pub(in crate::query) fingerprint: u64,
     /// The newest row of the first page's snapshot: later ones are in no page.
-    pub(super) watermark: Seq,
+    pub(in crate::query) watermark: Seq,
     /// The time of the page's last row, or the beginning of its last bucket.
-    pub(super) time: Option<UnixNanos>,
+    pub(in crate::query) time: Option<UnixNanos>,
     /// The number of the page's last row.
-    pub(super) seq: Seq,
+    pub(in crate::query) seq: Seq,
 }
 
 impl Cursor {
-    pub(super) fn encode(&self) -> String {
+    pub(in crate::query) fn encode(&self) -> String {
         let time = self.time.map(|time| time.0.to_string()).unwrap_or_default();
         URL_SAFE_NO_PAD.encode(format!("1,{:x},{},{time},{}", self.fingerprint, self.watermark, self.seq))
     }
 
     /// Reads a cursor of the same request.
-    pub(super) fn decode(text: &str, fingerprint: u64) -> Result<Self, QueryError> {
+    pub(in crate::query) fn decode(text: &str, fingerprint: u64) -> Result<Self, QueryError> {
         let cursor = Self::read(text).ok_or_else(|| {
             QueryError::Parameter("`cursor` is not the `nextCursor` of an answer: leave it out, and begin anew".into())
         })?;

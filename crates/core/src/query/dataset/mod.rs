@@ -44,7 +44,9 @@ use super::{Format, Freshness, Query, QueryError, ReadRequest, min_watermarks};
 use crate::catalog::{Dataset, ManifestTotals};
 use answer::Rows;
 pub use body::{DatasetQuery, Moment};
+pub(super) use cursor::Cursor;
 use select::{Statement, statement};
+pub(super) use statement::Bound;
 
 /// The answer to a read of a dataset.
 pub struct DatasetAnswer {

@@ -5,23 +5,23 @@ use crate::query::{QueryError, parameter_text};
 
 /// The values of a statement in the making: what clients sent is bound, never part of the text.
 #[derive(Debug, Default)]
-pub(super) struct Bound {
-    pub(super) params: Vec<(String, String)>,
+pub(in crate::query) struct Bound {
+    pub(in crate::query) params: Vec<(String, String)>,
 }
 
 impl Bound {
     /// Binds a text; returns what stands for it.
-    pub(super) fn text(&mut self, value: &str) -> Result<String, QueryError> {
+    pub(in crate::query) fn text(&mut self, value: &str) -> Result<String, QueryError> {
         self.bind("String", parameter_text(value))
     }
 
     /// Binds a moment.
-    pub(super) fn moment(&mut self, value: UnixNanos) -> Result<String, QueryError> {
+    pub(in crate::query) fn moment(&mut self, value: UnixNanos) -> Result<String, QueryError> {
         Ok(format!("fromUnixTimestamp64Nano({}, 'UTC')", self.bind("Int64", value.0.to_string())?))
     }
 
     /// Binds a value of another type, as ClickHouse writes it.
-    pub(super) fn bind(&mut self, kind: &str, value: String) -> Result<String, QueryError> {
+    pub(in crate::query) fn bind(&mut self, kind: &str, value: String) -> Result<String, QueryError> {
         if self.params.len() == SQL_PARAMETERS_MAX {
             return Err(QueryError::Parameter(format!(
                 "the filters have more than {SQL_PARAMETERS_MAX} values: send fewer, or ask in SQL"
