@@ -129,8 +129,8 @@ fn entries() -> Vec<Call> {
         get("/v1/json/metrics/aggregations", "/v1/json/metrics/aggregations?aggregation=year").refused(400),
         get(events, "/v1/json/events?event_type=e"),
         plain("/v1/json/events/stats"),
-        get("/v1/json/logs/tail", "/v1/json/logs/tail?x=1").refused(400),
-        get("/v1/json/events/tail", "/v1/json/events/tail?x=1").refused(400),
+        get("/v1/json/logs/tail", "/v1/json/logs/tail?from=never").refused(400),
+        get("/v1/json/events/tail", "/v1/json/events/tail?from=never").refused(400),
     ]
 }
 

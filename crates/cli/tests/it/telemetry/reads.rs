@@ -44,8 +44,11 @@ impl Sent {
     }
 }
 
+/// The parameters of a request, and which entries it means.
+type Question = (Vec<(&'static str, String)>, Box<dyn Fn(&Sent) -> bool>);
+
 /// What is asked for, as parameters and as a check of the model.
-fn ask(draws: &mut Draws) -> (Vec<(&'static str, String)>, Box<dyn Fn(&Sent) -> bool>) {
+fn ask(draws: &mut Draws) -> Question {
     match draws.below(6) {
         0 => {
             let (from, to) = (BEGIN + 60_000 * draws.below(20), BEGIN + 60_000 * (10 + draws.below(20)));

@@ -39,7 +39,7 @@ impl Reader {
 }
 
 fn log(number: u64) -> Value {
-    let level = if number % 3 == 0 { "ERROR" } else { "INFO" };
+    let level = if number.is_multiple_of(3) { "ERROR" } else { "INFO" };
     json!({ "level": level, "source": "shop", "message": format!("order {number}"), "context": { "number": number } })
 }
 
