@@ -6,14 +6,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=$(cd "$here/../../../.." && pwd)
 engine=${1:-$repository/target/debug/tidegate-engine}
 work=$repository/target/clients
-mkdir -p "$work"
-
-# What is installed is installed again only when the pinned versions change.
-if ! cmp -s "$here/requirements.txt" "$work/requirements.txt"; then
-    python3 -m venv --clear "$work/venv"
-    "$work/venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
-    cp "$here/requirements.txt" "$work/requirements.txt"
-fi
+"$repository/scripts/python-packages.sh" "$here/requirements.txt" "$work"
+# Installed again only when the pinned versions change.
 mkdir -p "$work/js"
 if ! cmp -s "$here/package-lock.json" "$work/js/package-lock.json"; then
     cp "$here/package.json" "$here/package-lock.json" "$work/js/"

@@ -7,14 +7,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=$(cd "$here/../../../.." && pwd)
 tidegate=${1:-$repository/target/debug/tidegate}
 work=$repository/target/duckdb
-mkdir -p "$work"
-
-# What is installed is installed again only when the pinned versions change.
-if ! cmp -s "$here/requirements.txt" "$work/requirements.txt"; then
-    python3 -m venv --clear "$work/venv"
-    "$work/venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
-    cp "$here/requirements.txt" "$work/requirements.txt"
-fi
+"$repository/scripts/python-packages.sh" "$here/requirements.txt" "$work"
 
 export TIDEGATE_LIBCHDB=${TIDEGATE_LIBCHDB:-$repository/lib/libchdb.so}
 data=$(mktemp -d)
