@@ -89,6 +89,8 @@ pub enum To {
 pub struct Alerts {
     options: AlertOptions,
     state: Mutex<Watched>,
+    /// Held while the catalog and memory are brought to the same.
+    turn: tokio::sync::Mutex<()>,
     /// There is something to send.
     told: Notify,
 }
@@ -146,6 +148,7 @@ impl Alerts {
 
     /// Reads rules, states and silences from the catalog.
     async fn reload(&self, stages: &Stages) -> Result<(), CatalogError> {
+        let _turn = self.turn.lock().await;
         let (now, moment) = (stages.clock.now(), stages.clock.monotonic());
         let unreadable =
             |what: &str, error: &serde_json::Error| CatalogError::Corrupt { what: format!("{what}: {error}") };

@@ -70,6 +70,7 @@ async fn judge(
     now: UnixNanos,
 ) -> Result<(), Failure> {
     let rule = &watch.rule;
+    let _turn = stages.alerts.turn.lock().await;
     let known: BTreeMap<Labels, Alert> = {
         let watched = stages.alerts.lock();
         let own = watched.alerts.iter().filter(|((name, _), _)| *name == rule.name);
