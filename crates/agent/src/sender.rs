@@ -7,7 +7,7 @@ use rand::Rng;
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use tidegate_core::ingest::wire;
-use tidegate_model::Signal;
+use tidegate_model::{Signal, chain};
 use tokio::sync::watch;
 
 use crate::counts::Counts;
@@ -188,15 +188,4 @@ fn partial_success(body: &[u8]) -> Option<(u64, String)> {
 fn retry_after(answer: &reqwest::Response) -> Option<Duration> {
     let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

@@ -1,3 +1,5 @@
+use std::error::Error;
+
 /// What the caller of a failed step does next; every stage's error maps to one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -27,4 +29,17 @@ impl ErrorKind {
     pub const fn is_retryable(self) -> bool {
         matches!(self, Self::Overloaded | Self::Unavailable | Self::Timeout | Self::Closed)
     }
+}
+
+/// Returns an error with all its causes, in one line.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
 }

@@ -36,7 +36,7 @@ pub mod tables;
 mod time;
 mod world;
 
-pub use error::ErrorKind;
+pub use error::{ErrorKind, chain};
 pub use field::{FieldType, Scalar, UnknownType};
 pub use ids::{BatchId, BufferId, InvalidTableName, Seq, SeqRange, TableName};
 pub use manifest::{ManifestState, RowsSum};

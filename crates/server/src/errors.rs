@@ -9,6 +9,7 @@ use tidegate_core::ingest::IngestError;
 use tidegate_core::ingest::rows::RowsError;
 use tidegate_core::query::QueryError;
 use tidegate_model::ErrorKind;
+pub(crate) use tidegate_model::chain;
 use tonic::Code;
 
 /// A client that was told nothing better tries again after so many milliseconds.
@@ -170,18 +171,6 @@ impl From<QueryError> for Failure {
             _ => failure,
         }
     }
-}
-
-/// Returns an error with all its causes.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 /// Returns the kind's name in answers and metrics.

@@ -3,11 +3,11 @@ use std::time::Duration;
 use tidegate_core::batch::{BatchOptions, Batcher, States};
 use tidegate_core::buffer::Buffer;
 use tidegate_core::store::Store;
-use tidegate_model::TableName;
 use tidegate_model::limits::STOP_FLUSH_MS;
 use tidegate_model::tables::{
     EVENTS, LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS, METRIC_SAMPLES, METRIC_SUMMARIES, SPANS,
 };
+use tidegate_model::{TableName, chain};
 use tidegate_server::SchemaState;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -102,9 +102,4 @@ async fn migrate(store: &Store, state: &watch::Sender<SchemaState>) {
     }
     state.send_replace(SchemaState::Current);
     tracing::info!("ClickHouse has our tables");
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

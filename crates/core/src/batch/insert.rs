@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand::Rng;
 use tidegate_model::limits::{BATCH_RETRY_MS_MAX, BATCH_RETRY_MS_MIN, BATCH_STUCK_RETRY_MS};
-use tidegate_model::{ErrorKind, PartitionDay, RowsSum, TableSpec};
+use tidegate_model::{ErrorKind, PartitionDay, RowsSum, TableSpec, chain};
 use tokio::time::Instant;
 
 use super::catalogue::{Beside, BesideInsert, count, settle};
@@ -15,7 +15,7 @@ use super::seal::Sealed;
 use super::{BatchError, BatchReport, blocking};
 use crate::catalog::Stored;
 use crate::rollup::Rollup;
-use crate::store::{Gone, Outlet, Promotion, StoreError, chain};
+use crate::store::{Gone, Outlet, Promotion, StoreError};
 
 /// Takes one batch from its cut to its watermark; ends only when that is done.
 pub(super) async fn store(shared: Arc<Shared>, sealed: Sealed) {

@@ -1,14 +1,14 @@
 use std::time::Duration;
 
 use tidegate_model::limits::{LIFECYCLE_DRAIN_MS, LIFECYCLE_LOOK_MS};
-use tidegate_model::{PartitionDay, Seq, TableName, UnixNanos, Upkeep, tables};
+use tidegate_model::{PartitionDay, Seq, TableName, UnixNanos, Upkeep, chain, tables};
 use tokio::time::{sleep, timeout};
 
 use super::{Expire, ExpireError, Target};
 use crate::buffer::Hold;
 use crate::catalog::Removal;
 use crate::rollup::Rollup;
-use crate::store::{TRACE_RANGES, chain, removed_rows, row_time};
+use crate::store::{TRACE_RANGES, removed_rows, row_time};
 
 /// What became of a removal.
 pub(super) enum Removed {

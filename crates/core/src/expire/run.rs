@@ -1,11 +1,11 @@
 use tidegate_model::limits::LIFECYCLE_STEPS_LISTED_MAX;
-use tidegate_model::{UnixNanos, Upkeep, partition_date};
+use tidegate_model::{UnixNanos, Upkeep, chain, partition_date};
 
 use super::look::Partition;
 use super::remove::Removed;
 use super::{Expire, ExpireError, Report, Step, Target, Wanted};
 use crate::catalog::Manifest;
-use crate::store::{chain, removed_rows};
+use crate::store::removed_rows;
 
 /// The volume that old partitions go to.
 const COLD_VOLUME: &str = "cold";

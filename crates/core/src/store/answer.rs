@@ -10,8 +10,8 @@ use tidegate_model::limits::STORE_ERROR_BYTES_MAX;
 use tokio::time::{Instant, timeout_at};
 
 use super::StoreError;
-use super::client::chain;
 use super::select::KillGuard;
+use tidegate_model::chain;
 
 /// A running answer.
 pub struct Answer {

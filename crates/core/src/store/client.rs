@@ -9,7 +9,7 @@ use tidegate_model::limits::{
     STORE_CONNECT_MS, STORE_ERROR_BYTES_MAX, STORE_IDLE_MS, STORE_PING_MS, STORE_RETRIES, STORE_RETRY_MS,
     STORE_STATEMENT_MS,
 };
-use tidegate_model::{ErrorKind, TableName, TableSpec};
+use tidegate_model::{ErrorKind, TableName, TableSpec, chain};
 use tokio::time::timeout;
 
 use super::body::Pieces;
@@ -250,17 +250,6 @@ pub(super) fn identifier(name: &str) -> String {
 /// Quotes a text.
 pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
-}
-
-/// Writes an error with all its causes into one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
 
 /// Reads an error's text as far as it is sensible; a failure on the way leaves it shorter.

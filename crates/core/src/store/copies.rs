@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tidegate_model::limits::STORE_INSERT_MS;
-use tidegate_model::{SAVED, SavedTable};
+use tidegate_model::{SAVED, SavedTable, chain};
 
-use super::client::{As, chain, identifier, send};
+use super::client::{As, identifier, send};
 use super::{Store, StoreError};
 
 impl Store {

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use reqwest::header::CONTENT_ENCODING;
-use tidegate_model::TableSpec;
 use tidegate_model::limits::STORE_INSERT_MS;
+use tidegate_model::{TableSpec, chain};
 
-use super::client::{As, chain, identifier, send};
+use super::client::{As, identifier, send};
 use super::{ArrowRows, Compression, Store, StoreError};
 
 /// What makes an insert one block per partition, stored once, synced before it is answered.

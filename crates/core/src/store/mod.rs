@@ -57,7 +57,6 @@ mod watermarks;
 pub use admin::{AdminAnswer, AdminSql};
 pub use answer::Answer;
 pub use client::Store;
-pub(crate) use client::chain;
 pub use drift::Drift;
 pub use engine::{Engine, EngineData, EngineError, EngineOptions, EngineState, EngineStatus};
 pub use error::StoreError;
