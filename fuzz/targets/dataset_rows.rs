@@ -11,8 +11,7 @@ const NOW: UnixNanos = UnixNanos(1_800_000_000_000_000_000);
 fuzz_target!(init: allow_arrow_panics(), |data: &[u8]| {
     let Some((first, body)) = data.split_first() else { return };
     let format = [RowsFormat::Json, RowsFormat::Ndjson, RowsFormat::Arrow, RowsFormat::Csv, RowsFormat::Parquet][usize::from(*first) % 5];
-    let body = Bytes::copy_from_slice(body);
-    let request = DatasetRequest { slug: "fuzzed".to_owned(), format, body, head: None, idempotency_key: None, actor: None, may_grow: true, piece: None };
+    let request = DatasetRequest::new("fuzzed", format, Bytes::copy_from_slice(body));
     let Ok((dataset, admitted)) = dry_run(&request, None, NOW) else { return };
     let again = dry_run(&request, Some(&dataset), NOW).expect("the dataset that the rows made takes them");
     assert_eq!(again.1.accepted, admitted.accepted);

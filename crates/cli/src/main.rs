@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod agent;
+mod alerts;
 mod backup;
 mod catalogue;
 mod check;
@@ -20,6 +21,8 @@ mod serve;
 mod settings;
 mod span;
 mod table;
+mod telemetry;
+mod traces;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -73,6 +76,22 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Collect logs, host metrics and the states of services on this machine, and send them to a server
     Agent(Box<agent::AgentArgs>),
+    /// Print log records: by time, level, source, words, attributes
+    Logs(Box<telemetry::LogsArgs>),
+    /// Print events
+    Events(Box<telemetry::EventsArgs>),
+    /// Print data points of metrics, or what they sum up to by minute, hour or day
+    Metrics(Box<telemetry::MetricsArgs>),
+    /// Follow log records or events, from the moment of their acknowledgement
+    Tail(Box<telemetry::TailArgs>),
+    /// Alert rules with their states; silences
+    Alerts(alerts::AlertsArgs),
+    /// Draw a trace over time, tell what it waited for, or compare it with another
+    Trace(traces::TraceArgs),
+    /// Print which services call which
+    ServiceMap(traces::ServiceMapArgs),
+    /// Spans of a time, as lines
+    Spans(traces::SpansArgs),
     /// Print the version
     Version,
 }
@@ -112,6 +131,14 @@ async fn run() -> ExitCode {
         Command::Config(args) => config::run(args, &environment),
         Command::Doctor(args) => doctor::run(args, &environment),
         Command::Agent(args) => agent::run(*args).await,
+        Command::Logs(args) => telemetry::logs(*args).await,
+        Command::Events(args) => telemetry::events(*args).await,
+        Command::Metrics(args) => telemetry::metrics(*args).await,
+        Command::Tail(args) => telemetry::tail(*args).await,
+        Command::Alerts(args) => alerts::run(args).await,
+        Command::Trace(args) => traces::trace(args).await,
+        Command::ServiceMap(args) => traces::service_map(args).await,
+        Command::Spans(args) => traces::spans(args).await,
         Command::Version => {
             println!("tidegate {}, data folder layout {}", env!("CARGO_PKG_VERSION"), serve::FOLDER_VERSION);
             Ok(())

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tidegate_core::world::SystemClock;
+use tidegate_model::Clock;
+
 /// Reads a whole number and its unit.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let wrong = || format!("write it like 30s, 5m, 24h or 7d, it is `{text}`");
@@ -21,6 +24,16 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         Some(seconds) if seconds <= u64::from(u32::MAX) => Ok(Duration::from_secs(seconds)),
         _ => Err(format!("`{text}` is longer than a hundred years")),
     }
+}
+
+/// Returns `from` and `to` as the API takes them; `last` is counted back from now.
+pub(crate) fn parameters(last: Option<Duration>, from: Option<&str>, to: Option<&str>) -> Vec<(&'static str, String)> {
+    let last = last.map(|span| {
+        let now = SystemClock::start().now().0 / 1_000_000_000;
+        (now - i64::try_from(span.as_secs()).unwrap_or(now)).to_string()
+    });
+    let from = last.or_else(|| from.map(str::to_owned)).map(|time| ("from", time));
+    from.into_iter().chain(to.map(|time| ("to", time.to_owned()))).collect()
 }
 
 #[cfg(test)]

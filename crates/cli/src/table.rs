@@ -35,6 +35,12 @@ pub(crate) struct Column {
 }
 
 impl Column {
+    /// Names a column; `#` is before the name of one of numbers.
+    pub(crate) fn named(name: &str) -> Self {
+        let (name, kind) = name.strip_prefix('#').map_or((name, "String"), |name| (name, "Float64"));
+        Self { name: name.to_owned(), kind: kind.to_owned() }
+    }
+
     fn is_number(&self) -> bool {
         let kind = self.kind.strip_prefix("Nullable(").unwrap_or(&self.kind);
         ["Int", "UInt", "Float", "Decimal"].iter().any(|number| kind.starts_with(number))

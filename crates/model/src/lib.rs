@@ -14,6 +14,7 @@
 //! | `partition.rs` | which partition a row belongs to |
 //! | `manifest.rs` | [`RowsSum`], [`ManifestState`]: what the rows of a batch are, taken together |
 //! | `retention.rs` | [`Retention`]: what is kept of a table, and what that means for its partitions |
+//! | `roll_ups.rs` | [`RollUps`]: what rows come to in each minute or hour |
 //! | `migration.rs` | [`MigrationPiece`]: rows of an older engine that come in one request |
 //! | `retry.rs` | [`RetryKey`], [`StoredRetry`]: how a repeated request is known |
 //! | `error.rs` | [`ErrorKind`]: what the caller does next |
@@ -29,6 +30,7 @@ mod migration;
 mod partition;
 mod retention;
 mod retry;
+mod roll_ups;
 mod saved;
 mod signal;
 mod table;
@@ -44,8 +46,9 @@ pub use migration::MigrationPiece;
 pub use partition::{PARTITION_ODD, PartitionDay, partition_date, partition_day, partition_of_date};
 pub use retention::{PartitionState, Retention, Upkeep, day_times};
 pub use retry::{RetryKey, StoredRetry};
+pub use roll_ups::{Grain, ROLL_UP_PREFIX, ROLL_UPS, RollUpKey, RollUpSum, RollUps, Rule};
 pub use saved::{SAVED, SavedTable};
 pub use signal::Signal;
 pub use table::{ColumnDefault, ColumnKind, ColumnSpec, Merge, RollUp, TableSpec};
-pub use time::{UnixNanos, civil, day_of_civil};
+pub use time::{UnixNanos, civil, day_of_civil, put_digits};
 pub use world::{Clock, Disk, DiskFile};

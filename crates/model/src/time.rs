@@ -35,8 +35,8 @@ impl fmt::Display for UnixNanos {
     }
 }
 
-/// Writes a number with zeros before it.
-fn put_digits(place: &mut [u8], mut number: i64) {
+/// Writes a number that is not negative into a place of so many digits, with zeros before it.
+pub fn put_digits(place: &mut [u8], mut number: i64) {
     for digit in place.iter_mut().rev() {
         *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
         number /= 10;

@@ -8,22 +8,51 @@ use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use tidegate_model::ErrorKind;
+use tidegate_model::limits::DISCARDED_BYTES_MAX;
 
 use crate::errors::Failure;
 
 /// Room made at once for a body that says its length; a longer one grows as its bytes come.
 const RESERVED_BYTES_MAX: usize = 4 << 20;
 
+/// A body, or the beginning of one that is larger than it may be in memory.
+pub(crate) enum Begun {
+    Whole(Bytes),
+    Larger { begin: Vec<Bytes>, rest: Body },
+}
+
 /// Reads a whole body; refuses one past `bytes_max`, and a client that stops sending.
-pub(crate) async fn read(
+pub(crate) async fn read(headers: &HeaderMap, body: Body, bytes_max: usize, idle: Duration) -> Result<Bytes, Failure> {
+    match begin(headers, body, bytes_max, idle).await? {
+        Begun::Whole(body) => Ok(body),
+        Begun::Larger { rest, .. } => {
+            discard(rest, idle).await;
+            Err(too_large(bytes_max))
+        }
+    }
+}
+
+/// Reads what is left of a body that is refused: a client that is cut off while it sends sees no answer.
+pub(crate) async fn discard(mut rest: Body, idle: Duration) {
+    let mut length = 0;
+    while let Ok(Some(data)) = next_data(&mut rest, idle).await {
+        length += data.len();
+        if length > DISCARDED_BYTES_MAX {
+            return;
+        }
+    }
+}
+
+/// Does the same, and gives back one that is larger.
+pub(crate) async fn begin(
     headers: &HeaderMap,
     mut body: Body,
     bytes_max: usize,
     idle: Duration,
-) -> Result<Bytes, Failure> {
+) -> Result<Begun, Failure> {
     let announced = content_length(headers).unwrap_or(0);
     if announced > bytes_max {
-        return Err(too_large(bytes_max));
+        return Ok(Begun::Larger { begin: Vec::new(), rest: body });
     }
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
@@ -31,7 +60,8 @@ pub(crate) async fn read(
     while let Some(data) = next_data(&mut body, idle).await? {
         length += data.len();
         if length > bytes_max {
-            return Err(too_large(bytes_max));
+            let begun = if rest.is_empty() { first } else { Some(rest.freeze()) };
+            return Ok(Begun::Larger { begin: begun.into_iter().chain([data]).collect(), rest: body });
         }
         match &first {
             // A body that comes in one piece is not copied.
@@ -45,7 +75,7 @@ pub(crate) async fn read(
             }
         }
     }
-    Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() })
+    Ok(Begun::Whole(if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() }))
 }
 
 /// Reads a body as JSON; `example` says what to send instead of one that cannot be read.
@@ -66,7 +96,8 @@ pub(crate) fn too_large(bytes_max: usize) -> Failure {
         .with_hint("send smaller batches")
 }
 
-async fn next_data(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, Failure> {
+/// Waits for the next bytes of a body; `None` at its end.
+pub(crate) async fn next_data(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, Failure> {
     loop {
         let frame = tokio::time::timeout(idle, body.frame()).await.map_err(|_elapsed| {
             Failure::new(ErrorKind::Timeout, format!("no byte of the body came for {} ms", idle.as_millis()))

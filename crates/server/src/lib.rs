@@ -58,6 +58,7 @@ mod timestore;
 mod webhook;
 
 pub use alerts::{AlertOptions, Alerts, MailOptions, Receiver, To, default_alert_rules, run_alerts};
+pub use api::LargeBodies;
 pub use api::sql_parameters::{SqlParameters, parse as parse_sql_parameters};
 pub use backups::{BackupOffice, BackupPlan, DrillAsked, DrillProof, run_backups};
 pub use cardinality::CardinalityState;

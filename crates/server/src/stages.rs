@@ -11,6 +11,7 @@ use tidegate_model::Clock;
 use tokio::sync::watch;
 
 use crate::alerts::Alerts;
+use crate::api::LargeBodies;
 use crate::backups::BackupOffice;
 use crate::cardinality::CardinalityState;
 use crate::datasets::Access;
@@ -63,6 +64,8 @@ pub struct Stages {
     pub backups: Option<BackupOffice>,
     /// Whether operators' SQL is let through to ClickHouse.
     pub admin_sql: bool,
+    /// Where bodies wait that are too large for memory.
+    pub large_bodies: Arc<LargeBodies>,
     /// How long a request's body may pause.
     pub body_idle: Duration,
 }

@@ -27,11 +27,7 @@ pub(crate) struct Places {
 impl Listing {
     /// Makes a list; a name that begins with `#` is that of a column of numbers.
     pub(crate) fn new(title: &'static str, columns: &[&str], data: Vec<Vec<Value>>) -> Self {
-        let column = |name: &&str| match name.strip_prefix('#') {
-            Some(name) => Column { name: name.to_owned(), kind: "UInt64".to_owned() },
-            None => Column { name: (*name).to_owned(), kind: "String".to_owned() },
-        };
-        Self { title, rows: Rows { meta: columns.iter().map(column).collect(), data } }
+        Self { title, rows: Rows { meta: columns.iter().map(|name| Column::named(name)).collect(), data } }
     }
 
     /// Returns how many rows there are.

@@ -1,8 +1,6 @@
 use std::time::Duration;
 
 use clap::Args;
-use tidegate_core::world::SystemClock;
-use tidegate_model::Clock;
 
 use crate::span;
 
@@ -28,11 +26,6 @@ impl WindowArgs {
 
     /// Returns the parameters of the API.
     pub(crate) fn parameters(&self) -> Vec<(&'static str, String)> {
-        let last = self.last.map(|span| {
-            let now = SystemClock::start().now().0 / 1_000_000_000;
-            (now - i64::try_from(span.as_secs()).unwrap_or(now)).to_string()
-        });
-        let from = last.or_else(|| self.from.clone()).map(|time| ("from", time));
-        from.into_iter().chain(self.to.clone().map(|time| ("to", time))).collect()
+        span::parameters(self.last, self.from.as_deref(), self.to.as_deref())
     }
 }

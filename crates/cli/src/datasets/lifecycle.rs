@@ -28,6 +28,9 @@ pub(super) struct RetentionArgs {
     /// Forget what was decided: the settings hold again
     #[arg(long, conflicts_with_all = ["max_age_hours", "max_bytes", "grace_minutes", "cold_after_hours", "keep_all"])]
     forget: bool,
+    /// Tell what would go: by these rules, or without any by those that hold or will hold; decides nothing
+    #[arg(long, conflicts_with = "forget")]
+    preview: bool,
     /// Only this table of the dataset
     #[arg(long)]
     table: Option<String>,
@@ -36,8 +39,11 @@ pub(super) struct RetentionArgs {
 /// What `tidegate datasets quota` is told.
 #[derive(Debug, Args)]
 pub(super) struct QuotaArgs {
-    /// The dataset, or logs, spans, metrics
+    /// The dataset, or logs, spans, metrics; with --tenant a tenant
     slug: String,
+    /// The name is a tenant's: the limits are those of all its datasets together
+    #[arg(long)]
+    tenant: bool,
     /// Rows a second
     #[arg(long, value_name = "ROWS")]
     rows_per_second: Option<u64>,
@@ -96,6 +102,12 @@ pub(super) async fn retention(caller: &Caller, args: &RetentionArgs) -> Result<(
         numbers([("deleteGraceMinutes", args.grace_minutes), ("coldStorageAfterHours", args.cold_after_hours)]);
     let decides = args.keep_all || !rules.is_empty() || !body.is_empty();
     body.insert("rules".to_owned(), Value::Object(rules));
+    if args.preview {
+        let body = decides.then_some(Value::Object(body));
+        let answer = caller.ask(Method::POST, &format!("{path}/preview"), &parameters, body.as_ref()).await?;
+        caller.print(&answer, "tables", &["table", "rows", "bytes", "partitions", "oldest", "before"]);
+        return Ok(());
+    }
     let answer = if decides {
         caller.ask(Method::PUT, &path, &parameters, Some(&Value::Object(body))).await?
     } else {
@@ -116,6 +128,10 @@ fn print_retention(caller: &Caller, mut answer: Value) {
             let partitions = table["partitions"].as_array().cloned().unwrap_or_default();
             let sum = |name: &str| partitions.iter().filter_map(|one| one[name].as_u64()).sum::<u64>();
             (table["rows"], table["bytes"]) = (json!(sum("rows")), json!(sum("bytes")));
+            table["holdsFrom"] = table["pending"]["from"].clone();
+            if table["pending"].is_object() {
+                table["maxAgeHours"] = table["pending"]["policy"]["rules"]["maxAgeHours"].clone();
+            }
             table["oldest"] = partitions.iter().filter_map(|one| one["first_time"].as_str()).min().into();
         }
     }
@@ -126,6 +142,7 @@ fn print_retention(caller: &Caller, mut answer: Value) {
         "maxTotalBytes",
         "deleteGraceMinutes",
         "coldStorageAfterHours",
+        "holdsFrom",
         "rows",
         "bytes",
         "oldest",
@@ -134,7 +151,8 @@ fn print_retention(caller: &Caller, mut answer: Value) {
 }
 
 pub(super) async fn quota(caller: &Caller, args: &QuotaArgs) -> Result<()> {
-    let path = of_dataset("/admin/datasets", &args.slug, "/quota");
+    let of = if args.tenant { "/admin/tenants" } else { "/admin/datasets" };
+    let path = of_dataset(of, &args.slug, "/quota");
     if args.forget {
         caller.ask(Method::DELETE, &path, &[], None).await?;
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use tidegate_core::backup::{Backups, Sources};
 use tidegate_core::buffer::{Buffer, BufferOptions, Recovery, Remembered};
 use tidegate_core::catalog::{Catalog, PolicyKind};
-use tidegate_core::expire::{self, Expire};
+use tidegate_core::expire::{self, Expire, TableDefault};
 use tidegate_core::ingest::{Ingest, Quota};
 use tidegate_core::objects::{Bucket, BucketOptions};
 use tidegate_core::query::{Query, QueryOptions};
@@ -14,15 +14,18 @@ use tidegate_core::rollup::Rollup;
 use tidegate_core::rollup::totals::Totals;
 use tidegate_core::store::{Engine, EngineData, EngineOptions, Store, StoreOptions};
 use tidegate_core::world::SystemClock;
-use tidegate_model::limits::{BACKUP_DRILLS_WAITING_MAX, BODY_IDLE_MS, RETENTION_GRACE_SECONDS};
+use tidegate_model::limits::{
+    BACKUP_DRILLS_WAITING_MAX, BODY_IDLE_MS, RETAIN_EVENTS_HOURS, RETAIN_LOGS_HOURS, RETAIN_METRICS_HOURS,
+    RETENTION_GRACE_SECONDS,
+};
 use tidegate_model::tables::{
     CATALOG_ATTRIBUTES, CATALOG_SIGNALS, EVENTS, LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS,
     METRIC_SAMPLES, METRIC_SUMMARIES, SPANS,
 };
 use tidegate_model::{Clock, Retention, UnixNanos};
 use tidegate_server::{
-    Access, Alerts, BackupOffice, BackupPlan, CardinalityState, DrillAsked, ExportOptions, Exports, Lifecycle, Metrics,
-    Mirrors, ReplicaWatch, SchemaState, Stages, Webhook,
+    Access, Alerts, BackupOffice, BackupPlan, CardinalityState, DrillAsked, ExportOptions, Exports, LargeBodies,
+    Lifecycle, Metrics, Mirrors, ReplicaWatch, SchemaState, Stages, Webhook,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -55,6 +58,7 @@ pub(super) struct Parts {
     mirrors: Mirrors,
     replica_age_sla_ms: u64,
     admin_sql: bool,
+    large_bodies: Arc<LargeBodies>,
     backups: Option<BackupOffice>,
     /// Who restores on trial; taken once.
     pub(super) drills: Option<Drills>,
@@ -135,6 +139,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         mirrors: Mirrors::new(mirror_folder(settings, folder)?),
         replica_age_sla_ms: settings.freshness.replica_age_sla_ms,
         admin_sql: settings.query.admin_sql,
+        large_bodies: Arc::new(LargeBodies::new(folder.path().to_owned())),
     })
 }
 
@@ -148,6 +153,9 @@ async fn set_quotas(settings: &Settings, ingest: &Ingest, catalog: &Catalog) -> 
     });
     for own in catalog.policies::<Quota>(PolicyKind::Quota).await? {
         ingest.quotas().set(&own.slug, Some(own.policy));
+    }
+    for own in catalog.policies::<Quota>(PolicyKind::TenantQuota).await? {
+        ingest.quotas().set_tenant(&own.slug, Some(own.policy));
     }
     Ok(())
 }
@@ -181,6 +189,7 @@ impl Parts {
             access: self.access.clone(),
             backups: self.backups.clone(),
             admin_sql: self.admin_sql,
+            large_bodies: Arc::clone(&self.large_bodies),
             body_idle: Duration::from_millis(BODY_IDLE_MS),
         }
     }
@@ -332,16 +341,19 @@ fn lifecycle(settings: &Settings, query: &Query, clock: &Arc<dyn Clock>) -> Life
     };
     let retain = &settings.retain;
     let points = [&*METRIC_SAMPLES, &*METRIC_HISTOGRAMS, &*METRIC_EXPONENTIAL_HISTOGRAMS, &*METRIC_SUMMARIES];
+    // Without an own word the program decides, and gives notice.
     let of_table = [
-        (retain.logs_hours, vec![&*LOGS]),
-        (retain.events_hours, vec![&*EVENTS]),
-        (retain.traces_hours, vec![&*SPANS]),
-        (retain.metrics_hours, points.to_vec()),
-        (retain.catalogue_hours, vec![&*CATALOG_SIGNALS, &*CATALOG_ATTRIBUTES]),
+        (retain.logs_hours, Some(RETAIN_LOGS_HOURS), vec![&*LOGS]),
+        (retain.events_hours, Some(RETAIN_EVENTS_HOURS), vec![&*EVENTS]),
+        (retain.traces_hours, None, vec![&*SPANS]),
+        (retain.metrics_hours, Some(RETAIN_METRICS_HOURS), points.to_vec()),
+        (retain.catalogue_hours, None, vec![&*CATALOG_SIGNALS, &*CATALOG_ATTRIBUTES]),
     ];
-    let defaults = of_table
-        .into_iter()
-        .flat_map(|(hours, specs)| specs.into_iter().map(move |spec| (spec.name.clone(), kept(hours))));
+    let notice = retain.notice_hours.saturating_mul(3_600);
+    let defaults = of_table.into_iter().flat_map(|(hours, ours, specs)| {
+        let notice = (ours == Some(hours)).then_some(notice);
+        specs.into_iter().map(move |spec| TableDefault { table: spec.name.clone(), retention: kept(hours), notice })
+    });
     let sources = expire::Sources {
         buffer: query.buffer.clone(),
         catalog: query.catalog.clone(),

@@ -1,13 +1,12 @@
 use std::time::Duration;
 
-use tidegate_core::batch::{BatchOptions, Batcher, States};
+use tidegate_core::batch::{BatchError, BatchOptions, Batcher, States};
 use tidegate_core::buffer::Buffer;
-use tidegate_core::store::Store;
 use tidegate_model::limits::STOP_FLUSH_MS;
 use tidegate_model::tables::{
     EVENTS, LOGS, METRIC_EXPONENTIAL_HISTOGRAMS, METRIC_HISTOGRAMS, METRIC_SAMPLES, METRIC_SUMMARIES, SPANS,
 };
-use tidegate_model::{TableName, chain};
+use tidegate_model::{ROLL_UPS, TableName, chain};
 use tidegate_server::SchemaState;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -45,7 +44,7 @@ pub(super) fn bring_up(
     };
     tokio::spawn(async move {
         tokio::select! {
-            () = migrate(&states.store, &state) => {}
+            () = migrate(&states, &state) => {}
             () = given_up(&mut stop, &states.buffer) => return None,
         }
         match Batcher::start(states, options).await {
@@ -81,11 +80,11 @@ async fn given_up(stop: &mut watch::Receiver<bool>, buffer: &Buffer) {
     }
 }
 
-async fn migrate(store: &Store, state: &watch::Sender<SchemaState>) {
+async fn migrate(states: &States, state: &watch::Sender<SchemaState>) {
     let mut pause = RETRY;
     loop {
-        let outcome = match store.ping().await {
-            Ok(()) => store.migrate().await.map_err(|error| SchemaState::Failed(chain(&error))),
+        let outcome = match states.store.ping().await {
+            Ok(()) => make_tables(states).await.map_err(|error| SchemaState::Failed(chain(&error))),
             Err(_) => Err(SchemaState::Waiting),
         };
         match outcome {
@@ -102,4 +101,14 @@ async fn migrate(store: &Store, state: &watch::Sender<SchemaState>) {
     }
     state.send_replace(SchemaState::Current);
     tracing::info!("ClickHouse has our tables");
+}
+
+/// Makes the tables, and fills the roll-ups of those that have none yet, before a batch is on its way.
+async fn make_tables(states: &States) -> Result<(), BatchError> {
+    states.store.migrate().await?;
+    let stored = states.catalog.watermarks().await?;
+    for table in ROLL_UPS.iter().map(|roll_ups| (roll_ups.of)()) {
+        states.store.raise_roll_ups(table, stored.get(table).copied().unwrap_or_default()).await?;
+    }
+    Ok(())
 }

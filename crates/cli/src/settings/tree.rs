@@ -186,18 +186,22 @@ section! {
         traces: bool = true,
         /// Keep data points; series are kept in any case, the catalogue needs them.
         metrics: bool = true,
-        /// Log records go when they are so old (hours; 0: never). `tidegate datasets retention logs` decides more.
-        logs_hours: u64 = 0,
-        /// Events go when they are so old.
-        events_hours: u64 = 0,
+        /// Log records go when they are so old (hours; 0: never): six months. `tidegate datasets retention logs` decides more,
+        /// and with `--preview` tells what goes.
+        logs_hours: u64 = limits::RETAIN_LOGS_HOURS,
+        /// Events go when they are so old: a year.
+        events_hours: u64 = limits::RETAIN_EVENTS_HOURS,
         /// Spans go when they are so old.
         traces_hours: u64 = 0,
-        /// Data points go when they are so old.
-        metrics_hours: u64 = 0,
+        /// Data points go when they are so old: two years.
+        metrics_hours: u64 = limits::RETAIN_METRICS_HOURS,
         /// What the catalogue counted goes when its hour is so old.
         catalogue_hours: u64 = 0,
         /// Rows of datasets go when they are so old, unless something else was decided for their dataset.
         datasets_hours: u64 = 0,
+        /// Where `logs_hours`, `events_hours` and `metrics_hours` are what they are here, nothing goes for them until so
+        /// long after the first start with them (hours); each start until then tells what will go.
+        notice_hours: u64 = limits::RETAIN_NOTICE_HOURS,
     }
 }
 

@@ -117,6 +117,87 @@ async fn rows_past_their_retention_go_and_everything_says_so() -> Result<()> {
     Ok(())
 }
 
+/// Sends a log record, an event and a data point of so many days ago each, and waits until all are stored.
+async fn send_telemetry(stack: &Stack, days_ago: &[u64]) -> Result<()> {
+    let now = stack.number("SELECT toUnixTimestamp64Milli(now64(3)) AS n").await?;
+    for days in days_ago {
+        let at = now - days * 24 * HOUR_MS;
+        for (kind, entry) in [
+            ("logs", json!({ "timestamp": at, "message": "old" })),
+            ("events", json!({ "timestamp": at, "event_type": "old" })),
+            ("metrics", json!({ "timestamp": at, "metric_name": "old", "value": days })),
+        ] {
+            let (status, _, told) = ask(stack, Method::POST, &format!("/v1/json/{kind}"), &entry).await?;
+            ensure!(status == 201, "{status} {told}");
+        }
+    }
+    let hot = async || {
+        let told = stack.get("/ledger").await?;
+        Ok(told["tables"].as_array().into_iter().flatten().all(|line| line["hot"] == 0))
+    };
+    eventually("all rows are stored", hot).await
+}
+
+/// Counts log records, events and data points.
+async fn telemetry(stack: &Stack) -> Result<[u64; 3]> {
+    let mut found = [0; 3];
+    for (found, table) in found.iter_mut().zip(["logs", "events", "metric_samples"]) {
+        *found = stack.number(&format!("SELECT count() AS n FROM {table}")).await?;
+    }
+    Ok(found)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_defaults_give_notice_and_a_preview_before_they_remove_anything() -> Result<()> {
+    let (_folder, mut stack) = started(&[]).await?;
+    // Two of the log records, one of the events and none of the data points are past what is kept of them.
+    send_telemetry(&stack, &[1, 200, 400]).await?;
+    done(&stack, &["datasets", "lifecycle", "run"]).await?;
+    ensure!(telemetry(&stack).await? == [3, 3, 3], "nothing goes without notice");
+    let logs = stack.get("/admin/datasets/logs/retention").await?;
+    let pending = &logs["tables"][0]["pending"];
+    ensure!(pending["policy"]["rules"]["maxAgeHours"] == 4_392 && pending["from"].is_string(), "{logs}");
+    ensure!(logs["tables"][0]["policy"]["mode"] == "none", "{logs}");
+    for (table, rows) in [("logs", 2), ("events", 1), ("metric_samples", 0)] {
+        let path = format!("/admin/datasets/{table}/retention/preview");
+        let (status, _, told) = ask(&stack, Method::POST, &path, &json!(null)).await?;
+        ensure!(status == 400, "null is no policy: {told}");
+        let told = done(&stack, &["datasets", "retention", table, "--preview", "--json"]).await?;
+        let told: Value = serde_json::from_str(&told).context(told.clone())?;
+        let table = &told["tables"][0];
+        ensure!(table["rows"] == rows && table["oldest"].is_string() == (rows > 0), "{told}");
+    }
+    let other = ["datasets", "retention", "logs", "--max-age-hours", "1", "--preview", "--json"];
+    let told: Value = serde_json::from_str(&done(&stack, &other).await?)?;
+    ensure!(told["tables"][0]["rows"] == 3 && told["tables"][0]["partitions"].as_u64() >= Some(1), "{told}");
+    ensure!(
+        stack.get("/admin/datasets/logs/retention").await?["tables"][0]["source"] == "settings",
+        "nothing is decided"
+    );
+
+    // The next start says what will go.
+    stack.stop()?;
+    stack.start()?;
+    stack.ready(READY_WITHIN).await?;
+    let told = async || {
+        let log = stack.log_tail();
+        Ok(log.contains("by the default retention") && log.contains("logs") && log.contains("events"))
+    };
+    eventually("the log tells what will go", told).await?;
+
+    // Once the notice is over, they go; what somebody decided holds instead.
+    done(&stack, &["datasets", "retention", "events", "--keep-all"]).await?;
+    stack.stop()?;
+    stack.add_env(&[("TIDEGATE_RETAIN__NOTICE_HOURS", "0")]);
+    stack.start()?;
+    stack.ready(READY_WITHIN).await?;
+    answers(&stack).await?;
+    done(&stack, &["datasets", "lifecycle", "run"]).await?;
+    ensure!(telemetry(&stack).await? == [1, 3, 3], "{:?}", telemetry(&stack).await?);
+    done(&stack, &["verify"]).await?;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_schedule_removes_without_being_asked_also_rows_of_built_in_tables() -> Result<()> {
     let settings = [("TIDEGATE_LIFECYCLE__EVERY_SECONDS", "1"), ("TIDEGATE_RETAIN__DATASETS_HOURS", "48")];
@@ -216,4 +297,40 @@ async fn a_dataset_past_its_quota_is_told_which_and_nothing_of_the_request_is_wr
     ensure!(status == 400, "{told}");
     ensure!(ask(&stack, Method::PUT, "/admin/datasets/none/quota", &json!({})).await?.0 == 404);
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn datasets_of_one_tenant_share_a_quota_that_survives_a_kill() -> Result<()> {
+    let (_folder, mut stack) = started(&[]).await?;
+    let row = |n: u64| json!({ "rows": [{ "timestamp": 1_767_225_600_000_u64 + n, "n": n }] });
+    for slug in ["clicks", "visits", "others"] {
+        let (status, _, told) = ask(&stack, Method::POST, &format!("/datasets/{slug}/ingest"), &row(0)).await?;
+        ensure!(status == 201, "{told}");
+    }
+    for slug in ["clicks", "visits"] {
+        let change = json!({ "metadata": { "tenant": "acme" } });
+        let (status, _, told) = ask(&stack, Method::PATCH, &format!("/admin/datasets/{slug}"), &change).await?;
+        ensure!(status == 200, "{told}");
+    }
+    done(&stack, &["datasets", "quota", "acme", "--tenant", "--rows-per-second", "1"]).await?;
+    let many: Vec<_> = (0..600).map(|n| json!({ "timestamp": 1_767_225_600_000_u64, "n": n })).collect();
+    let (status, _, told) = ask(&stack, Method::POST, "/datasets/clicks/ingest", &json!({ "rows": many })).await?;
+    ensure!(status == 201, "{told}");
+    let (status, _, told) = ask(&stack, Method::POST, "/datasets/visits/ingest", &row(1)).await?;
+    let details = &told["error"]["details"];
+    ensure!(status == 429 && details["tenant"] == "acme" && details["dataset"] == "visits", "{status} {told}");
+    let (status, _, told) = ask(&stack, Method::POST, "/datasets/others/ingest", &row(1)).await?;
+    ensure!(status == 201, "another's: {told}");
+    done(&stack, &["datasets", "quota", "acme", "--tenant", "--stored-bytes", "1"]).await?;
+    stack.kill_serve()?;
+    stack.start()?;
+    stack.ready(READY_WITHIN).await?;
+    let told = stack.get("/admin/tenants/acme/quota").await?;
+    ensure!(told["quota"]["storedBytes"] == 1 && told["datasets"] == json!(["clicks", "visits"]), "{told}");
+    eventually("all datasets of the tenant are full", async || {
+        let (status, _, told) = ask(&stack, Method::POST, "/datasets/visits/ingest", &row(2)).await?;
+        let details = &told["error"]["details"];
+        Ok(status == 429 && details["quota"] == "storedBytes" && details["tenant"] == "acme")
+    })
+    .await
 }

@@ -27,6 +27,7 @@
 //! | `names.rs` | columns whose names SQL must quote |
 //! | `promql.rs` | PromQL over what came by OTLP, hot and stored |
 //! | `timestore.rs` | datasets over REST: queries, saved SQL, the schema, SQL for operators |
+//! | `traces/` | traces as trees, compared, as calls between services, exported: against plain models, hot and stored |
 //! | `draws.rs` | chance from a seed |
 //! | `agents.rs` | a fleet of agents whose files rotate, a server that dies: each line once, in order |
 //! | `fleet.rs` | producers that remember what was acknowledged |
@@ -55,6 +56,7 @@ mod fleet;
 mod fresh;
 mod freshness;
 mod full;
+mod large_bodies;
 mod lifecycle;
 mod manifests;
 mod migrate;
@@ -70,6 +72,7 @@ mod start;
 mod telemetry;
 mod templates;
 mod timestore;
+mod traces;
 
 /// A debug build beside other builds may be slow; a test that waits this long has failed.
 const READY_WITHIN: Duration = Duration::from_secs(60);

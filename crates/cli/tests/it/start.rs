@@ -128,7 +128,7 @@ async fn a_server_that_is_too_old_is_refused_and_rows_wait_in_the_log() -> Resul
     let (_folder, mut stack) = stack(&[("STORAGE_BACKEND", "clickhouse"), ("CLICKHOUSE_URL", &url)])?;
     stack.start()?;
     stack.ready(READY_WITHIN).await?;
-    let expected = format!("ClickHouse {version} is too old, Tidegate needs 25.11 or newer");
+    let expected = format!("ClickHouse {version} is too old, Tidegate needs 26.2 or newer");
     let told =
         async || Ok(stack.get("/ready").await?["schema"]["why"].as_str().is_some_and(|why| why.contains(&expected)));
     eventually("the reason is told", told).await?;

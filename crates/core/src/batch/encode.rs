@@ -239,9 +239,7 @@ impl Forms {
     /// Returns the columns that are in every set and part of checksums; rows that merge have no checksum.
     fn covered(&self, spec: &TableSpec) -> Arc<[ColumnSpec]> {
         let is_everywhere = |name: &str| self.sent.iter().all(|sent| sent.column_with_name(name).is_some());
-        let covered = spec.columns.iter().filter(|column| {
-            spec.roll_up.is_none() && checksum::is_covered(&column.kind) && is_everywhere(&column.name)
-        });
+        let covered = spec.columns.iter().filter(|column| spec.roll_up.is_none() && is_everywhere(&column.name));
         covered.cloned().collect()
     }
 }

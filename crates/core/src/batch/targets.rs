@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use tidegate_model::{ErrorKind, TableName, TableSpec, tables};
+use tidegate_model::{ErrorKind, Seq, TableName, TableSpec, tables};
 use tokio::sync::Mutex;
 
 use super::BatchError;
@@ -46,6 +46,8 @@ impl Targets {
         }
         if ready.tables.get(table) != Some(&target.spec) {
             store.ensure_table(&target.spec).await?;
+            // Of its own table only: another's batch may be on its way.
+            store.raise_roll_ups(table, stored(table, catalog).await?).await?;
             ready.tables.insert(table.clone(), target.spec.clone());
         }
         Ok(target)
@@ -57,6 +59,11 @@ impl Targets {
             *self.ready.lock().await = Ready::default();
         }
     }
+}
+
+/// Returns up to which row a table is known to be stored: those above are inserted after this, or again.
+async fn stored(table: &TableName, catalog: &Catalog) -> Result<Seq, BatchError> {
+    Ok(catalog.watermarks().await?.get(table).copied().unwrap_or_default())
 }
 
 /// Finds a table among the built-in ones, then among the datasets.

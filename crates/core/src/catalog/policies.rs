@@ -11,6 +11,10 @@ pub enum PolicyKind {
     Retention,
     /// How many may come.
     Quota,
+    /// How many may come into all datasets of one tenant, whose name then stands for the dataset's.
+    TenantQuota,
+    /// Since when a retention that nobody decided is known here.
+    Notice,
 }
 
 impl PolicyKind {
@@ -18,6 +22,8 @@ impl PolicyKind {
         match self {
             Self::Retention => "retention",
             Self::Quota => "quota",
+            Self::TenantQuota => "tenant_quota",
+            Self::Notice => "notice",
         }
     }
 }

@@ -30,6 +30,14 @@ pub struct DatasetRecord {
     pub created_by: String,
 }
 
+impl DatasetRecord {
+    /// Returns who answers for it together with other datasets: `tenant` of its metadata.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.metadata.get("tenant").and_then(Value::as_str).filter(|tenant| !tenant.is_empty())
+    }
+}
+
 /// Whether a dataset takes rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DatasetStatus {

@@ -21,6 +21,8 @@
 //! |---|---|
 //! | `mod.rs` | [`Expire`]: what is asked, what is told |
 //! | `targets.rs` | the tables, and what is kept of each |
+//! | `notice.rs` | defaults that nobody decided, and when they begin to hold |
+//! | `preview.rs` | what a retention would remove |
 //! | `look.rs` | a table's partitions |
 //! | `run.rs` | one run over all tables |
 //! | `remove.rs` | one removal, from the catalog to ClickHouse |
@@ -28,6 +30,8 @@
 
 mod left;
 mod look;
+mod notice;
+mod preview;
 mod remove;
 mod run;
 mod targets;
@@ -43,6 +47,8 @@ use crate::rollup::Rollup;
 use crate::store::{Store, StoreError};
 
 pub use look::{Overdue, Partition};
+pub use notice::{Pending, TableDefault};
+pub use preview::Preview;
 pub use targets::{Source, Target};
 
 /// Why a run, or a step of it, was not done.
@@ -98,7 +104,7 @@ pub struct Sources {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What is kept of tables for which nobody decided anything.
-    pub defaults: Vec<(TableName, Retention)>,
+    pub defaults: Vec<TableDefault>,
     /// What is kept of datasets for which nobody decided anything.
     pub of_datasets: Retention,
     /// The storage policy that has a cold volume, if there is one.

@@ -108,9 +108,14 @@ impl Expire {
             None => None,
         };
         match condition {
-            Some(condition) => store.delete_rows(table, removal.partition, &condition).await?,
+            Some(condition) => {
+                store.delete_rows(table, removal.partition, &condition).await?;
+                // No batch is on its way: what is there is stored.
+                store.rebuild_roll_ups(&removal.table, removal.partition, Seq(u64::MAX)).await?;
+            }
             None => {
                 store.drop_partition(table, removal.partition).await?;
+                store.drop_roll_ups(&removal.table, removal.partition).await?;
                 if removal.table == tables::SPANS.name {
                     store.drop_partition(TRACE_RANGES, removal.partition).await?;
                 }

@@ -103,7 +103,12 @@ impl Expire {
         }
     }
 
-    async fn planned(&self, target: &Target, partition: &Partition, upkeep: Upkeep) -> Result<Step, ExpireError> {
+    pub(super) async fn planned(
+        &self,
+        target: &Target,
+        partition: &Partition,
+        upkeep: Upkeep,
+    ) -> Result<Step, ExpireError> {
         let state = &partition.state;
         let (action, reason, rows) = match upkeep {
             Upkeep::DropOld => ("drop", "age", state.rows),

@@ -2,7 +2,7 @@ use serde::Serialize;
 use tidegate_model::tables::{CATALOG_ATTRIBUTES, CATALOG_SIGNALS};
 use tidegate_model::{Retention, TableName, TableSpec, tables};
 
-use super::{Expire, ExpireError};
+use super::{Expire, ExpireError, Pending};
 use crate::catalog::{Dataset, Policy, PolicyKind};
 use crate::store::row_time;
 
@@ -33,6 +33,8 @@ pub struct Target {
     pub retention: Retention,
     /// Who decided that.
     pub source: Source,
+    /// What will be kept, from when on.
+    pub pending: Option<Pending>,
 }
 
 impl Target {
@@ -54,6 +56,7 @@ impl Expire {
     /// Describes the tables of a dataset, or a built-in table, with what is kept of each.
     pub async fn targets(&self, slug: Option<&str>) -> Result<Vec<Target>, ExpireError> {
         let policies = self.sources.catalog.policies::<Retention>(PolicyKind::Retention).await?;
+        let defaults = self.defaults().await?;
         let is_wanted = |own: &str| slug.is_none_or(|slug| slug == own);
         let datasets = self.sources.catalog.datasets().await?;
         let mut found: Vec<_> = datasets
@@ -64,7 +67,7 @@ impl Expire {
         let is_taken = |name: &TableName| found.iter().any(|target: &Target| target.slug == name.as_str());
         let built_in = tables::all().into_iter().filter(|spec| is_wanted(spec.name.as_str()) && !is_taken(&spec.name));
         let built_in: Vec<_> = built_in.filter(|spec| kept(spec).is_none()).collect();
-        found.extend(built_in.into_iter().map(|spec| self.built_in(spec, &policies)));
+        found.extend(built_in.into_iter().map(|spec| built_in_target(spec, &policies, &defaults)));
         match slug {
             Some(slug) if found.is_empty() => Err(self.no_target(slug)),
             _ => Ok(found),
@@ -84,15 +87,23 @@ impl Expire {
         let Dataset { slug, label, spec, time_column, .. } = dataset;
         let (retention, source) =
             decided(policies, &slug, &label).unwrap_or((self.sources.of_datasets, Source::Settings));
-        Target { time: row_time(&spec, time_column.as_deref()), slug, label, spec, retention, source }
+        Target { time: row_time(&spec, time_column.as_deref()), slug, label, spec, retention, source, pending: None }
     }
+}
 
-    fn built_in(&self, spec: &TableSpec, policies: &[Policy<Retention>]) -> Target {
-        let (slug, label) = (spec.name.to_string(), Dataset::RECORDS.to_owned());
-        let default = self.sources.defaults.iter().find(|(table, _)| *table == spec.name);
-        let default = default.map(|(_, retention)| *retention).unwrap_or_default();
-        let (retention, source) = decided(policies, &slug, &label).unwrap_or((default, Source::Settings));
-        Target { time: row_time(spec, tables::time_column(spec)), slug, label, spec: spec.clone(), retention, source }
+fn built_in_target(
+    spec: &TableSpec,
+    policies: &[Policy<Retention>],
+    defaults: &[(TableName, Retention, Option<Pending>)],
+) -> Target {
+    let (slug, label) = (spec.name.to_string(), Dataset::RECORDS.to_owned());
+    let time = row_time(spec, tables::time_column(spec));
+    let of = |retention, source, pending| Target { slug, label, spec: spec.clone(), time, retention, source, pending };
+    let default = defaults.iter().find(|(table, ..)| *table == spec.name);
+    match (decided(policies, spec.name.as_str(), Dataset::RECORDS), default) {
+        (Some((retention, source)), _) => of(retention, source, None),
+        (None, Some((_, retention, pending))) => of(*retention, Source::Settings, *pending),
+        (None, None) => of(Retention::default(), Source::Settings, None),
     }
 }
 

@@ -1,5 +1,8 @@
 //! Compressed bodies, inflated with a cap: a bomb costs no more than the limit.
 
+use std::fs::File;
+use std::io::{BufReader, Read};
+
 use libdeflater::{DecompressionError, Decompressor};
 
 /// The most that deflate expands: 258 bytes from two bits.
@@ -51,6 +54,16 @@ pub fn inflate(compression: Compression, body: &[u8], limit: usize) -> Result<Ve
     }
 }
 
+/// Returns a reader of what a packed file holds, for one that memory has no room for; it has no limit of its own.
+pub fn reader(compression: Compression, packed: File) -> std::io::Result<Box<dyn Read + Send>> {
+    let packed = BufReader::new(packed);
+    Ok(match compression {
+        Compression::None => Box::new(packed),
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
+        Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(packed)?),
+    })
+}
+
 /// Inflates one or more gzip members.
 ///
 /// Nothing tells where a member ends but inflating it, and libdeflate stops after the first in silence. So a body in
@@ -83,8 +96,6 @@ fn gunzip_member(body: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
 
 /// Inflates gzip members one behind the other, as `cat a.gz b.gz` and parallel compressors make them.
 fn gunzip_members(body: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
-    use std::io::Read;
-
     let mut out = Vec::new();
     let mut members = flate2::bufread::MultiGzDecoder::new(body).take(limit as u64 + 1);
     match members.read_to_end(&mut out) {
@@ -115,8 +126,6 @@ fn unzstd(body: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
 
 /// Inflates frames whose size is not said.
 fn unzstd_stream(body: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
-    use std::io::Read;
-
     let malformed = |error: std::io::Error| InflateError::Malformed { format: "zstd", problem: error.to_string() };
     let mut out = Vec::new();
     let mut frames = zstd::stream::read::Decoder::with_buffer(body).map_err(malformed)?.take(limit as u64 + 1);

@@ -40,6 +40,6 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-pub use quota::{OverQuota, Quota, Quotas};
+pub use quota::{OverQuota, Payer, Quota, Quotas};
 pub use rejection::{Reason, Rejection, Rejections};
 pub use service::{Admitted, Encoding, Ingest, IngestError, OtlpRequest};

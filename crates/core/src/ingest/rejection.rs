@@ -136,6 +136,16 @@ impl Rejections {
         }
     }
 
+    /// Adds those of the part of a request that has so many rows before it.
+    pub fn add(&mut self, part: Self, before: u64) {
+        for (all, count) in self.counts.iter_mut().zip(part.counts) {
+            *all += count;
+        }
+        let room = REJECTIONS_LISTED_MAX.saturating_sub(self.listed.len());
+        let placed = part.listed.into_iter().take(room);
+        self.listed.extend(placed.map(|rejection| Rejection { index: before + rejection.index, ..rejection }));
+    }
+
     /// Returns how many rows were refused.
     #[must_use]
     pub fn total(&self) -> u64 {

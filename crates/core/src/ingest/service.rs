@@ -22,7 +22,7 @@ use super::json::{self, JsonError};
 use super::mining::{Templates, Told};
 use super::otlp::{DecodeError, Decoded, decode};
 use super::plain::{self, PlainError, PlainRequest};
-use super::quota::{OverQuota, Quotas};
+use super::quota::{OverQuota, Payer, Quotas};
 use super::registry::{Reservation, SeriesRegistry};
 use super::rows::RowsError;
 use super::rows::evolve::Gates;
@@ -269,12 +269,12 @@ impl Ingest {
         match prepared? {
             Prepared::Ready(ready) => {
                 let cost = (ready.admitted.accepted, bytes);
-                self.quotas.take(quota_of(signal), cost.0, cost.1, self.clock.monotonic())?;
+                self.quotas.take(Payer::dataset(quota_of(signal)), cost.0, cost.1, self.clock.monotonic())?;
                 self.settle(quota_of(signal), cost, self.append(ready, None).await)
             }
             Prepared::BringsSeries(decoded, retry, told) => {
                 let cost = (decoded.accepted, bytes);
-                self.quotas.take(quota_of(signal), cost.0, cost.1, self.clock.monotonic())?;
+                self.quotas.take(Payer::dataset(quota_of(signal)), cost.0, cost.1, self.clock.monotonic())?;
                 let found = decoded.series.as_ref().map(|series| fingerprints(&series.rows)).unwrap_or_default();
                 let reservation = self.series.reserve(&found).await;
                 let ready = self.on_a_core(move || with_series(decoded, retry, reservation, told)).await?;
@@ -298,7 +298,7 @@ impl Ingest {
         appended: Result<Admitted, IngestError>,
     ) -> Result<Admitted, IngestError> {
         if !appended.as_ref().is_ok_and(|admitted| !admitted.is_retry) {
-            self.quotas.give_back(dataset, rows, bytes);
+            self.quotas.give_back(Payer::dataset(dataset), rows, bytes);
         }
         appended
     }

@@ -170,6 +170,8 @@ pub enum FreshnessMode {
     ReplicaOnly,
     /// From ClickHouse and from the hot tail.
     ReplicaAndHotBuffer,
+    /// From the hot tail alone, because the reader asked for no more.
+    HotBufferOnly,
 }
 
 impl FreshnessMode {
@@ -179,6 +181,7 @@ impl FreshnessMode {
         match self {
             Self::ReplicaOnly => "replica-only",
             Self::ReplicaAndHotBuffer => "replica+hot-buffer",
+            Self::HotBufferOnly => "hot-buffer-only",
         }
     }
 }

@@ -44,7 +44,7 @@ impl Query {
 
     /// Does the same for a statement of ours of one table.
     pub(super) async fn read_own(&self, request: ReadRequest, own: Own) -> Result<ReadAnswer, QueryError> {
-        let Own { pushed, settings } = own;
+        let Own { pushed, settings, stored_of } = own;
         let limit = request.timeout.map_or(self.options.timeout, |asked| asked.min(self.options.timeout));
         let deadline = Instant::now() + limit;
         let datasets = self.datasets_named(&request).await?;
@@ -66,6 +66,7 @@ impl Query {
             named: &named,
             datasets: &datasets,
             settings,
+            stored_of,
             limit,
             deadline,
         };
@@ -118,6 +119,8 @@ pub(super) struct Own {
     pub(super) pushed: Option<Pushed>,
     /// Settings of the query.
     pub(super) settings: Vec<(&'static str, String)>,
+    /// The table whose stored watermark it asks for; `None`: its one table.
+    pub(super) stored_of: Option<TableName>,
 }
 
 /// One read on its way.
@@ -128,6 +131,7 @@ struct Run<'r> {
     named: &'r [TableName],
     datasets: &'r [Dataset],
     settings: Vec<(&'static str, String)>,
+    stored_of: Option<TableName>,
     limit: Duration,
     deadline: Instant,
 }
@@ -217,7 +221,12 @@ impl Run<'_> {
             };
             self.union(&tails, counted, attempts).await?
         };
-        if let [tail] = &tails[..] {
+        let stored_of = match (&self.stored_of, &tails[..]) {
+            (Some(table), tails) => tails.iter().find(|tail| tail.table == *table),
+            (None, [tail]) => Some(tail),
+            (None, _) => None,
+        };
+        if let Some(tail) = stored_of {
             select.params.push((STORED_PARAM.to_owned(), tail.stored.to_string()));
         }
         let place = |error| self.failed(error, offset);

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, RwLock};
 use std::time::Duration;
@@ -28,6 +28,8 @@ struct Shared {
     url: RwLock<Option<Url>>,
     /// Tables as they were made ready last.
     ready: Mutex<HashMap<TableName, TableSpec>>,
+    /// Tables whose roll-ups hold every stored row.
+    whole: Mutex<HashSet<TableName>>,
     /// Read by who needs stored rows to stay, written by who removes them.
     rows: Arc<tokio::sync::RwLock<()>>,
 }
@@ -49,8 +51,8 @@ impl Store {
     pub fn new(options: StoreOptions) -> Result<Self, StoreError> {
         let url = parse_url(&options.url)?;
         let client = client(&options, url.as_ref())?;
-        let (ready, rows) = (Mutex::default(), Arc::default());
-        Ok(Self { shared: Arc::new(Shared { client, options, url: RwLock::new(url), ready, rows }) })
+        let (ready, whole, rows) = (Mutex::default(), Mutex::default(), Arc::default());
+        Ok(Self { shared: Arc::new(Shared { client, options, url: RwLock::new(url), ready, whole, rows }) })
     }
 
     /// The database of all tables.
@@ -136,6 +138,10 @@ impl Store {
 
     fn ready(&self) -> MutexGuard<'_, HashMap<TableName, TableSpec>> {
         self.shared.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn whole(&self) -> MutexGuard<'_, HashSet<TableName>> {
+        self.shared.whole.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn rows_lock(&self) -> Arc<tokio::sync::RwLock<()>> {

@@ -5,15 +5,16 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use serde_json::Value;
-use tidegate_model::{ColumnKind, ColumnSpec, ErrorKind, SAVED, TableSpec, tables};
+use tidegate_model::{ColumnKind, ColumnSpec, ErrorKind, ROLL_UPS, SAVED, TableSpec, tables};
 
 use super::client::literal;
 use super::schema::Ddl;
 use super::{Store, StoreError};
 
-/// The oldest server that will do: the first that marks an exception in the middle of an answer with a tag.
-const SERVER_MIN: (u32, u32) = (25, 11);
-const SERVER_MIN_TEXT: &str = "25.11";
+/// The oldest server that will do: the first with text indexes for everybody. Since 25.11 an exception in the middle of an
+/// answer is marked with a tag.
+const SERVER_MIN: (u32, u32) = (26, 2);
+const SERVER_MIN_TEXT: &str = "26.2";
 
 /// A step of the schema that is still to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub struct MigrationStep {
 /// Number, name and statements of every step, in order.
 type StepDefinition = (u64, &'static str, fn(&Ddl<'_>) -> Vec<String>);
 
-const STEPS: [StepDefinition; 6] = [
+const STEPS: [StepDefinition; 8] = [
     (1, "built-in tables", |ddl| tables::all().into_iter().flat_map(|spec| ddl.create_table(spec)).collect()),
     (2, "trace ranges", |ddl| ddl.trace_ranges()),
     (3, "catalogue", |ddl| {
@@ -42,6 +43,9 @@ const STEPS: [StepDefinition; 6] = [
     (4, "copies of sessions", |ddl| SAVED.iter().flat_map(|saved| ddl.session_copy(saved)).collect()),
     (5, "watermarks", |ddl| ddl.create_table(&tables::INGEST_WATERMARKS)),
     (6, "events", |ddl| ddl.create_table(&tables::EVENTS)),
+    (7, "indexes of searches", |ddl| ddl.add_search_indexes(&tables::LOGS)),
+    // Their views are made when they have been filled with the rows that are there: `roll_ups.rs`.
+    (8, "roll-ups", |ddl| ROLL_UPS.iter().flat_map(|roll_ups| ddl.roll_ups(roll_ups)).collect()),
 ];
 
 /// The steps that are done, a row each.

@@ -28,7 +28,9 @@
 //! | `watermarks.rs` | the watermarks of tables, for ClickHouse's own clients |
 //! | `rows.rs` | [`Outlet`], [`ArrowRows`]: that stream, made while it is sent |
 //! | `schema.rs`, `ddl/` | the DDL of a table in both forms |
+//! | `indexes.rs` | which indexes a table's rows have |
 //! | `migrations.rs` | numbered steps of the schema, dry run, columns that are lacking |
+//! | `roll_ups.rs`, `roll_up_ddl.rs` | roll-ups by time: filled, kept by views, made anew where rows went |
 //! | `drift.rs` | tables that are not what the catalog says, on every replica |
 //! | `partitions.rs` | partitions: listed, dropped, rid of some rows, moved to another volume |
 //! | `engine.rs` | the engine process: start, watch, restart, stop |
@@ -45,10 +47,13 @@ mod drift;
 mod engine;
 mod engine_words;
 mod error;
+mod indexes;
 mod insert;
 mod migrations;
 mod options;
 mod partitions;
+mod roll_up_ddl;
+mod roll_ups;
 mod rows;
 mod schema;
 mod select;
@@ -60,6 +65,7 @@ pub use client::Store;
 pub use drift::Drift;
 pub use engine::{Engine, EngineData, EngineError, EngineOptions, EngineState, EngineStatus};
 pub use error::StoreError;
+pub use indexes::pairs_of;
 pub use migrations::MigrationStep;
 pub use options::{Compression, StoreOptions};
 pub use partitions::{StoredPartition, removed_rows, row_time};

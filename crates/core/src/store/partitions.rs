@@ -33,6 +33,12 @@ impl Store {
         self.rows_lock().read_owned().await
     }
 
+    /// Does the same, unless somebody removes rows now or is about to.
+    #[must_use]
+    pub fn try_keep_rows(&self) -> Option<OwnedRwLockReadGuard<()>> {
+        self.rows_lock().try_read_owned().ok()
+    }
+
     /// Waits for at most so long until nobody needs stored rows to stay; then they may be removed.
     pub async fn removing(&self, limit: Duration) -> Option<OwnedRwLockWriteGuard<()>> {
         timeout(limit, self.rows_lock().write_owned()).await.ok()
@@ -144,7 +150,7 @@ impl Store {
         Ok(rows.len())
     }
 
-    fn alter(&self, table: &str, change: &str) -> String {
+    pub(super) fn alter(&self, table: &str, change: &str) -> String {
         let ddl = self.ddl();
         let on_cluster = self.cluster().map(|name| format!(" ON CLUSTER {}", identifier(name))).unwrap_or_default();
         format!("ALTER TABLE {}{on_cluster} {change}", ddl.qualified(&ddl.stored_name(table)))

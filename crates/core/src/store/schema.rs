@@ -6,6 +6,7 @@
 use tidegate_model::{ColumnKind, ColumnSpec, Merge, SavedTable, TableSpec};
 
 use super::client::{identifier, literal};
+use super::indexes::indexes;
 
 /// A span's trace and the time that it covers: a trace is read from a narrow range of `spans`.
 pub const TRACE_RANGES: &str = "trace_ranges";
@@ -19,15 +20,15 @@ pub(super) struct Ddl<'a> {
 }
 
 /// What a table's template is filled with.
-struct Shape {
+pub(super) struct Shape {
     /// `name Type CODEC(…)` and `INDEX …` lines.
-    columns: Vec<String>,
+    pub(super) columns: Vec<String>,
     /// The engine without its replicated form's prefix.
-    engine: &'static str,
-    partition: &'static str,
-    order: String,
+    pub(super) engine: &'static str,
+    pub(super) partition: &'static str,
+    pub(super) order: String,
     /// Never random: a repeated insert must reach the same shard to be known there.
-    shard_key: &'static str,
+    pub(super) shard_key: &'static str,
 }
 
 impl Ddl<'_> {
@@ -106,7 +107,8 @@ impl Ddl<'_> {
         if self.cluster.is_some() { local(table) } else { table.to_owned() }
     }
 
-    fn create(&self, name: &str, shape: &Shape) -> Vec<String> {
+    /// Renders what makes a table of a shape when it is absent.
+    pub(super) fn create(&self, name: &str, shape: &Shape) -> Vec<String> {
         let stored_name = self.stored_name(name);
         let stored = self.qualified(&stored_name);
         let replicated = if self.cluster.is_some() { "Replicated" } else { "" };
@@ -137,7 +139,8 @@ impl Ddl<'_> {
         vec![table, distributed]
     }
 
-    fn on_cluster(&self) -> String {
+    /// Returns what says that a statement is for every server.
+    pub(super) fn on_cluster(&self) -> String {
         self.cluster.map(|name| format!(" ON CLUSTER {}", identifier(name))).unwrap_or_default()
     }
 }
@@ -148,7 +151,7 @@ fn shape(spec: &TableSpec) -> Shape {
     match spec.roll_up {
         None => {
             columns.push(column(spec, &seq));
-            columns.extend(indexes(spec));
+            columns.extend(indexes(spec).into_iter().map(|(name, index)| format!("INDEX {name} {index}")));
         }
         Some(_) => columns.push(format!("`_seq` {} CODEC(ZSTD(1))", Merge::Max.clickhouse(&seq.kind))),
     }
@@ -217,24 +220,6 @@ fn order(spec: &TableSpec) -> String {
     }
 }
 
-fn indexes(spec: &TableSpec) -> Vec<String> {
-    // Every query of ours asks for `_seq <= W`, `verify` for a batch's range.
-    let mut indexes = vec!["INDEX seq_range _seq TYPE minmax".to_owned()];
-    let built_in = spec.column("timestamp").is_some_and(|column| column.kind == ColumnKind::Timestamp);
-    if built_in {
-        indexes.push("INDEX time_range timestamp TYPE minmax".into());
-    }
-    if spec.name.as_str() == "spans" {
-        indexes.push("INDEX duration_range duration_ns TYPE minmax".into());
-    }
-    if matches!(spec.name.as_str(), "logs" | "events" | "spans") {
-        indexes.push("INDEX trace_ids trace_id TYPE bloom_filter(0.01)".into());
-        // Serves `attributes['key'] = 'value'` for any key; a finer filter costs more than twice the CPU.
-        indexes.push("INDEX attribute_values mapValues(attributes) TYPE bloom_filter(0.05)".into());
-    }
-    indexes
-}
-
 fn column(spec: &TableSpec, column: &ColumnSpec) -> String {
     let (name, kind, codec) = (identifier(&column.name), spec.clickhouse(column), codec(&column.name, &column.kind));
     // Parts from before the column have no value of it: this is what is read there.
@@ -242,7 +227,7 @@ fn column(spec: &TableSpec, column: &ColumnSpec) -> String {
     format!("{name} {kind}{} CODEC({codec})", default.unwrap_or_default())
 }
 
-fn plain_column(name: &str, kind: &ColumnKind) -> String {
+pub(super) fn plain_column(name: &str, kind: &ColumnKind) -> String {
     format!("{} {} CODEC({})", identifier(name), kind.clickhouse(), codec(name, kind))
 }
 

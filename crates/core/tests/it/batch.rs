@@ -136,7 +136,7 @@ async fn a_batch_that_was_inserted_but_not_noted_is_not_doubled() {
         assert_eq!(batcher.flush(&[], LIMIT).await, []);
         append(&states.buffer, &tables::LOGS, logs(&[DAY, DAY - 1, DAY], "a", &["x", "y", "z"])).await;
         proxy.set(Fault::LoseAnswer);
-        let left = batcher.stop(Duration::from_millis(500)).await;
+        let left = batcher.stop(Duration::from_secs(2)).await;
         assert_eq!(left[0].rows, 3);
         assert!(left[0].reason.is_some(), "{left:?}");
         assert_eq!(states.catalog.open_batches().await.expect("open").len(), 1);

@@ -60,8 +60,7 @@ impl Lake {
         let (format, body) = (RowsFormat::Json, Bytes::from(body.to_string()));
         // Rows that were sent before in the same words are meant to be there twice.
         let idempotency_key = Some(format!("request {}", self.rows.len()));
-        let (slug, head, actor) = ("lake".into(), None, None);
-        let request = DatasetRequest { slug, format, body, head, idempotency_key, actor, may_grow: true, piece: None };
+        let request = DatasetRequest { idempotency_key, ..DatasetRequest::new("lake", format, body) };
         let admitted = self.ingest.dataset_rows(request).await.expect("rows are taken").admitted;
         assert_eq!((admitted.accepted, admitted.rejected.total()), (rows.len() as u64, 0));
         for row in rows {

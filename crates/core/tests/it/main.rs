@@ -7,6 +7,8 @@ mod lifecycle;
 mod manifests;
 mod proxy;
 mod query;
+mod roll_ups;
 mod rows;
+mod searches;
 mod store;
 mod world;

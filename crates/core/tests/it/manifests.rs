@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow_array::builder::{Int64Builder, MapBuilder, MapFieldNames, StringBuilder};
 use arrow_array::{
-    Array as _, ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, StringArray, TimestampNanosecondArray,
-    UInt64Array,
+    Array as _, ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, ListArray, StringArray,
+    TimestampNanosecondArray, UInt64Array,
 };
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::Field;
@@ -46,6 +47,14 @@ fn everything() -> TableSpec {
         ("labels", ColumnKind::Labels),
         ("map", ColumnKind::Attributes),
         ("word", ColumnKind::Word),
+        ("short", optional(ColumnKind::Decimal { precision: 9, scale: 2 })),
+        ("middle", optional(ColumnKind::Decimal { precision: 18, scale: 0 })),
+        ("wide", optional(ColumnKind::Decimal { precision: 38, scale: 10 })),
+        ("date", optional(ColumnKind::Date)),
+        ("uuid", optional(ColumnKind::Uuid)),
+        ("json", optional(ColumnKind::Json)),
+        ("uuids", ColumnKind::List(Box::new(optional(ColumnKind::Uuid)))),
+        ("counts", ColumnKind::Map(Box::new(optional(ColumnKind::I64)))),
     ])
 }
 
@@ -60,7 +69,37 @@ fn everything_rows(spec: &TableSpec) -> arrow_array::RecordBatch {
         None,
     );
     let long = "ä".repeat(200);
-    let given: [(&str, ArrayRef); 6] = [
+    let decimals = |precision, scale, values: [Option<i128>; 4]| -> ArrayRef {
+        let values = Decimal128Array::from(values.to_vec());
+        Arc::new(values.with_precision_and_scale(precision, scale).expect("a decimal"))
+    };
+    let ids = ["00112233-4455-6677-8899-aabbccddeeff", "ffffffff-ffff-ffff-ffff-ffffffffffff"];
+    let listed = StringArray::from(vec![Some(ids[1]), None, Some(ids[0])]);
+    let uuids = ListArray::new(
+        Arc::new(Field::new("item", listed.data_type().clone(), true)),
+        OffsetBuffer::from_lengths([2, 0, 1, 0]),
+        Arc::new(listed),
+        None,
+    );
+    let [entry, key, value] = ["entries", "keys", "values"].map(str::to_owned);
+    let names = MapFieldNames { entry, key, value };
+    let mut counts = MapBuilder::new(Some(names), StringBuilder::new(), Int64Builder::new());
+    for entries in [&[("z", Some(1)), ("a", None)][..], &[], &[("z", Some(i64::MIN))], &[]] {
+        for (key, value) in entries {
+            counts.keys().append_value(key);
+            counts.values().append_option(*value);
+        }
+        counts.append(true).expect("as many keys as values");
+    }
+    let given: [(&str, ArrayRef); 14] = [
+        ("short", decimals(9, 2, [Some(-1), Some(999_999_999), None, Some(0)])),
+        ("middle", decimals(18, 0, [Some(-999_999_999_999_999_999), Some(1), None, Some(0)])),
+        ("wide", decimals(38, 10, [Some(10_i128.pow(38) - 1), Some(-(10_i128.pow(38) - 1)), None, Some(0)])),
+        ("date", Arc::new(Date32Array::from(vec![Some(-25_567), Some(0), None, Some(120_529)]))),
+        ("uuid", Arc::new(StringArray::from(vec![Some(ids[0]), Some(ids[1]), None, None]))),
+        ("json", Arc::new(StringArray::from(vec![Some("{\"a\": 1.0}"), Some("[]"), None, Some("null")]))),
+        ("uuids", Arc::new(uuids)),
+        ("counts", Arc::new(counts.finish())),
         ("at", Arc::new(TimestampNanosecondArray::from(vec![day, day + 1, day - 5, -1]).with_timezone("UTC"))),
         ("number", Arc::new(Float64Array::from(vec![Some(nan), Some(-0.0), Some(f64::INFINITY), None]))),
         ("whole", Arc::new(Int64Array::from(vec![Some(i64::MIN), Some(i64::MAX), None, Some(0)]))),
@@ -112,7 +151,7 @@ async fn verify_names_the_manifest_of_a_changed_a_lost_and_a_doubled_row() {
     let (states, batcher) = world.open(&world.store, by_hand()).await;
     let spec = everything();
     with_dataset(&states, &spec, 1).await;
-    for _ in 0..6 {
+    for _ in 0..9 {
         append(&states.buffer, &spec, everything_rows(&spec)).await;
         assert_eq!(batcher.flush(&[], LIMIT).await, []);
     }
@@ -124,6 +163,9 @@ async fn verify_names_the_manifest_of_a_changed_a_lost_and_a_doubled_row() {
         format!("{alter} UPDATE number = 0.0 WHERE _seq = 10 SETTINGS mutations_sync = 2"),
         format!("{alter} UPDATE text = NULL WHERE _seq = 13 SETTINGS mutations_sync = 2"),
         format!("{alter} UPDATE list = [nan, NULL, -0.0] WHERE _seq = 18 SETTINGS mutations_sync = 2"),
+        format!("{alter} UPDATE wide = wide + 0.0000000001 WHERE _seq = 22 SETTINGS mutations_sync = 2"),
+        format!("{alter} UPDATE uuids = reverse(uuids) WHERE _seq = 25 SETTINGS mutations_sync = 2"),
+        format!("{alter} UPDATE counts = map('z', 1, 'a', 0) WHERE _seq = 29 SETTINGS mutations_sync = 2"),
     ];
     for (done, corruption) in corruptions.iter().enumerate() {
         world.store.execute(corruption).await.expect("a corruption");
@@ -136,7 +178,7 @@ async fn verify_names_the_manifest_of_a_changed_a_lost_and_a_doubled_row() {
     }
     // Two rows that change places with their numbers are two changed rows.
     let swap = format!(
-        "{alter} UPDATE whole = if(_seq = 21, 9223372036854775807, -9223372036854775808) WHERE _seq IN (21, 22) SETTINGS mutations_sync = 2"
+        "{alter} UPDATE whole = if(_seq = 33, 9223372036854775807, -9223372036854775808) WHERE _seq IN (33, 34) SETTINGS mutations_sync = 2"
     );
     world.store.execute(&swap).await.expect("a swap");
     assert_eq!(verified(&states, &spec.name).await.altered.len(), corruptions.len() + 1);

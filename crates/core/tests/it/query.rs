@@ -22,14 +22,14 @@ use crate::world::{LIMIT, World};
 const LOGS: u32 = 60;
 
 /// A world with tables and an open buffer, and reads over both.
-struct Reads {
-    world: World,
-    states: States,
-    query: Query,
+pub(crate) struct Reads {
+    pub(crate) world: World,
+    pub(crate) states: States,
+    pub(crate) query: Query,
 }
 
 impl Reads {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let world = World::new().await;
         world.store.migrate().await.expect("the tables");
         let states = world.states(&world.store).await;
@@ -54,7 +54,7 @@ impl Reads {
         Some(cut)
     }
 
-    async fn store_all(&self, spec: &TableSpec) {
+    pub(crate) async fn store_all(&self, spec: &TableSpec) {
         while let Some(cut) = self.insert(spec, u64::MAX).await {
             self.states.buffer.advance(&spec.name, cut.range.last);
         }

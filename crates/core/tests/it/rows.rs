@@ -101,10 +101,18 @@ pub(crate) fn words(values: &[&str]) -> ArrayRef {
 }
 
 fn attributes(value: &str, rows: usize) -> ArrayRef {
+    let key = format!("key of {value}");
+    maps((0..rows).map(|_| vec![(key.as_str(), value.to_owned())]))
+}
+
+/// A column of attributes, those of a row in their order.
+pub(crate) fn maps<'k>(rows: impl Iterator<Item = Vec<(&'k str, String)>>) -> ArrayRef {
     let mut builder = map_builder();
-    for _ in 0..rows {
-        builder.keys().append_value(format!("key of {value}"));
-        builder.values().append_value(value);
+    for row in rows {
+        for (key, value) in row {
+            builder.keys().append_value(key);
+            builder.values().append_value(value);
+        }
         builder.append(true).expect("one value per key");
     }
     Arc::new(builder.finish())

@@ -12,6 +12,7 @@
 //! | `rows.rs` | JSON rows of a dataset, decoded by themselves |
 //! | `datasets.rs` | rows of a dataset taken, read and loaded from a file, each with its bar |
 //! | `log_search.rs` | searches in ten million log records, each with its bar |
+//! | `roll_ups.rs` | counts and sums of millions of rows, from roll-ups and from rows |
 //! | `lab.rs` | starting, pre-encoding, waiting until merges have settled |
 //! | `parts.rs` | bytes of a table's active parts on disk |
 //! | `report.rs` | tables and JSON |
@@ -26,6 +27,7 @@ mod parts;
 mod reading;
 mod report;
 mod restore;
+mod roll_ups;
 mod rows;
 mod stages;
 mod throughput;
@@ -58,6 +60,7 @@ enum Measurement {
     HotTail,
     Dataset(datasets::Work),
     LogSearch,
+    RollUps,
     Restore,
     Load(load::Load),
     Catalogue(catalogue::Size),
@@ -100,6 +103,7 @@ async fn measure(lab: &Lab, name: &str, measurement: Measurement) -> anyhow::Res
         }
         Measurement::Dataset(work) => return datasets::run(lab, name, work).await,
         Measurement::LogSearch => return log_search::run(lab, name).await,
+        Measurement::RollUps => return roll_ups::run(lab, name).await,
         Measurement::Restore => restore::run(lab, name).await?,
         Measurement::Load(load) => return load::run(lab, name, load).await,
         Measurement::Catalogue(size) => return catalogue::run(lab, name, size).await,
@@ -144,6 +148,7 @@ fn all() -> Vec<(String, Measurement)> {
     all.push(("hot-tail".into(), Measurement::HotTail));
     all.extend(datasets::Work::ALL.map(|work| (work.name().to_owned(), Measurement::Dataset(work))));
     all.push(("log-search".into(), Measurement::LogSearch));
+    all.push(("roll-ups".into(), Measurement::RollUps));
     all.push(("restore".into(), Measurement::Restore));
     all.extend(load::Load::ALL.map(|load| (load.name().to_owned(), Measurement::Load(load))));
     all.extend(catalogue::Size::ALL.map(|size| (size.name().to_owned(), Measurement::Catalogue(size))));

@@ -38,9 +38,7 @@ pub(super) fn run(lab: &Lab, name: &str, rows: u64) -> Result<Line> {
 }
 
 fn request(first: u64, rows: u64) -> DatasetRequest {
-    let (slug, format) = ("bench".into(), RowsFormat::Ndjson);
-    let body = lines(first, rows).into();
-    DatasetRequest { slug, format, body, head: None, idempotency_key: None, actor: None, may_grow: true, piece: None }
+    DatasetRequest::new("bench", RowsFormat::Ndjson, lines(first, rows))
 }
 
 /// Returns rows as lines of JSON.

@@ -1,3 +1,12 @@
+/// How long log records are kept (hours), unless a setting says otherwise: 183 days, six months.
+pub const RETAIN_LOGS_HOURS: u64 = 183 * 24;
+/// How long events are kept (hours), unless a setting says otherwise: a year.
+pub const RETAIN_EVENTS_HOURS: u64 = 365 * 24;
+/// How long data points are kept (hours), unless a setting says otherwise: two years.
+pub const RETAIN_METRICS_HOURS: u64 = 2 * 365 * 24;
+/// How long after its first start with such a default nothing goes for it (hours): two weeks, in which somebody reads what
+/// every start tells, and decides otherwise.
+pub const RETAIN_NOTICE_HOURS: u64 = 14 * 24;
 /// How long a row may stay past its retention (seconds), unless said otherwise: a day's partition goes whole then.
 pub const RETENTION_GRACE_SECONDS: u64 = 86_400;
 
@@ -34,3 +43,13 @@ pub const QUOTA_STORED_RETRY_MS: u64 = 30_000;
 pub const QUOTA_LOOK_MS: u64 = 2_000;
 /// Migrations that a list has: a team moves a few tables, once.
 pub const MIGRATIONS_LISTED_MAX: u32 = 500;
+
+/// Memory that filling a roll-up with a day of rows may take in ClickHouse before it goes on on disk: a quarter of the
+/// smallest machine.
+pub const ROLL_UP_FILL_BYTES: u64 = 536_870_912;
+
+/// How often a read asks roll-ups before it asks rows, when a batch on its way has merged with stored rows.
+pub const ROLL_UP_TRIES: u32 = 8;
+
+/// The pause between two of these (milliseconds): most batches are noted as stored within one or two.
+pub const ROLL_UP_PAUSE_MS: u64 = 60;

@@ -27,6 +27,18 @@ pub const REQUEST_BYTES_MAX: usize = 64 << 20;
 /// A request's body after decompression; past it the request is refused, so a bomb costs no more than this.
 pub const REQUEST_INFLATED_BYTES_MAX: usize = 64 << 20;
 
+/// What is read of a body that is refused for its size, so that its client, which still sends, sees the answer.
+pub const DISCARDED_BYTES_MAX: usize = 256 << 20;
+
+/// A larger body of rows, packed or not, which waits on the disk: what a day's file of a busy service takes. Past it there is `tidegate ingest`, which has no limit.
+pub const LARGE_BODY_BYTES_MAX: u64 = 8 << 30;
+
+/// A part of a larger body: enough for a request's fixed costs to vanish.
+pub const LARGE_BODY_PART_BYTES: usize = 16 << 20;
+
+/// Larger bodies that are taken at once: each holds a core and its room on the disk.
+pub const LARGE_BODIES_MAX: usize = 2;
+
 /// Rows of one request, and items of the lists in them: an empty record takes two bytes on the wire and 250 as a row.
 pub const REQUEST_ROWS_MAX: usize = 1 << 20;
 
@@ -103,6 +115,10 @@ pub const FRESH_WAIT_MS: u64 = 2_000;
 /// How old the oldest row may be that ClickHouse does not have before an alarm is raised (milliseconds): a batch waits
 /// 5 s and is inserted in one, so twice that and more means that something holds it up.
 pub const REPLICA_AGE_SLA_MS: u64 = 15_000;
+
+/// How long `/ready` and `/health` wait for a sign of life of a ClickHouse elsewhere (milliseconds): whoever asks them has
+/// a second, mostly.
+pub const READY_PING_MS: u64 = 500;
 
 /// How often that age is looked at (milliseconds), for the log.
 pub const REPLICA_LOOK_MS: u64 = 1_000;
@@ -313,8 +329,14 @@ pub const DATASET_QUERY_ROWS: u64 = 10_000;
 /// The most rows of one page of a dataset's answer: what existing clients may ask for.
 pub const DATASET_QUERY_ROWS_MAX: u64 = 500_000;
 
-/// A piece of a dataset's answer: a connection is not woken for every few rows, and the first ones leave early.
+/// Room that a part of a dataset's answer has from the start.
 pub const DATASET_ANSWER_PIECE_BYTES: usize = 256 << 10;
+
+/// Parts of a block of a dataset's answer: a connection is not woken for every few rows, and the first ones leave early.
+pub const DATASET_ANSWER_BLOCK_PARTS: usize = 8;
+
+/// Parts of one dataset's answer that are written at the same time.
+pub const DATASET_ANSWER_PARTS_WRITTEN: usize = 2;
 
 /// What ClickHouse puts into one block of a dataset's answer, by the rows' usual size: a block is in memory as a whole.
 pub const DATASET_ANSWER_BLOCK_BYTES: u64 = 4 << 20;
@@ -414,3 +436,9 @@ pub const PROMQL_FINGERPRINTS_INLINE_MAX: usize = 2_000;
 
 /// The body of a PromQL request in a form (bytes): as much as an SQL statement may have.
 pub const PROMQL_BODY_BYTES_MAX: usize = 256 << 10;
+
+/// Spans of one trace in one answer, which is put together in memory: five times what large traces have.
+pub const TRACE_SPANS_MAX: u64 = 500_000;
+
+/// Pairs of services in one map: a hundred services that all call each other.
+pub const SERVICE_MAP_EDGES_MAX: u64 = 10_000;

@@ -1,9 +1,12 @@
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use tidegate_core::store::EngineState;
+use tidegate_model::limits::READY_PING_MS;
 
 use crate::errors::{Failure, chain};
 use crate::migrations;
@@ -18,7 +21,7 @@ pub(crate) async fn health(State(stages): State<Stages>) -> Json<Value> {
         "uptime_seconds": stages.clock.monotonic().as_secs(),
         "listen": addresses.collect::<Vec<_>>(),
         "writes": writes(&stages),
-        "engine": engine(&stages),
+        "engine": engine(&stages).await,
         "schema": schema(&stages),
         "mirrors": migrations::healths(&stages),
         "freshness": stages.replica.look(&stages.buffer).told(),
@@ -39,7 +42,7 @@ pub(super) async fn ready(State(stages): State<Stages>) -> Response {
         "ready": is_ready,
         "not_ready": not_ready,
         "writes": writes,
-        "engine": engine(&stages),
+        "engine": engine(&stages).await,
         "schema": schema(&stages),
     });
     (status, Json(told)).into_response()
@@ -63,8 +66,8 @@ fn writes(stages: &Stages) -> Value {
     }
 }
 
-fn engine(stages: &Stages) -> Value {
-    let Some(engine) = &stages.engine else { return json!({ "state": "remote", "ready": true }) };
+async fn engine(stages: &Stages) -> Value {
+    let Some(engine) = &stages.engine else { return remote(stages).await };
     let status = engine.borrow().clone();
     let (state, why) = match status.state {
         EngineState::Starting => ("starting", None),
@@ -80,6 +83,17 @@ fn engine(stages: &Stages) -> Value {
         "restarts": status.restarts,
         "version": status.version,
     })
+}
+
+/// Asks a server elsewhere for a sign of life.
+async fn remote(stages: &Stages) -> Value {
+    let limit = Duration::from_millis(READY_PING_MS);
+    let why = match tokio::time::timeout(limit, stages.query.store.ping()).await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(chain(&error)),
+        Err(_) => Some(format!("no answer within {limit:?}")),
+    };
+    json!({ "state": "remote", "ready": why.is_none(), "why": why })
 }
 
 fn schema(stages: &Stages) -> Value {

@@ -6,10 +6,12 @@
 //! | `sql_parameters.rs` | its parameters, read without any I/O |
 //! | `ledger.rs` | `/ledger`, `/verify`, `/datasets` |
 //! | `rows.rs` | `/datasets/{slug}/ingest` |
+//! | `large.rs` | its bodies that are too large for memory |
 //! | `health.rs` | `/health`, `/ready`, `/metrics` |
 //! | `shapes.rs` | the answers' JSON schemas |
 
 mod health;
+mod large;
 mod ledger;
 mod rows;
 mod shapes;
@@ -38,9 +40,10 @@ use crate::telemetry;
 use crate::timestore;
 
 pub(crate) use health::health;
+pub use large::LargeBodies;
 pub(crate) use rows::{actor, evolution, rejections};
 pub(crate) use shapes::shapes;
-pub(crate) use sql::{freshness, tables_are_there};
+pub(crate) use sql::{freshness, streamed, tables_are_there};
 
 /// The web page, with nothing from elsewhere.
 const PAGE: &str = include_str!("../../../../ui/index.html");

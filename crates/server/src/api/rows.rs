@@ -1,15 +1,20 @@
+use std::time::Duration;
+
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value, json};
 use tidegate_core::catalog::SchemaChange;
+use tidegate_core::ingest::Rejection;
+use tidegate_core::ingest::inflate::Compression;
 use tidegate_core::ingest::rows::{DatasetRequest, RowsFormat, Taken};
-use tidegate_core::ingest::{Rejection, inflate};
 use tidegate_model::limits::REQUEST_BYTES_MAX;
 
-use crate::body;
+use super::large::{self, Larger};
+use crate::body::{self, Begun};
 use crate::datasets::{Want, check, parameters};
 use crate::errors::Failure;
 use crate::migrations;
@@ -54,19 +59,43 @@ async fn admit(stages: &Stages, slug: String, query: Option<&str>, request: Requ
     let piece = migrations::piece_of(&parts.headers)?;
     let head = head_of(format, &parameters(query, &[HEAD])?)?;
     let actor = actor(&parts.headers);
-    let body = body::read(&parts.headers, body, REQUEST_BYTES_MAX, stages.body_idle).await?;
-    let body = match compression {
-        inflate::Compression::None => body,
-        packed => inflated(packed, body).await?,
-    };
     let idempotency_key = piece.as_ref().map(migrations::retry_key).or(idempotency_key);
-    let request =
-        DatasetRequest { slug, format, body, head, idempotency_key, actor, may_grow: true, piece: piece.clone() };
-    let taken = stages.ingest.dataset_rows(request).await?;
+    let bare = DatasetRequest::new(slug, format, Bytes::new());
+    let request = DatasetRequest { head, idempotency_key, actor, piece: piece.clone(), ..bare };
+    let taken = match read(&parts.headers, body, compression, stages.body_idle).await? {
+        Sent::Whole(body) => stages.ingest.dataset_rows(DatasetRequest { body, ..request }).await?,
+        // What is moved from an older engine comes in pieces already, each with a key of its own.
+        Sent::Larger(_) if piece.is_some() => return Err(body::too_large(REQUEST_BYTES_MAX)),
+        Sent::Larger(larger) => large::take(stages, request, larger).await?,
+    };
     if let Some(piece) = piece {
         migrations::note(stages, piece, &taken.admitted).await?;
     }
     Ok(taken)
+}
+
+/// A body, inflated where it is whole.
+enum Sent {
+    Whole(Bytes),
+    Larger(Larger),
+}
+
+/// Reads a body into memory as far as it may be there.
+async fn read(headers: &HeaderMap, body: Body, compression: Compression, idle: Duration) -> Result<Sent, Failure> {
+    let body = match body::begin(headers, body, REQUEST_BYTES_MAX, idle).await? {
+        Begun::Whole(body) => body,
+        Begun::Larger { begin, rest } => return Ok(Sent::Larger(Larger { begin, rest, compression })),
+    };
+    if compression == Compression::None {
+        return Ok(Sent::Whole(body));
+    }
+    match inflated(compression, body.clone()).await {
+        Ok(inflated) => Ok(Sent::Whole(inflated)),
+        Err(failure) if failure.status == Some(StatusCode::PAYLOAD_TOO_LARGE) => {
+            Ok(Sent::Larger(Larger { begin: vec![body], rest: Body::empty(), compression }))
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Returns who asks, as a gateway tells it.

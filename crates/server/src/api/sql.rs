@@ -28,7 +28,7 @@ pub(super) async fn read(State(stages): State<Stages>, request: Request) -> Resp
     match outcome.await {
         Ok(answer) => {
             stages.metrics.query(began.elapsed(), Ok(()));
-            stream(stages, answer, &id)
+            streamed(stages, answer, &id)
         }
         Err(failure) => {
             stages.metrics.query(began.elapsed(), Err(&failure));
@@ -79,7 +79,7 @@ async fn asked(stages: &Stages, request: Request, id: &str) -> Result<ReadReques
 }
 
 /// Sends the answer as it comes; a failure on the way breaks the connection, so that nobody takes a part for the whole.
-fn stream(stages: Stages, answer: ReadAnswer, id: &str) -> Response {
+pub(crate) fn streamed(stages: Stages, answer: ReadAnswer, id: &str) -> Response {
     let query_id = id.to_owned();
     let body = answer.body.inspect(move |piece| {
         if let Err(error) = piece {

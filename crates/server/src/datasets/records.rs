@@ -109,16 +109,8 @@ async fn add(stages: &Stages, made: Made, actor: String) -> Result<DatasetRecord
     let has_schema = schema["fields"].as_array().is_none_or(|fields| !fields.is_empty());
     let table = made.table_name.unwrap_or_else(|| "records".to_owned());
     let body = json!({ "tableName": table, "schema": schema, "rows": [] }).to_string();
-    let request = DatasetRequest {
-        slug: made.slug.clone(),
-        format: RowsFormat::Json,
-        body: body.into(),
-        head: None,
-        idempotency_key: None,
-        actor: Some(actor.clone()),
-        may_grow: true,
-        piece: None,
-    };
+    let request =
+        DatasetRequest { actor: Some(actor.clone()), ..DatasetRequest::new(&made.slug, RowsFormat::Json, body) };
     let now = stages.clock.now();
     // Before the record is there: what is wrong with the slug or the schema makes none.
     tidegate_core::ingest::rows::dry_run(&request, None, now)

@@ -10,7 +10,7 @@
 //! | file | does |
 //! |---|---|
 //! | `policies.rs` | `/admin/datasets/{id}/retention` |
-//! | `quotas.rs` | `/admin/datasets/{id}/quota`; how much each dataset has stored |
+//! | `quotas.rs` | `/admin/datasets/{id}/quota` and `/admin/tenants/{tenant}/quota`; how much each has stored |
 //! | `runs.rs` | `/admin/lifecycle/…`: runs, their list, the state |
 //! | `prewarm.rs` | `/admin/lifecycle/prewarm` |
 //! | `schedule.rs` | runs every so often, and looks for rows that should be gone |

@@ -2,7 +2,7 @@ use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete as deleting, get as getting, put as putting};
+use axum::routing::{delete as deleting, get as getting, post as posting, put as putting};
 use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,12 +15,16 @@ use crate::api::actor;
 use crate::body;
 use crate::datasets::{Want, check};
 use crate::errors::Failure;
-use crate::routes::{Gives, Param, Route, Sends, delete, get, put};
+use crate::routes::{Gives, Param, Route, Sends, delete, get, post, put};
 use crate::stages::Stages;
 use crate::timestore::arguments;
 
 const TABLE: &[Param] = &[Param::text("tableName", "a table of the dataset; without it all that have no own policy")];
 const PATH: &str = "/admin/datasets/{id}/retention";
+/// What a body should have been.
+const EXAMPLE: &str =
+    r#"send {"mode":…,"rules":{"maxAgeHours":…,"maxTotalBytes":…},"deleteGraceMinutes":…,"coldStorageAfterHours":…}"#;
+const PREVIEW: &str = "/admin/datasets/{id}/retention/preview";
 const HOUR: u64 = 3_600;
 /// A million years: a number that is larger is a mistake.
 const HOURS_MAX: u64 = 8_766_000_000;
@@ -45,6 +49,15 @@ pub(super) fn routes() -> Vec<Route> {
             .gives(&[(204, Gives::Nothing)])
             .refuses(&[401, 403, 404])
             .by(deleting(forget)),
+        post(
+            PREVIEW,
+            "Tells what a retention would remove, and removes nothing; without a body, the one that holds or will hold",
+        )
+        .takes(&[TABLE])
+        .sends(Sends::Json("RetentionPolicy"))
+        .gives(&[(200, Gives::One("RetentionPreview"))])
+        .refuses(&[401, 403, 404, 408, 413, 504])
+        .by(posting(preview)),
     ]
 }
 
@@ -96,10 +109,7 @@ async fn decide(State(stages): State<Stages>, Path(slug): Path<String>, uri: Uri
         check(&stages.access, &parts.headers, Want::Admin, None)?;
         let named: Named = arguments(&uri)?;
         let body = body::read(&parts.headers, body, SQL_BODY_BYTES_MAX, stages.body_idle).await?;
-        let decided: Decided = body::json(
-            &body,
-            r#"send {"mode":…,"rules":{"maxAgeHours":…,"maxTotalBytes":…},"deleteGraceMinutes":…,"coldStorageAfterHours":…}"#,
-        )?;
+        let decided: Decided = body::json(&body, EXAMPLE)?;
         let retention = checked(&stages, &decided)?;
         let actor = actor(&parts.headers).unwrap_or_default();
         keep(&stages, (&slug, named.table.as_deref()), retention, actor).await?;
@@ -124,6 +134,35 @@ async fn forget(State(stages): State<Stages>, Path(slug): Path<String>, headers:
         Ok(()) => http::StatusCode::NO_CONTENT.into_response(),
         Err(failure) => failure.answer(&stages.request_id()),
     }
+}
+
+async fn preview(State(stages): State<Stages>, Path(slug): Path<String>, uri: Uri, request: Request) -> Response {
+    let outcome = async {
+        let (parts, body) = request.into_parts();
+        check(&stages.access, &parts.headers, Want::Admin, None)?;
+        let named: Named = arguments(&uri)?;
+        let body = body::read(&parts.headers, body, SQL_BODY_BYTES_MAX, stages.body_idle).await?;
+        let asked = if body.is_empty() { None } else { Some(checked(&stages, &body::json(&body, EXAMPLE)?)?) };
+        let mut tables = Vec::new();
+        for target in targets(&stages, &slug, named.table.as_deref()).await? {
+            let own = target.pending.map_or(target.retention, |pending| pending.retention);
+            let retention = asked.unwrap_or(own);
+            let preview = stages.lifecycle.expire.preview(&target, &retention).await;
+            let preview = preview.map_err(|error| Failure::of(error.kind(), &error))?;
+            tables.push(json!({
+                "tableName": target.label,
+                "table": target.spec.name,
+                "policy": body_of(&retention),
+                "rows": preview.rows,
+                "bytes": preview.bytes,
+                "partitions": preview.partitions,
+                "oldest": preview.oldest.map(|time| time.to_string()),
+                "before": preview.before.map(|time| time.to_string()),
+            }));
+        }
+        Ok(json!({ "dataset": slug, "tables": tables }))
+    };
+    answer(&stages, outcome.await)
 }
 
 /// Makes of a request's body what is kept, or says what is wrong with it.
@@ -235,6 +274,10 @@ async fn told(stages: &Stages, slug: &str, table: Option<&str>) -> Result<Value,
             "table": target.spec.name,
             "source": target.source,
             "policy": body_of(&target.retention),
+            "pending": target.pending.map(|pending| json!({
+                "policy": body_of(&pending.retention),
+                "from": pending.from.to_string(),
+            })),
             "partitions": listed.collect::<Vec<_>>(),
         }));
     }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tidegate_core::expire::Wanted;
+use tidegate_core::expire::{ExpireError, Wanted};
 use tidegate_model::UnixNanos;
 use tidegate_model::limits::LIFECYCLE_ALARM_LOOK_MS;
 use tokio::sync::watch;
@@ -29,6 +29,7 @@ async fn runs(stages: &Stages) {
         tracing::warn!(error = chain(&error), "runs of the lifecycle that were broken off stay open in the list");
     }
     stages.lifecycle.settle().await;
+    give_notice(stages).await;
     let every = stages.lifecycle.every;
     if every.is_zero() {
         return;
@@ -39,6 +40,33 @@ async fn runs(stages: &Stages) {
             tracing::warn!(why = failure.message, "a run of the lifecycle failed, trying again at its next time");
         }
         sleep(every).await;
+    }
+}
+
+/// Tells which rows will go by a retention that nobody decided.
+async fn give_notice(stages: &Stages) {
+    let expire = &stages.lifecycle.expire;
+    let told = async {
+        expire.note_defaults().await?;
+        for target in expire.targets(None).await? {
+            let Some(pending) = target.pending else { continue };
+            let preview = expire.preview(&target, &pending.retention).await?;
+            if let Some(oldest) = preview.oldest {
+                tracing::warn!(
+                    table = %target.spec.name,
+                    rows = preview.rows,
+                    bytes = preview.bytes,
+                    oldest = %oldest,
+                    max_age_hours = pending.retention.max_age.map(|age| age / 3_600),
+                    from = %pending.from,
+                    "rows of this table will go by the default retention, unless something else is decided: docs/lifecycle.md"
+                );
+            }
+        }
+        Ok::<_, ExpireError>(())
+    };
+    if let Err(error) = told.await {
+        tracing::warn!(error = chain(&error), "what the default retention will remove could not be told");
     }
 }
 

@@ -30,11 +30,23 @@ fn policies() -> Shapes {
         ("table", text()),
         ("source", one_of_words(&["table", "dataset", "settings"])),
         ("policy", found("RetentionPolicy")),
+        ("pending", nullable(object(&[("policy", found("RetentionPolicy")), ("from", text())]))),
         ("partitions", list_of(partition)),
+    ]);
+    let would_go = object(&[
+        ("tableName", text()),
+        ("table", text()),
+        ("policy", found("RetentionPolicy")),
+        ("rows", count()),
+        ("bytes", count()),
+        ("partitions", count()),
+        ("oldest", nullable(text())),
+        ("before", nullable(text())),
     ]);
     Shapes::from([
         ("RetentionPolicy", policy),
         ("Retention", object(&[("dataset", text()), ("tables", list_of(table))])),
+        ("RetentionPreview", object(&[("dataset", text()), ("tables", list_of(would_go))])),
     ])
 }
 
@@ -47,7 +59,13 @@ fn quotas() -> Shapes {
         ("quota", found("QuotaLimits")),
         ("stored_bytes", count()),
     ]);
-    Shapes::from([("QuotaLimits", quota), ("Quota", told)])
+    let of_tenant = object(&[
+        ("tenant", text()),
+        ("datasets", list_of(text())),
+        ("quota", found("QuotaLimits")),
+        ("stored_bytes", count()),
+    ]);
+    Shapes::from([("QuotaLimits", quota), ("Quota", told), ("TenantQuota", of_tenant)])
 }
 
 fn runs() -> Shapes {

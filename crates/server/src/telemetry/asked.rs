@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use tidegate_core::query::telemetry::{
-    Aggregate, Asking, Paging, PointBuckets, PointFilter, RecordFilter, RecordKind, Step, moment,
+    Aggregate, Asking, Paging, PointBuckets, PointFilter, RecordFilter, RecordKind, RedBuckets, SpanFilter, Step,
+    moment,
 };
 use tidegate_model::UnixNanos;
 use tidegate_model::limits::{TELEMETRY_ROWS, TELEMETRY_ROWS_MAX};
@@ -39,6 +40,12 @@ pub(super) const PAGE: &[Param] = &[
     Param::text("cursor", "`next_cursor` of the page before this one"),
     Param::word("order", &["desc", "asc"], "newest or oldest first"),
 ];
+/// Pages of what is in memory.
+pub(super) const HOT: &[Param] = &[Param::word(
+    "hot_only",
+    &["false", "true"],
+    "only rows that ClickHouse does not have yet, without asking it: while it is away",
+)];
 /// What every read takes.
 pub(super) const READ: &[Param] = &[
     Param::text("min_watermark", "rows that the answer must have seen: `logs=123`"),
@@ -56,6 +63,23 @@ pub(super) const BUCKETS: &[Param] = &[
         "of avg, max, min, sum, count, last and rate, with commas between; without it all but rate",
     ),
     Param::text("quantiles", "of 0 to 1, with commas between: `0.5,0.99` tells `p50` and `p99`"),
+];
+/// What tells spans.
+pub(super) const SPANS: &[Param] = &[
+    Param::text("operation", "with this name; several: the parameter again"),
+    Param::text(
+        "kind",
+        "of this kind, in any case: SERVER, CLIENT, INTERNAL, PRODUCER, CONSUMER; several: the parameter again",
+    ),
+];
+/// What is told of requests, errors and durations.
+pub(super) const RED: &[Param] = &[
+    Param::word("aggregation", &["all", "minute", "hour", "day"], "how long a bucket is, or all time together"),
+    Param::text(
+        "quantiles",
+        "of 0 to 1, with commas between: `0.5,0.99` tells `p50` and `p99`, exact, read from the spans",
+    ),
+    Param::word("histogram", &["false", "true"], "whether durations are counted by powers of two"),
 ];
 
 /// The parameters of a request, each taken once.
@@ -105,6 +129,47 @@ impl Asked {
         })
     }
 
+    /// Returns a filter of spans.
+    pub(super) fn spans(&self) -> Result<SpanFilter, Failure> {
+        Ok(SpanFilter {
+            from: self.time("from")?,
+            to: self.time("to")?,
+            services: self.all("source").map(str::to_owned).collect(),
+            operations: self.all("operation").map(str::to_owned).collect(),
+            kinds: self.all("kind").map(str::to_ascii_uppercase).collect(),
+            resource: self.pairs("resource")?,
+        })
+    }
+
+    /// Returns what is asked of spans.
+    pub(super) fn red(&self) -> Result<RedBuckets, Failure> {
+        let step = match self.one("aggregation").unwrap_or("all") {
+            "all" => None,
+            "minute" => Some(Step::Minute),
+            "hour" => Some(Step::Hour),
+            "day" => Some(Step::Day),
+            other => {
+                return Err(Failure::invalid(format!(
+                    "`aggregation` is `all`, `minute`, `hour` or `day`, it is `{other}`"
+                )));
+            }
+        };
+        let histogram = match self.one("histogram").unwrap_or("false") {
+            "true" => true,
+            "false" => false,
+            other => return Err(Failure::invalid(format!("`histogram` is `true` or `false`, it is `{other}`"))),
+        };
+        Ok(RedBuckets { step, quantiles: self.quantiles()?, histogram })
+    }
+
+    fn quantiles(&self) -> Result<Vec<f64>, Failure> {
+        let part = |part: &str| {
+            let number = part.parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number));
+            number.ok_or_else(|| Failure::invalid(format!("`quantiles` are numbers from 0 to 1, `{part}` is none")))
+        };
+        split(self.one("quantiles").unwrap_or_default()).map(part).collect()
+    }
+
     pub(super) fn paging(&self) -> Result<Paging, Failure> {
         let rises = match self.one("order") {
             None | Some("desc") => false,
@@ -113,6 +178,16 @@ impl Asked {
         };
         let limit = self.number("limit")?.unwrap_or(TELEMETRY_ROWS);
         Ok(Paging { limit, cursor: self.one("cursor").map(str::to_owned), rises })
+    }
+
+    /// Says whether only rows in memory are asked for; these have no pages behind the first.
+    pub(super) fn hot_only(&self) -> Result<bool, Failure> {
+        match (self.one("hot_only"), self.one("cursor")) {
+            (Some("true"), Some(_)) => Err(Failure::invalid("`hot_only` has one page: leave `cursor` out")),
+            (Some("true"), None) => Ok(true),
+            (None | Some("false"), _) => Ok(false),
+            (Some(other), _) => Err(Failure::invalid(format!("`hot_only` is `true` or `false`, it is `{other}`"))),
+        }
     }
 
     pub(super) fn asking(&self, id: &str) -> Result<Asking, Failure> {
@@ -148,12 +223,7 @@ impl Asked {
             })?;
             aggregates.push(found);
         }
-        for part in split(self.one("quantiles").unwrap_or_default()) {
-            let number = part.parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number));
-            let number = number
-                .ok_or_else(|| Failure::invalid(format!("`quantiles` are numbers from 0 to 1, `{part}` is none")))?;
-            aggregates.push(Aggregate::Quantile(number));
-        }
+        aggregates.extend(self.quantiles()?.into_iter().map(Aggregate::Quantile));
         if aggregates.is_empty() {
             return Err(Failure::invalid("`functions` and `quantiles` ask for nothing"));
         }
@@ -164,7 +234,7 @@ impl Asked {
         self.given.iter().filter(move |(own, value)| own == name && !value.is_empty()).map(|(_, value)| value.as_str())
     }
 
-    fn one(&self, name: &'static str) -> Option<&str> {
+    pub(super) fn one(&self, name: &'static str) -> Option<&str> {
         self.given.iter().rfind(|(own, value)| own == name && !value.is_empty()).map(|(_, value)| value.as_str())
     }
 
@@ -183,7 +253,7 @@ impl Asked {
         number.map(Some).map_err(|_| Failure::invalid(format!("`{name}` is a whole number, it is `{text}`")))
     }
 
-    fn time(&self, name: &'static str) -> Result<Option<UnixNanos>, Failure> {
+    pub(super) fn time(&self, name: &'static str) -> Result<Option<UnixNanos>, Failure> {
         let Some(text) = self.one(name) else { return Ok(None) };
         let wrong = || format!("`{name}` is a time such as 2026-01-31T09:00:00Z or a Unix time, it is `{text}`");
         moment(text).map(Some).ok_or_else(|| Failure::invalid(wrong()))

@@ -147,6 +147,7 @@ async fn stages(folder: &TempDir, house: &HouseOptions, schema: watch::Receiver<
         access: tidegate_server::Access::default(),
         backups: None,
         admin_sql: false,
+        large_bodies: Arc::new(tidegate_server::LargeBodies::new(folder.path().to_owned())),
         body_idle: house.body_idle,
     }
 }

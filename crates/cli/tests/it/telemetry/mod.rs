@@ -3,13 +3,17 @@
 //!
 //! | file | proves |
 //! |---|---|
+//! | `away.rs` | what is answered while ClickHouse is away |
 //! | `entries.rs` | entries are rows; refused ones are told; OTLP's events; the scripts of `examples/` |
 //! | `reads.rs` | pages, counts and buckets against a model |
 //! | `tail.rs` | readers of what is new |
+//! | `terminal.rs` | `tidegate logs`, `events`, `metrics`, `tail`, `alerts` |
 
+mod away;
 mod entries;
 mod reads;
 mod tail;
+mod terminal;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};

@@ -34,6 +34,7 @@
 //! | `refusals.rs`, `written.rs` | which rows are refused, and what they were |
 //! | `quarantine.rs` | refused rows, mended and sent again |
 //! | `service.rs` | the whole way of a request |
+//! | `parts.rs` | a body that memory has no room for, cut into requests |
 //! | `turned.rs` | rows as the table would have them, for a comparison |
 //! | `files/` | files for the command line: CSV, NDJSON, JSON, Parquet, Arrow |
 
@@ -50,6 +51,7 @@ pub(in crate::ingest) mod evolve;
 pub mod files;
 mod nested;
 mod parquet;
+mod parts;
 mod quarantine;
 mod refusals;
 mod retry;
@@ -65,6 +67,7 @@ mod tests;
 
 pub use breaking::PlanStep;
 pub use error::RowsError;
+pub use parts::{Parts, parts};
 pub use quarantine::{Mended, Replayed};
-pub use service::{DatasetRequest, RowsFormat, Taken, dry_run};
+pub use service::{DatasetRequest, Part, RowsFormat, Taken, dry_run};
 pub use turned::{Turned, field_type_of, turned};

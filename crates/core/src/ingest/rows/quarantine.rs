@@ -189,14 +189,10 @@ fn again(slug: &str, first: &HeldRow, rows: &[&HeldRow], key: u128) -> DatasetRe
         if first.partition.is_empty() { String::new() } else { format!("\"partition\":{},", first.partition) };
     let body = format!("{{\"tableName\":{},{partition}\"rows\":[{}]}}", json!(first.label), texts.join(","));
     DatasetRequest {
-        slug: slug.to_owned(),
-        format: RowsFormat::Json,
-        body: body.into(),
-        head: None,
         idempotency_key: Some(format!("replay:{key:032x}")),
         actor: Some(first.actor.clone()).filter(|actor| !actor.is_empty()),
         // Rows are mended to fit the schema, not the other way round.
         may_grow: false,
-        piece: None,
+        ..DatasetRequest::new(slug, RowsFormat::Json, body)
     }
 }

@@ -13,6 +13,7 @@ use crate::catalog::{CanonicalField, CanonicalSchema};
 // The seeds keep these hashes apart from those of OTLP requests.
 const KEY_SEED: u64 = 0x6461_7461_7365_7473;
 const SIGNATURE_SEED: u64 = KEY_SEED + 100;
+const PART_SEED: u64 = KEY_SEED + 200;
 
 /// How a request is known again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +37,15 @@ pub(super) fn known(request: &DatasetRequest, body: &Body, found: &[Found]) -> R
         (None, None) => return Ok(body.partition.is_given().then(|| by_content(request, body, found))),
     };
     let content_seed = KEY_SEED + 1 + request.format as u64;
-    let key = XxHash3_128::oneshot_with_seed(KEY_SEED, format!("{}/{key}", request.slug).as_bytes());
+    let mut key = XxHash3_128::oneshot_with_seed(KEY_SEED, format!("{}/{key}", request.slug).as_bytes());
     let mut content = XxHash3_128::oneshot_with_seed(content_seed, &request.body);
+    if let Some(part) = request.part {
+        // The first part has the key itself, so that a small body under the same key meets it.
+        if part.number > 0 {
+            key ^= XxHash3_128::oneshot_with_seed(PART_SEED, &part.number.to_le_bytes());
+        }
+        content ^= part.whole;
+    }
     if let Some(head) = &request.head {
         content ^= XxHash3_128::oneshot_with_seed(content_seed + 50, head);
     }

@@ -1,6 +1,6 @@
 use tidegate_model::limits::{DATASET_COLUMNS_MAX, SLUG_BYTES_MAX, TABLE_NAME_BYTES_MAX};
 use tidegate_model::tables;
-use tidegate_model::{ColumnDefault, ColumnKind, ColumnSpec, FieldType, Scalar, TableName, TableSpec};
+use tidegate_model::{ColumnDefault, ColumnKind, ColumnSpec, FieldType, ROLL_UP_PREFIX, Scalar, TableName, TableSpec};
 
 use super::body::{DeclaredSchema, FieldSpec, Partition};
 use super::breaking::{self, Fate};
@@ -64,7 +64,8 @@ pub(super) fn table_of(slug: &str, label: &str) -> Result<TableName, RowsError> 
     let name = table.as_str();
     let is_ours = tables::all().iter().any(|spec| spec.name == table) || STORE_TABLES.contains(&name);
     // The store chooses the order of a table's rows by `metric_`, and names a cluster's tables `…_local`.
-    if is_ours || name.starts_with("metric_") || name.ends_with("_local") {
+    let is_reserved = name.starts_with("metric_") || name.starts_with(ROLL_UP_PREFIX) || name.ends_with("_local");
+    if is_ours || is_reserved {
         return Err(RowsError::TableTaken { slug: slug.to_owned(), table, owner: "Tidegate".to_owned() });
     }
     Ok(table)

@@ -13,7 +13,7 @@ use crate::buffer::{Rows, Write};
 use crate::catalog::{Dataset, DatasetStatus, MigrationState, RefusedBy, SchemaChange};
 use crate::ingest::mining::Told;
 use crate::ingest::service::Ready;
-use crate::ingest::{Admitted, Ingest, IngestError, answer};
+use crate::ingest::{Admitted, Ingest, IngestError, Payer, answer};
 
 /// The form of a request of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,6 +49,35 @@ pub struct DatasetRequest {
     pub may_grow: bool,
     /// The rows are taken over from an older engine: then this is in each of them, as their partition's attributes.
     pub piece: Option<MigrationPiece>,
+    /// The body is one of several that a larger one was cut into.
+    pub part: Option<Part>,
+}
+
+impl DatasetRequest {
+    /// A request that says no more than its rows, and may bring columns.
+    #[must_use]
+    pub fn new(slug: impl Into<String>, format: RowsFormat, body: impl Into<Bytes>) -> Self {
+        Self {
+            slug: slug.into(),
+            format,
+            body: body.into(),
+            head: None,
+            idempotency_key: None,
+            actor: None,
+            may_grow: true,
+            piece: None,
+            part: None,
+        }
+    }
+}
+
+/// Which part of a larger body a request is: they share a key, and each is known again by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Counted from 0.
+    pub number: u64,
+    /// The hash of the larger body: another one under the same key is refused at its first part.
+    pub whole: u128,
 }
 
 /// What became of a request of rows.
@@ -92,7 +121,8 @@ impl Ingest {
         let outcome = self.take_within(request, &mut taken).await;
         let has_written = outcome.as_ref().is_ok_and(|outcome| !outcome.taken.admitted.is_retry);
         if let Some((rows, bytes)) = taken.filter(|_| !has_written) {
-            self.quotas.give_back(&request.slug, rows, bytes);
+            let tenant = self.tenant_of(&request.slug);
+            self.quotas.give_back(Payer { dataset: &request.slug, tenant: tenant.as_deref() }, rows, bytes);
         }
         outcome
     }
@@ -128,7 +158,9 @@ impl Ingest {
             if taken.is_none() {
                 // Before anything of the request is written, its columns included.
                 let (rows, bytes) = (planned.ready.admitted.accepted, request.body.len() as u64);
-                self.quotas.take(&request.slug, rows, bytes, self.clock.monotonic())?;
+                let tenant = self.tenant_of(&request.slug);
+                let payer = Payer { dataset: &request.slug, tenant: tenant.as_deref() };
+                self.quotas.take(payer, rows, bytes, self.clock.monotonic())?;
                 *taken = Some((rows, bytes));
             }
             if let (Some(stored), true) = (&stored, widens) {
@@ -147,6 +179,10 @@ impl Ingest {
                 .await
                 .map_err(IngestError::Task)?;
         }
+    }
+
+    fn tenant_of(&self, slug: &str) -> Option<String> {
+        self.catalog.record(slug).and_then(|record| record.tenant().map(str::to_owned))
     }
 
     /// Refuses rows for a dataset that is archived, or whose table is frozen for others than its migration.

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -5,7 +7,7 @@ use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
 use bytes::Bytes;
 use serde_json::json;
-use tidegate_model::limits::DATASET_ANSWER_PIECE_BYTES;
+use tidegate_model::limits::{DATASET_ANSWER_BLOCK_PARTS, DATASET_ANSWER_PIECE_BYTES};
 use tidegate_model::{Seq, UnixNanos};
 
 use super::cells::Cells;
@@ -15,11 +17,13 @@ use super::statement::Form;
 use crate::query::QueryError;
 use crate::store::StoreError;
 
-/// Turns ClickHouse's blocks into the rows of an answer, as they come; one block is in memory at a time.
+/// Columns before those that clients see.
+const NOT_SHOWN: usize = 2;
+
+/// Cuts ClickHouse's blocks into parts of the answer, as they come, and counts what is in them.
 #[derive(Debug)]
 pub(super) struct Rows {
-    /// Names as JSON with what stands before them, and forms.
-    shown: Vec<(String, Form)>,
+    shown: Arc<[Named]>,
     is_downsampled: bool,
     limit: usize,
     /// The newest row that was read from ClickHouse.
@@ -28,12 +32,42 @@ pub(super) struct Rows {
     decoder: StreamDecoder,
     /// What came and is not decoded yet.
     left: Buffer,
-    /// A block, and how many of its rows are written.
+    /// A block, and how many of its rows are taken.
     block: Option<(RecordBatch, usize)>,
-    written: usize,
+    taken: usize,
     has_more: bool,
     published: u64,
     hot: u64,
+}
+
+/// A column's name as JSON with what stands before it, and its form.
+type Named = (String, Form);
+
+/// Rows that are counted and not yet written: parts are written beside each other, on several cores.
+#[derive(Debug)]
+pub(super) struct Part {
+    shown: Arc<[Named]>,
+    rows: RecordBatch,
+    is_first: bool,
+}
+
+impl Part {
+    /// Writes the rows, with a comma before those that follow others.
+    pub(super) fn text(&self) -> Result<Bytes, QueryError> {
+        let columns = self.rows.columns().iter().skip(NOT_SHOWN);
+        let cells: Result<Vec<_>, _> =
+            columns.zip(self.shown.iter()).map(|(column, (_, form))| Cells::of(column, *form)).collect();
+        let (mut cells, mut out) = (cells?, Vec::with_capacity(DATASET_ANSWER_PIECE_BYTES));
+        for row in 0..self.rows.num_rows() {
+            out.extend_from_slice(if self.is_first && row == 0 { b"{" } else { b",{" });
+            for ((name, _), cells) in self.shown.iter().zip(&mut cells) {
+                out.extend_from_slice(name.as_bytes());
+                cells.write(row, &mut out)?;
+            }
+            out.push(b'}');
+        }
+        Ok(Bytes::from(out))
+    }
 }
 
 impl Rows {
@@ -53,7 +87,7 @@ impl Rows {
             decoder: StreamDecoder::new(),
             left: Buffer::default(),
             block: None,
-            written: 0,
+            taken: 0,
             has_more: false,
             published: 0,
             hot: 0,
@@ -66,17 +100,23 @@ impl Rows {
         self.left = Buffer::from(piece);
     }
 
-    /// Writes the next rows; `None`: more must come first.
-    pub(super) fn next_piece(&mut self) -> Result<Option<Bytes>, QueryError> {
+    /// Takes the next rows; `None`: more must come first.
+    pub(super) fn next_part(&mut self) -> Result<Option<Part>, QueryError> {
         while self.block.is_none() {
             let decoded = self.decoder.decode(&mut self.left).map_err(|error| broken(&error.to_string()))?;
             let Some(block) = decoded else { return Ok(None) };
             self.block = Some((block, 0)).filter(|(block, _)| block.num_rows() > 0);
         }
         let Some((block, first)) = self.block.take() else { return Ok(None) };
-        let (out, next) = self.write_block(&block, first)?;
+        let wanted = block.num_rows().div_ceil(DATASET_ANSWER_BLOCK_PARTS).min(block.num_rows() - first);
+        let count = wanted.min(self.limit - self.taken);
+        self.has_more |= count < wanted;
+        let part = Part { shown: Arc::clone(&self.shown), rows: block.slice(first, count), is_first: self.taken == 0 };
+        self.count(&part.rows)?;
+        self.taken += count;
+        let next = if count < wanted { block.num_rows() } else { first + count };
         self.block = Some((block, next)).filter(|(block, next)| *next < block.num_rows());
-        Ok(Some(Bytes::from(out)))
+        Ok(Some(part))
     }
 
     /// Ends the rows; returns what stands behind them. `partitions` may hold rows of the time that was asked for.
@@ -90,35 +130,19 @@ impl Rows {
         Ok(Bytes::from(format!("],\"nextCursor\":{},\"sources\":{sources}}}", json!(next))))
     }
 
-    /// Writes rows of a block from one on, about a piece of them; returns the first that is not written.
-    fn write_block(&mut self, block: &RecordBatch, first: usize) -> Result<(Vec<u8>, usize), QueryError> {
-        let [place, count, shown @ ..] = block.columns() else { return Err(broken("a block has no columns")) };
+    fn count(&mut self, rows: &RecordBatch) -> Result<(), QueryError> {
+        let [place, count, shown @ ..] = rows.columns() else { return Err(broken("a block has no columns")) };
         if shown.len() != self.shown.len() {
             return Err(broken("a block has other columns"));
         }
-        let cells: Result<Vec<_>, _> =
-            shown.iter().zip(&self.shown).map(|(column, (_, form))| Cells::of(column, *form)).collect();
-        let (cells, mut out, mut row) = (cells?, Vec::with_capacity(DATASET_ANSWER_PIECE_BYTES), first);
-        while row < block.num_rows() && out.len() < DATASET_ANSWER_PIECE_BYTES {
-            if self.written == self.limit {
-                self.has_more = true;
-                return Ok((out, block.num_rows()));
-            }
+        for row in 0..rows.num_rows() {
             self.note(whole(place, row)?, whole(count, row)?);
-            if self.is_downsampled {
-                let begin = shown.first().map(|begin| whole(begin, row)).transpose()?.unwrap_or_default();
-                self.cursor.time = Some(UnixNanos(begin));
-            }
-            out.extend_from_slice(if self.written == 0 { b"{" } else { b",{" });
-            for ((name, _), cells) in self.shown.iter().zip(&cells) {
-                out.extend_from_slice(name.as_bytes());
-                cells.write(row, &mut out)?;
-            }
-            out.push(b'}');
-            self.written += 1;
-            row += 1;
         }
-        Ok((out, row))
+        let last = rows.num_rows().checked_sub(1).filter(|_| self.is_downsampled);
+        if let (Some(row), Some(begin)) = (last, shown.first()) {
+            self.cursor.time = Some(UnixNanos(whole(begin, row)?));
+        }
+        Ok(())
     }
 
     /// Remembers the place of a row, and counts where rows came from: of a row its `_seq` says it, of a bucket its

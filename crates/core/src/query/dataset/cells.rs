@@ -1,9 +1,7 @@
-use std::io::Write as _;
-
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, BooleanArray, PrimitiveArray, StringArray};
-use tidegate_model::UnixNanos;
+use tidegate_model::{UnixNanos, put_digits};
 
 use super::answer::broken;
 use super::statement::Form;
@@ -18,8 +16,20 @@ pub(super) enum Cells<'b> {
     Signed(&'b PrimitiveArray<Int64Type>),
     Unsigned(&'b PrimitiveArray<UInt64Type>),
     Double(&'b PrimitiveArray<Float64Type>),
-    Moment(&'b PrimitiveArray<Int64Type>),
+    /// Times, and the day that was written last: most rows of a block are of the same.
+    Moment(&'b PrimitiveArray<Int64Type>, Day),
 }
+
+/// A day, counted from 1970, and its text; the first one is written nowhere.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Day {
+    number: i64,
+    text: [u8; DAY_CHARS],
+}
+
+const DAY_CHARS: usize = b"2026-01-31".len();
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+const NANOS_PER_DAY: i64 = 86_400 * NANOS_PER_SECOND;
 
 impl<'b> Cells<'b> {
     /// Takes a column in its form; refuses one that comes as something else.
@@ -29,7 +39,7 @@ impl<'b> Cells<'b> {
             Form::Json => column.as_string_opt().map(Self::Json),
             Form::Flag => column.as_boolean_opt().map(Self::Flag),
             Form::Double => column.as_primitive_opt().map(Self::Double),
-            Form::Moment => column.as_primitive_opt().map(Self::Moment),
+            Form::Moment => column.as_primitive_opt().map(|times| Self::Moment(times, Day::NONE)),
             Form::Whole => {
                 let signed = column.as_primitive_opt().map(Self::Signed);
                 signed.or_else(|| column.as_primitive_opt().map(Self::Unsigned))
@@ -39,7 +49,7 @@ impl<'b> Cells<'b> {
     }
 
     /// Writes the value of a row as JSON.
-    pub(super) fn write(&self, row: usize, out: &mut Vec<u8>) -> Result<(), QueryError> {
+    pub(super) fn write(&mut self, row: usize, out: &mut Vec<u8>) -> Result<(), QueryError> {
         if self.is_null(row) {
             out.extend_from_slice(b"null");
             return Ok(());
@@ -51,9 +61,7 @@ impl<'b> Cells<'b> {
             Self::Signed(numbers) => out.extend_from_slice(itoa::Buffer::new().format(numbers.value(row)).as_bytes()),
             Self::Unsigned(numbers) => out.extend_from_slice(itoa::Buffer::new().format(numbers.value(row)).as_bytes()),
             Self::Double(numbers) => write_double(numbers.value(row), out),
-            Self::Moment(times) => {
-                write!(out, "\"{}\"", UnixNanos(times.value(row))).map_err(|error| broken(&error.to_string()))?;
-            }
+            Self::Moment(times, day) => day.write(times.value(row), out),
         }
         Ok(())
     }
@@ -62,10 +70,39 @@ impl<'b> Cells<'b> {
         match self {
             Self::Text(column) | Self::Json(column) => column.is_null(row),
             Self::Flag(column) => column.is_null(row),
-            Self::Signed(column) | Self::Moment(column) => column.is_null(row),
+            Self::Signed(column) | Self::Moment(column, _) => column.is_null(row),
             Self::Unsigned(column) => column.is_null(row),
             Self::Double(column) => column.is_null(row),
         }
+    }
+}
+
+impl Day {
+    const NONE: Self = Self { number: i64::MIN, text: [0; DAY_CHARS] };
+
+    /// Writes a time as [`UnixNanos`] has it, between quotes.
+    fn write(&mut self, time: i64, out: &mut Vec<u8>) {
+        let (number, nanos) = (time.div_euclid(NANOS_PER_DAY), time.rem_euclid(NANOS_PER_DAY));
+        if number != self.number {
+            self.number = number;
+            let text = UnixNanos(time).to_string();
+            self.text.copy_from_slice(&text.as_bytes()[..DAY_CHARS]);
+        }
+        let second = nanos / NANOS_PER_SECOND;
+        let mut clock = *b"T00:00:00.000000000";
+        put_digits(&mut clock[1..3], second / 3_600);
+        put_digits(&mut clock[4..6], second / 60 % 60);
+        put_digits(&mut clock[7..9], second % 60);
+        let mut length = 9;
+        let fraction = nanos % NANOS_PER_SECOND;
+        if fraction > 0 {
+            put_digits(&mut clock[10..], fraction);
+            length = clock.iter().rposition(|digit| *digit != b'0').map_or(length, |last| last + 1);
+        }
+        out.push(b'"');
+        out.extend_from_slice(&self.text);
+        out.extend_from_slice(&clock[..length]);
+        out.extend_from_slice(b"Z\"");
     }
 }
 
@@ -96,7 +133,7 @@ mod tests {
     use super::*;
 
     fn written(column: ArrayRef, form: Form) -> Value {
-        let cells = Cells::of(&column, form).expect("the form");
+        let mut cells = Cells::of(&column, form).expect("the form");
         let mut out = b"[".to_vec();
         for row in 0..column.len() {
             if row > 0 {
@@ -125,9 +162,14 @@ mod tests {
         assert_eq!(written(Arc::new(UInt64Array::from(vec![u64::MAX])), Form::Whole), json!([u64::MAX]));
         let flags = BooleanArray::from(vec![Some(true), None, Some(false)]);
         assert_eq!(written(Arc::new(flags), Form::Flag), json!([true, null, false]));
-        let times = Int64Array::from(vec![Some(0), None, Some(-1)]);
-        let wanted = json!(["1970-01-01T00:00:00Z", null, "1969-12-31T23:59:59.999999999Z"]);
-        assert_eq!(written(Arc::new(times), Form::Moment), wanted);
+        let times =
+            [0, 1, -1, 1_769_850_000_500_000_000, i64::MIN, i64::MAX, 1_769_850_010_000_000_000, 86_399_999_999_999];
+        let found = written(Arc::new(Int64Array::from(times.to_vec())), Form::Moment);
+        assert_eq!(found, json!(times.map(|time| UnixNanos(time).to_string())));
+        assert_eq!(
+            written(Arc::new(Int64Array::from(vec![Some(0), None])), Form::Moment),
+            json!(["1970-01-01T00:00:00Z", null])
+        );
         let parts = StringArray::from(vec![Some("[1,null]"), None]);
         assert_eq!(written(Arc::new(parts), Form::Json), json!([[1, null], null]));
     }

@@ -36,13 +36,13 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use serde_json::{Value, json};
-use tidegate_model::limits::{DATASET_ANSWER_BLOCK_BYTES, DATASET_ANSWER_BLOCK_ROWS_MAX};
+use tidegate_model::limits::{DATASET_ANSWER_BLOCK_BYTES, DATASET_ANSWER_BLOCK_ROWS_MAX, DATASET_ANSWER_PARTS_WRITTEN};
 use tidegate_model::{Seq, UnixNanos};
 
 use super::run::Own;
 use super::{Format, Freshness, Query, QueryError, ReadRequest, min_watermarks};
 use crate::catalog::{Dataset, ManifestTotals};
-use answer::Rows;
+use answer::{Part, Rows};
 pub use body::{DatasetQuery, Moment};
 pub(super) use cursor::Cursor;
 use select::{Statement, statement};
@@ -86,7 +86,7 @@ impl Query {
         if let (Some(cursor), Some(text)) = (&statement.cursor, &request.min_watermark) {
             check_page(cursor.watermark, text, dataset)?;
         }
-        let own = Own { pushed: statement.pushed.clone(), settings: settings(&totals) };
+        let own = Own { pushed: statement.pushed.clone(), settings: settings(&totals), stored_of: None };
         let mut answer = self.read_own(request, own).await?;
         let of_table = |all: &[(_, Seq)]| all.first().map(|(_, seq)| *seq).unwrap_or_default();
         let (head, stored) = (of_table(&answer.freshness.watermarks), of_table(&answer.freshness.stored));
@@ -178,19 +178,33 @@ fn rest(rows: Rows, body: Pieces, partitions: u64) -> Pieces {
     let steps = stream::unfold(Some((rows, body)), move |state| async move {
         let (mut rows, mut body) = state?;
         loop {
-            match rows.next_piece() {
+            match rows.next_part() {
                 Err(error) => return Some((Err(error), None)),
-                Ok(Some(piece)) => return Some((Ok(piece), Some((rows, body)))),
+                Ok(Some(part)) => return Some((Ok(Step::Rows(part)), Some((rows, body)))),
                 Ok(None) => {}
             }
             match body.next().await {
-                None => return Some((rows.finish(partitions), None)),
+                None => return Some((rows.finish(partitions).map(Step::End), None)),
                 Some(Err(error)) => return Some((Err(error), None)),
                 Some(Ok(piece)) => rows.push(piece),
             }
         }
     });
-    steps.boxed()
+    steps.map(written).buffered(DATASET_ANSWER_PARTS_WRITTEN).boxed()
+}
+
+/// What comes next in an answer.
+enum Step {
+    Rows(Part),
+    End(Bytes),
+}
+
+/// Writes rows beside those before them: to write all takes about as long as ClickHouse needs to find them.
+async fn written(step: Result<Step, QueryError>) -> Result<Bytes, QueryError> {
+    match step? {
+        Step::Rows(part) => tokio::task::spawn_blocking(move || part.text()).await?,
+        Step::End(text) => Ok(text),
+    }
 }
 
 /// A watermark may be sent as a number or as a text.

@@ -7,6 +7,7 @@ use tidegate_model::{TableSpec, UnixNanos};
 use crate::query::QueryError;
 use crate::query::dataset::Bound;
 use crate::query::parameter_text;
+use crate::store::pairs_of;
 
 /// Reads a time: ISO 8601, or a Unix time in seconds, by its length in milliseconds or nanoseconds.
 #[must_use]
@@ -149,12 +150,13 @@ impl RecordFilter {
     }
 }
 
-/// Asks for an attribute; the index on attribute values serves it. A map has an empty text for a key that it lacks.
+/// Asks for an attribute; the hint, where a table has an index on it, says which rows need not be read. A map has an empty
+/// text for a key that it lacks.
 pub(super) fn has(map: &str, key: &str, value: &str, bound: &mut Bound) -> Result<String, QueryError> {
     let is_empty = value.is_empty();
     let (key, value) = (bound.text(key)?, bound.text(value)?);
     let lacks = if is_empty { format!(" AND mapContains({map}, {key})") } else { String::new() };
-    Ok(format!("{map}[{key}] = {value}{lacks}"))
+    Ok(format!("{map}[{key}] = {value}{lacks} AND indexHint(has({}, cityHash64({key}, {value})))", pairs_of(map)))
 }
 
 /// Binds a list of texts.

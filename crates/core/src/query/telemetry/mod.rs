@@ -2,8 +2,9 @@
 //! or summed up over time.
 //!
 //! The statements are generated: what clients sent is bound, never part of the text. They run as any other read, so
-//! stored and hot rows are of one snapshot. Conditions are written so that ClickHouse's indexes serve them: a trace and an
-//! attribute by the filters on their values, time by the order of rows; words by a text index where a table has one.
+//! stored and hot rows are of one snapshot. Conditions are written so that ClickHouse's indexes serve them: a trace by the
+//! filter on its ids, an attribute by the one on keys with their values, time by the order of rows, words by the text index.
+//! Of events there are few: they have neither the index of words nor that of pairs.
 //!
 //! Rows come in the order of their time, newest first unless asked otherwise, and of equal times in that of `_seq`.
 //! All pages are of the first one's rows.
@@ -13,27 +14,41 @@
 //! | `filter.rs` | [`RecordFilter`]: which log records or events are wanted, in SQL |
 //! | `records.rs` | their statements: pages and counts |
 //! | `points.rs` | statements over data points: pages and buckets of time |
+//! | `red.rs` | requests, errors and durations of operations |
+//! | `coarse.rs` | what roll-ups answer of it, and what rows |
+//! | `traces/` | traces as trees, two of them compared, calls between services, spans as lines |
 //! | `entry.rs` | a row as plain JSON |
 //! | `hot.rs` | the same filter and the same JSON, of rows in memory |
+//! | `hot_page.rs` | a page of these alone, while ClickHouse is away |
 
+mod coarse;
 mod entry;
 mod filter;
 mod hot;
+mod hot_page;
 mod points;
 mod records;
+mod red;
+mod traces;
 
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::Value;
-use tidegate_model::{Seq, UnixNanos};
+use tidegate_model::{Seq, TableName, UnixNanos};
 use twox_hash::XxHash3_64;
 
+pub use coarse::Origin;
 pub use entry::Record;
 pub use filter::{RecordFilter, RecordKind, moment};
 pub use hot::matching;
+pub use hot_page::HotPage;
 pub use points::{Aggregate, PointBuckets, PointFilter, Step};
+pub use red::{RedBuckets, SpanFilter};
+pub use traces::{
+    Comparison, Place, Placed, Segment, ServiceMap, ServiceMapFilter, SpanExport, Trace, TraceSpan, Tree, critical_path,
+};
 
 use super::dataset::Cursor;
 use super::plan::Pushed;
@@ -81,16 +96,20 @@ pub struct Stats {
     pub total: u64,
     /// By level, or by the kind of event.
     pub by: Vec<(String, u64)>,
+    /// What it was counted from.
+    pub origin: Origin,
     /// How fresh it is.
     pub freshness: Freshness,
 }
 
 /// One statement of ours.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 struct Asked {
     sql: String,
     params: Vec<(String, String)>,
     pushed: Option<Pushed>,
+    /// The table whose stored watermark the statement asks for, where it names several.
+    stored_of: Option<TableName>,
 }
 
 impl Query {
@@ -106,7 +125,9 @@ impl Query {
             timeout: asking.timeout,
             query_id: asking.query_id.clone(),
         };
-        let mut answer = self.read_own(request, Own { pushed: asked.pushed, settings: Vec::new() }).await?;
+        let mut answer = self
+            .read_own(request, Own { pushed: asked.pushed, settings: Vec::new(), stored_of: asked.stored_of })
+            .await?;
         let mut body = Vec::new();
         while let Some(piece) = answer.body.next().await {
             body.extend_from_slice(&piece?);

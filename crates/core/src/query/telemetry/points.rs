@@ -2,8 +2,9 @@ use serde::Serialize;
 use serde_json::{Map, Number, Value, json};
 use tidegate_model::limits::TELEMETRY_BUCKETS_MAX;
 use tidegate_model::tables::{METRIC_SAMPLES, METRIC_SERIES};
-use tidegate_model::{Seq, UnixNanos};
+use tidegate_model::{RollUps, Rule, Seq, UnixNanos};
 
+use super::coarse::{Origin, Sides, bucket, cover, records, told as rolled_up, union};
 use super::entry::object;
 use super::filter::{has, list};
 use super::records::{behind, checked};
@@ -72,7 +73,7 @@ pub struct PointBuckets {
 }
 
 impl Step {
-    const fn nanos(self) -> i64 {
+    pub(super) const fn nanos(self) -> i64 {
         match self {
             Self::Minute => 60_000_000_000,
             Self::Hour => 3_600_000_000_000,
@@ -98,6 +99,18 @@ impl Aggregate {
         word.to_owned()
     }
 
+    /// What it is of sums; `None`: sums do not tell.
+    fn of_sums(self) -> Option<&'static str> {
+        match self {
+            Self::Avg => Some("toString(sum(_total) / sum(_rows))"),
+            Self::Max => Some("toString(max(_greatest))"),
+            Self::Min => Some("toString(min(_least))"),
+            Self::Sum => Some("toString(sum(_total))"),
+            Self::Count => Some("toString(sum(_rows))"),
+            Self::Last | Self::Rate | Self::Quantile(_) => None,
+        }
+    }
+
     fn sql(self, step: Step) -> String {
         match self {
             Self::Avg => "avg(_value)".to_owned(),
@@ -105,7 +118,7 @@ impl Aggregate {
             Self::Min => "min(_value)".to_owned(),
             Self::Sum => "sum(_value)".to_owned(),
             Self::Count => "count()".to_owned(),
-            Self::Last => "argMax(_value, (_time, _number))".to_owned(),
+            Self::Last => "argMax(_value, (_when, _number))".to_owned(),
             Self::Rate => format!("sum(_rise) / {}", step.nanos() / 1_000_000_000),
             Self::Quantile(part) => format!("quantileExactInclusive({part})(_value)"),
         }
@@ -137,7 +150,7 @@ impl Query {
              ORDER BY _time {way}, _number {way}",
             series(filter, &mut bound)?
         );
-        let (lines, freshness) = self.lines(Asked { sql, params: bound.params, pushed: None }, asking).await?;
+        let (lines, freshness) = self.lines(Asked { sql, params: bound.params, ..Asked::default() }, asking).await?;
         let watermark = cursor.map_or_else(|| head(&freshness), |cursor| cursor.watermark);
         let mut rows = lines.iter().map(|line| point(line)).collect::<Result<Vec<_>, _>>()?;
         let next_cursor = cut_page(&mut rows, paging, (of, watermark));
@@ -150,33 +163,82 @@ impl Query {
         filter: &PointFilter,
         buckets: &PointBuckets,
         asking: &Asking,
-    ) -> Result<(Vec<Value>, Freshness), QueryError> {
-        let mut bound = Bound::default();
-        let mut conditions = filter.conditions(&mut bound)?;
-        conditions.push("value_type != 'none'".to_owned());
-        let told: Vec<String> =
-            buckets.aggregates.iter().map(|one| format!("toString({})", one.sql(buckets.step))).collect();
-        let rise = if buckets.aggregates.contains(&Aggregate::Rate) { RISE } else { "0" };
-        let nanos = buckets.step.nanos();
-        let sql = format!(
-            "SELECT intDiv(_time, {nanos}) AS _bucket, {} FROM (SELECT toUnixTimestamp64Nano(timestamp) AS _time, \
-             _seq AS _number, value AS _value, {rise} AS _rise FROM {}{} \
-             WINDOW _of AS (PARTITION BY fingerprint ORDER BY timestamp, _seq ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)\
-             ) GROUP BY _bucket ORDER BY _bucket LIMIT {}",
-            told.join(", "),
-            METRIC_SAMPLES.name,
-            joined(&conditions),
-            TELEMETRY_BUCKETS_MAX + 1
-        );
-        let (lines, freshness) = self.lines(Asked { sql, params: bound.params, pushed: None }, asking).await?;
+    ) -> Result<(Vec<Value>, Freshness, Origin), QueryError> {
+        let (lines, freshness, origin) = match self.buckets_rolled(filter, buckets, asking).await? {
+            Some((lines, freshness)) => (lines, freshness, Origin::RollUp),
+            None => {
+                let (lines, freshness) = self.lines(buckets_of_rows(filter, buckets)?, asking).await?;
+                (lines, freshness, Origin::Rows)
+            }
+        };
         if lines.len() as u64 > TELEMETRY_BUCKETS_MAX {
             return Err(QueryError::Parameter(format!(
                 "the answer has more than {TELEMETRY_BUCKETS_MAX} buckets: ask for less time, or for longer buckets"
             )));
         }
-        let rows = lines.iter().map(|line| bucket(line, buckets)).collect::<Result<Vec<_>, _>>()?;
-        Ok((rows, freshness))
+        let rows = lines.iter().map(|line| bucket_row(line, buckets)).collect::<Result<Vec<_>, _>>()?;
+        Ok((rows, freshness, origin))
     }
+
+    async fn buckets_rolled(
+        &self,
+        filter: &PointFilter,
+        buckets: &PointBuckets,
+        asking: &Asking,
+    ) -> Result<Option<(Vec<Vec<Value>>, Freshness)>, QueryError> {
+        let Some(of) = RollUps::find(&METRIC_SAMPLES.name) else { return Ok(None) };
+        let told: Option<Vec<_>> = buckets.aggregates.iter().map(|one| one.of_sums()).collect();
+        let grains: Vec<_> = of.grains.iter().copied().filter(|grain| grain.nanos() <= buckets.step.nanos()).collect();
+        let Some((told, cover)) = told.zip(cover((filter.from, filter.to), &grains)) else { return Ok(None) };
+        let mut bound = Bound::default();
+        let conditions = PointFilter { from: None, to: None, ..filter.clone() }.conditions(&mut bound)?;
+        let bucket = bucket("_when", buckets.step.nanos());
+        let rolled = format!(
+            "{bucket} AS _bucket, {} AS _rows, {} AS _total, {} AS _least, {} AS _greatest",
+            records(),
+            rolled_up(Rule::Sum, "total"),
+            rolled_up(Rule::Min, "least"),
+            rolled_up(Rule::Max, "greatest")
+        );
+        let rows = format!(
+            "{bucket} AS _bucket, count() AS _rows, sum(value) AS _total, min(value) AS _least, max(value) AS _greatest"
+        );
+        let sides = Sides {
+            rolled: &rolled,
+            rows: &rows,
+            groups: "_bucket",
+            conditions: &conditions,
+            of_rows: "value_type != 'none'",
+        };
+        let sql = format!(
+            "SELECT _bucket, {} FROM ({}) GROUP BY _bucket ORDER BY _bucket LIMIT {}",
+            told.join(", "),
+            union(of, &cover, &sides, &mut bound)?,
+            TELEMETRY_BUCKETS_MAX + 1
+        );
+        self.lines_rolled(of, &Asked { sql, params: bound.params, ..Asked::default() }, asking).await
+    }
+}
+
+fn buckets_of_rows(filter: &PointFilter, buckets: &PointBuckets) -> Result<Asked, QueryError> {
+    let mut bound = Bound::default();
+    let mut conditions = filter.conditions(&mut bound)?;
+    conditions.push("value_type != 'none'".to_owned());
+    let told: Vec<String> =
+        buckets.aggregates.iter().map(|one| format!("toString({})", one.sql(buckets.step))).collect();
+    let rise = if buckets.aggregates.contains(&Aggregate::Rate) { RISE } else { "0" };
+    let sql = format!(
+        "SELECT {} AS _bucket, {} FROM (SELECT timestamp AS _when, \
+         _seq AS _number, value AS _value, {rise} AS _rise FROM {}{} \
+         WINDOW _of AS (PARTITION BY fingerprint ORDER BY timestamp, _seq ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)\
+         ) GROUP BY _bucket ORDER BY _bucket LIMIT {}",
+        bucket("_when", buckets.step.nanos()),
+        told.join(", "),
+        METRIC_SAMPLES.name,
+        joined(&conditions),
+        TELEMETRY_BUCKETS_MAX + 1
+    );
+    Ok(Asked { sql, params: bound.params, ..Asked::default() })
 }
 
 /// How much a series rose since its data point before this one. The first one tells nothing, unless it tells a change.
@@ -261,7 +323,7 @@ fn point(line: &[Value]) -> Result<(i64, u64, Value), QueryError> {
     Ok((time, seq, row))
 }
 
-fn bucket(line: &[Value], buckets: &PointBuckets) -> Result<Value, QueryError> {
+fn bucket_row(line: &[Value], buckets: &PointBuckets) -> Result<Value, QueryError> {
     let number: i64 = whole(line, 0)?;
     let mut row = Map::new();
     row.insert("time".to_owned(), json!(UnixNanos(number.saturating_mul(buckets.step.nanos())).to_string()));

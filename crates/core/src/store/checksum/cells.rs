@@ -2,16 +2,20 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, StringArray};
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType};
+use tidegate_model::ColumnKind;
 
 /// The values of one column, ready to be written row by row.
 #[derive(Debug)]
 pub(super) enum Cells {
-    /// Values of so many bytes, as they are in memory: little-endian.
+    /// Values of so many bytes, of which the first ones are `taken`, as they are in memory: little-endian.
     Fixed {
         bytes: Buffer,
         offset: usize,
         width: usize,
+        taken: usize,
     },
+    /// UUIDs in their usual form.
+    Uuids(StringArray),
     Flags(BooleanArray),
     Texts(StringArray),
     /// Values that rows share, written once.
@@ -36,7 +40,36 @@ pub(super) enum Cells {
 }
 
 impl Cells {
-    /// Prepares a column.
+    /// Prepares a table's column.
+    pub(super) fn of_kind(values: &ArrayRef, kind: &ColumnKind) -> Result<Self, ArrowError> {
+        match kind {
+            ColumnKind::Nullable(inner) => {
+                let inner = Box::new(Self::of_kind(values, inner)?);
+                Ok(Self::Optional { nulls: values.logical_nulls(), values: inner })
+            }
+            ColumnKind::List(item) => {
+                let list = values.as_list::<i32>();
+                let items = Box::new(Self::of_kind(list.values(), item)?);
+                Ok(Self::List { offsets: list.offsets().clone(), items })
+            }
+            ColumnKind::Map(value) => {
+                let map = values.as_map();
+                let (keys, values) = (Self::of(map.keys(), false)?, Self::of_kind(map.values(), value)?);
+                Ok(Self::Map { offsets: map.offsets().clone(), keys: Box::new(keys), values: Box::new(values) })
+            }
+            ColumnKind::Uuid => Ok(Self::Uuids(values.as_string::<i32>().clone())),
+            ColumnKind::Decimal { precision, .. } => {
+                let mut cells = Self::of(values, false)?;
+                if let Self::Fixed { taken, .. } = &mut cells {
+                    *taken = decimal_bytes(*precision);
+                }
+                Ok(cells)
+            }
+            _ => Self::of(values, false),
+        }
+    }
+
+    /// Prepares a column whose values are in memory as they are stored.
     pub(super) fn of(values: &ArrayRef, is_nullable: bool) -> Result<Self, ArrowError> {
         if is_nullable {
             let inner = Box::new(Self::of(values, false)?);
@@ -60,7 +93,7 @@ impl Cells {
                 let width = data_type.primitive_width().ok_or_else(|| unknown(data_type))?;
                 let data = values.to_data();
                 let bytes = data.buffers().first().cloned().ok_or_else(|| unknown(data_type))?;
-                Ok(Self::Fixed { bytes, offset: data.offset(), width })
+                Ok(Self::Fixed { bytes, offset: data.offset(), width, taken: width })
             }
         }
     }
@@ -82,10 +115,11 @@ impl Cells {
     /// Writes a row's value as ClickHouse's `RowBinary` has it.
     pub(super) fn write(&self, row: usize, out: &mut Vec<u8>) {
         match self {
-            Self::Fixed { bytes, offset, width } => {
+            Self::Fixed { bytes, offset, width, taken } => {
                 let start = (offset + row) * width;
-                out.extend_from_slice(&bytes[start..start + width]);
+                out.extend_from_slice(&bytes[start..start + taken]);
             }
+            Self::Uuids(texts) => write_uuid(texts.value(row), out),
             Self::Flags(flags) => out.push(u8::from(flags.value(row))),
             Self::Texts(texts) => {
                 let text = texts.value(row).as_bytes();
@@ -118,6 +152,25 @@ impl Cells {
                 }
             }
         }
+    }
+}
+
+/// Returns the size of a decimal of so many digits; one that fits is its lowest bytes in a larger size, too.
+const fn decimal_bytes(precision: u8) -> usize {
+    match precision {
+        0..=9 => 4,
+        10..=18 => 8,
+        _ => 16,
+    }
+}
+
+/// Writes a UUID as two numbers of eight bytes, the higher one first, each little-endian.
+fn write_uuid(text: &str, out: &mut Vec<u8>) {
+    let digits = text.bytes().filter_map(|digit| char::from(digit).to_digit(16)).map(u128::from);
+    let number = digits.fold(0_u128, |number, digit| number << 4 | digit);
+    let [high, low] = [number >> 64, number & u128::from(u64::MAX)];
+    for half in [high, low] {
+        out.extend_from_slice(&half.to_le_bytes()[..8]);
     }
 }
 

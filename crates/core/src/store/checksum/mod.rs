@@ -28,27 +28,12 @@ use cells::Cells;
 /// What is summed, and of which rows.
 #[derive(Debug, Clone)]
 pub struct Summing<'a> {
-    /// The columns, each of a type that [`is_covered`] accepts; none: the rows are only counted.
+    /// The columns; none: the rows are only counted.
     pub columns: &'a [ColumnSpec],
     /// The column with the rows' time.
     pub time_column: Option<&'a str>,
     /// Only rows of this partition.
     pub partition: PartitionDay,
-}
-
-/// Says whether a column of this type is part of checksums: ClickHouse gives its values back as they were sent.
-#[must_use]
-pub fn is_covered(kind: &ColumnKind) -> bool {
-    use ColumnKind::{
-        Attributes, Bool, Day, F64, I32, I64, Labels, List, Nullable, Text, Timestamp, U8, U32, U64, Word,
-    };
-    match kind {
-        Nullable(inner) | List(inner) => is_covered(inner),
-        plain => {
-            matches!(plain, Text | Word | Attributes | Labels | Timestamp | Day | Bool)
-                || matches!(plain, U8 | U32 | U64 | I32 | I64 | F64)
-        }
-    }
 }
 
 /// Returns the expression by which ClickHouse computes the checksum of stored rows. A column that has another type by
@@ -83,7 +68,7 @@ pub fn sum(rows: &RecordBatch, range: SeqRange, summing: &Summing<'_>) -> Result
     let partitions = partitions.ok_or_else(|| lacking(TableSpec::PARTITION))?;
     let cells = summing.columns.iter().map(|column| {
         let values = rows.column_by_name(&column.name).ok_or_else(|| lacking(&column.name))?;
-        Cells::of(&as_stored(values, &column.kind)?, column.kind.is_nullable())
+        Cells::of_kind(&as_stored(values, &column.kind)?, &column.kind)
     });
     let cells = cells.collect::<Result<Vec<_>, _>>()?;
     let times = summing.time_column.and_then(|name| rows.column_by_name(name));
@@ -124,16 +109,9 @@ pub fn hashes(columns: &[(ArrayRef, bool)], rows: usize) -> Result<Vec<u64>, Arr
 
 #[cfg(test)]
 mod tests {
-    use tidegate_model::tables;
+    use tidegate_model::ColumnKind;
 
     use super::*;
-
-    #[test]
-    fn every_column_of_the_built_in_tables_is_covered() {
-        for spec in tables::all() {
-            assert!(spec.columns.iter().all(|column| is_covered(&column.kind)), "{}", spec.name);
-        }
-    }
 
     #[test]
     fn rows_from_before_their_column_was_widened_are_summed_as_they_are_stored() {

@@ -70,16 +70,8 @@ impl Lake {
         };
         let rows = [row(0), row(1), row(2), r#"{"at":"2026-11-20T00:00:00Z"}"#.to_owned()].join(",");
         let body = format!(r#"{{"schema":{{"fields":{}}},"rows":[{rows}]}}"#, json!(fields));
-        let request = DatasetRequest {
-            slug: "lake".into(),
-            format: RowsFormat::Json,
-            body: body.into(),
-            head: None,
-            idempotency_key: Some(key.to_owned()),
-            actor: None,
-            may_grow: true,
-            piece: None,
-        };
+        let idempotency_key = Some(key.to_owned());
+        let request = DatasetRequest { idempotency_key, ..DatasetRequest::new("lake", RowsFormat::Json, body) };
         let admitted = self.ingest.dataset_rows(request).await.expect("rows are taken").admitted;
         assert_eq!(admitted.accepted, 4, "{admitted:?}");
     }

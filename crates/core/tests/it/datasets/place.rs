@@ -81,6 +81,5 @@ impl Place {
 }
 
 pub(super) fn request(slug: &str, body: &str) -> DatasetRequest {
-    let (slug, format, body) = (slug.to_owned(), RowsFormat::Json, body.to_owned().into());
-    DatasetRequest { slug, format, body, head: None, idempotency_key: None, actor: None, may_grow: true, piece: None }
+    DatasetRequest::new(slug, RowsFormat::Json, body.to_owned())
 }

@@ -1,4 +1,5 @@
-//! Files of rows for the command line, cut into requests: bounded memory, and places for a progress bar.
+//! Files of rows, cut into requests: bounded memory, and places for a progress bar. The command line sends them, and the
+//! server takes a body that is too large for memory as such a file.
 //!
 //! Every request is an Arrow stream, so that all of a file has one schema: text files (NDJSON, JSON, CSV) are read
 //! twice, first for the types that hold every value, then for the rows. A line that is not JSON is left out and
@@ -16,6 +17,7 @@ mod source;
 mod tests;
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::path::Path;
 
 use arrow_array::RecordBatch;
@@ -106,9 +108,14 @@ pub struct FileRows {
 
 /// Opens a file of rows; text files are read once for their types.
 pub fn open(path: &Path, format: FileFormat) -> Result<FileRows, FileError> {
-    let metadata = std::fs::metadata(path).map_err(|source| FileError::Io { step: "look at the file", source })?;
-    let source = Source::open(path, format, metadata.len())?;
-    Ok(FileRows { source, bytes: metadata.len(), ready: VecDeque::new(), lines: 0, is_over: false })
+    read(File::open(path).map_err(source::io("open the file"))?, format)
+}
+
+/// Does the same with a file that is open, from its beginning.
+pub fn read(file: File, format: FileFormat) -> Result<FileRows, FileError> {
+    let bytes = file.metadata().map_err(source::io("look at the file"))?.len();
+    let source = Source::of(file, format, bytes)?;
+    Ok(FileRows { source, bytes, ready: VecDeque::new(), lines: 0, is_over: false })
 }
 
 impl Iterator for FileRows {

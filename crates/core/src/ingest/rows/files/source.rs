@@ -1,6 +1,5 @@
 use std::fs::File;
 use std::io::{BufReader, Read as _, Seek, SeekFrom};
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -38,8 +37,7 @@ pub(super) struct Progress<R> {
 }
 
 impl Source {
-    pub(super) fn open(path: &Path, format: FileFormat, file_bytes: u64) -> Result<Self, FileError> {
-        let file = File::open(path).map_err(io("open the file"))?;
+    pub(super) fn of(file: File, format: FileFormat, file_bytes: u64) -> Result<Self, FileError> {
         match format {
             FileFormat::Ndjson => Ok(Self::Lines(Lines::open(file)?)),
             FileFormat::Json => Ok(Self::Array(Some(Box::new(lines::read_array(file, file_bytes)?)))),

@@ -22,17 +22,7 @@ use crate::catalog::Dataset;
 const NOW: UnixNanos = UnixNanos(1_800_000_000_000_000_000);
 
 fn request(format: RowsFormat, body: impl Into<Bytes>) -> DatasetRequest {
-    let slug = "d".to_owned();
-    DatasetRequest {
-        slug,
-        format,
-        body: body.into(),
-        head: None,
-        idempotency_key: None,
-        actor: None,
-        may_grow: true,
-        piece: None,
-    }
+    DatasetRequest::new("d", format, body)
 }
 
 fn take(request: &DatasetRequest, stored: Option<&Dataset>) -> Result<Decoded, RowsError> {
