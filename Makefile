@@ -30,6 +30,7 @@ lint: ## Checks format, lints and the rules of the tree.
 	cargo fmt --all --check
 	cargo xtask tidy
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target --locked -- -D warnings
 
 bench: libchdb ## Measures this machine (minutes); prints a table, fails on nothing.
 	cargo xtask bench

@@ -89,11 +89,12 @@ fn pushed_rows(used: &TableUse<'_>, pushed: &Pushed, (database, columns): (&str,
     let select = |from: &str, condition: &str| {
         format!("SELECT * FROM (SELECT {columns}`{seq}` FROM {from} WHERE {condition}{})", pushed.behind)
     };
+    let first = if pushed.rare.is_empty() { String::new() } else { format!(" PREWHERE {}", pushed.rare) };
     let own = format!("`{seq}` <= {}{}", split.stored, and(&pushed.conditions));
-    let stored = select(&format!("`{database}`.`{name}`"), &own);
+    let stored = select(&format!("`{database}`.`{name}`{first}"), &own);
     if !split.is_hot {
         return stored;
     }
-    let hot = select(&format!("`{}`", hot_name(name)), &format!("1{}", and(&pushed.conditions)));
+    let hot = select(&format!("`{}`", hot_name(name)), &format!("1{}{}", and(&pushed.rare), and(&pushed.conditions)));
     format!("{stored} UNION ALL {hot}")
 }

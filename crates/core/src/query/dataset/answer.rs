@@ -1,15 +1,12 @@
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Int64Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_buffer::Buffer;
-use arrow_ipc::reader::StreamDecoder;
 use bytes::Bytes;
 use serde_json::json;
 use tidegate_model::limits::{DATASET_ANSWER_BLOCK_PARTS, DATASET_ANSWER_PIECE_BYTES};
 use tidegate_model::{Seq, UnixNanos};
 
+use super::blocks::{Block, Blocks, Column};
 use super::cells::Cells;
 use super::cursor::Cursor;
 use super::select::{Shown, Statement};
@@ -29,11 +26,9 @@ pub(super) struct Rows {
     /// The newest row that was read from ClickHouse.
     stored: Seq,
     cursor: Cursor,
-    decoder: StreamDecoder,
-    /// What came and is not decoded yet.
-    left: Buffer,
+    blocks: Blocks,
     /// A block, and how many of its rows are taken.
-    block: Option<(RecordBatch, usize)>,
+    block: Option<(Arc<Block>, usize)>,
     taken: usize,
     has_more: bool,
     published: u64,
@@ -47,19 +42,20 @@ type Named = (String, Form);
 #[derive(Debug)]
 pub(super) struct Part {
     shown: Arc<[Named]>,
-    rows: RecordBatch,
+    block: Arc<Block>,
+    rows: Range<usize>,
     is_first: bool,
 }
 
 impl Part {
     /// Writes the rows, with a comma before those that follow others.
     pub(super) fn text(&self) -> Result<Bytes, QueryError> {
-        let columns = self.rows.columns().iter().skip(NOT_SHOWN);
+        let columns = self.block.columns.iter().skip(NOT_SHOWN);
         let cells: Result<Vec<_>, _> =
             columns.zip(self.shown.iter()).map(|(column, (_, form))| Cells::of(column, *form)).collect();
         let (mut cells, mut out) = (cells?, Vec::with_capacity(DATASET_ANSWER_PIECE_BYTES));
-        for row in 0..self.rows.num_rows() {
-            out.extend_from_slice(if self.is_first && row == 0 { b"{" } else { b",{" });
+        for row in self.rows.clone() {
+            out.extend_from_slice(if self.is_first && row == self.rows.start { b"{" } else { b",{" });
             for ((name, _), cells) in self.shown.iter().zip(&mut cells) {
                 out.extend_from_slice(name.as_bytes());
                 cells.write(row, &mut out)?;
@@ -84,8 +80,7 @@ impl Rows {
             limit: statement.limit,
             stored,
             cursor: Cursor { fingerprint, watermark, time: None, seq: Seq::ZERO },
-            decoder: StreamDecoder::new(),
-            left: Buffer::default(),
+            blocks: Blocks::default(),
             block: None,
             taken: 0,
             has_more: false,
@@ -94,34 +89,35 @@ impl Rows {
         }
     }
 
-    /// Takes what came next, once nothing more can be made of what was there.
-    pub(super) fn push(&mut self, piece: Bytes) {
-        debug_assert!(self.left.is_empty(), "a piece came before the last one was decoded");
-        self.left = Buffer::from(piece);
+    /// Takes what came next.
+    pub(super) fn push(&mut self, piece: &[u8]) {
+        self.blocks.push(piece);
     }
 
     /// Takes the next rows; `None`: more must come first.
     pub(super) fn next_part(&mut self) -> Result<Option<Part>, QueryError> {
-        while self.block.is_none() {
-            let decoded = self.decoder.decode(&mut self.left).map_err(|error| broken(&error.to_string()))?;
-            let Some(block) = decoded else { return Ok(None) };
-            self.block = Some((block, 0)).filter(|(block, _)| block.num_rows() > 0);
-        }
-        let Some((block, first)) = self.block.take() else { return Ok(None) };
-        let wanted = block.num_rows().div_ceil(DATASET_ANSWER_BLOCK_PARTS).min(block.num_rows() - first);
+        let (block, first) = match self.block.take() {
+            Some(begun) => begun,
+            None => match self.blocks.next()? {
+                Some(block) => (Arc::new(block), 0),
+                None => return Ok(None),
+            },
+        };
+        let wanted = block.rows.div_ceil(DATASET_ANSWER_BLOCK_PARTS).min(block.rows - first);
         let count = wanted.min(self.limit - self.taken);
         self.has_more |= count < wanted;
-        let part = Part { shown: Arc::clone(&self.shown), rows: block.slice(first, count), is_first: self.taken == 0 };
-        self.count(&part.rows)?;
+        let rows = first..first + count;
+        self.count(&block, rows.clone())?;
+        let next = if count < wanted { block.rows } else { rows.end };
+        self.block = (next < block.rows).then(|| (Arc::clone(&block), next));
+        let part = Part { shown: Arc::clone(&self.shown), block, rows, is_first: self.taken == 0 };
         self.taken += count;
-        let next = if count < wanted { block.num_rows() } else { first + count };
-        self.block = Some((block, next)).filter(|(block, next)| *next < block.num_rows());
         Ok(Some(part))
     }
 
     /// Ends the rows; returns what stands behind them. `partitions` may hold rows of the time that was asked for.
-    pub(super) fn finish(mut self, partitions: u64) -> Result<Bytes, QueryError> {
-        self.decoder.finish().map_err(|error| broken(&error.to_string()))?;
+    pub(super) fn finish(self, partitions: u64) -> Result<Bytes, QueryError> {
+        self.blocks.finish()?;
         let next = self.has_more.then(|| self.cursor.encode());
         let sources = json!({
             "published": { "rows": self.published, "partitions": partitions },
@@ -130,15 +126,15 @@ impl Rows {
         Ok(Bytes::from(format!("],\"nextCursor\":{},\"sources\":{sources}}}", json!(next))))
     }
 
-    fn count(&mut self, rows: &RecordBatch) -> Result<(), QueryError> {
-        let [place, count, shown @ ..] = rows.columns() else { return Err(broken("a block has no columns")) };
+    fn count(&mut self, block: &Block, rows: Range<usize>) -> Result<(), QueryError> {
+        let [place, count, shown @ ..] = &block.columns[..] else { return Err(broken("a block has no columns")) };
         if shown.len() != self.shown.len() {
             return Err(broken("a block has other columns"));
         }
-        for row in 0..rows.num_rows() {
+        for row in rows.clone() {
             self.note(whole(place, row)?, whole(count, row)?);
         }
-        let last = rows.num_rows().checked_sub(1).filter(|_| self.is_downsampled);
+        let last = rows.last().filter(|_| self.is_downsampled);
         if let (Some(row), Some(begin)) = (last, shown.first()) {
             self.cursor.time = Some(UnixNanos(whole(begin, row)?));
         }
@@ -161,11 +157,9 @@ impl Rows {
 }
 
 /// Returns a whole number, with or without a sign: those without one are bit by bit the same.
-fn whole(column: &ArrayRef, row: usize) -> Result<i64, QueryError> {
-    let signed = column.as_primitive_opt::<Int64Type>().map(|numbers| numbers.value(row));
-    let unsigned = || column.as_primitive_opt::<UInt64Type>().map(|numbers| numbers.value(row).cast_signed());
-    let found = signed.or_else(unsigned).filter(|_| column.is_valid(row));
-    found.ok_or_else(|| broken(&format!("a row's place comes as {}", column.data_type())))
+fn whole(column: &Column, row: usize) -> Result<i64, QueryError> {
+    let found = column.bits(row).map(u64::cast_signed);
+    found.ok_or_else(|| broken(&format!("a row's place comes as {}", column.values.name())))
 }
 
 /// Says that what ClickHouse sent is not what was asked for.

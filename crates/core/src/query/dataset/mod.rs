@@ -15,10 +15,12 @@
 //! | `predicates.rs` | filters as conditions |
 //! | `buckets.rs` | buckets of time, and what is told of them |
 //! | `cursor.rs` | where a page ends |
+//! | `blocks.rs` | the columns of ClickHouse's answer, as they come |
 //! | `answer.rs` | the blocks of ClickHouse's answer become rows of ours, in pieces |
 //! | `cells.rs` | a column's values as JSON |
 
 mod answer;
+mod blocks;
 mod body;
 mod buckets;
 mod cells;
@@ -76,7 +78,7 @@ impl Query {
         let request = ReadRequest {
             sql: statement.sql.clone(),
             params: statement.params.clone(),
-            format: Format::named("arrow")
+            format: Format::of_clause("Native")
                 .ok_or_else(|| QueryError::Parameter("the format of blocks is not known".to_owned()))?,
             min_watermark: query.min_watermark.as_ref().map(plain),
             max_rows: None,
@@ -160,15 +162,11 @@ fn beginning(
     .into_bytes()
 }
 
-/// Settings of the query: plain Arrow in blocks that fit into memory, by what is known of the rows' size.
+/// Settings of the query: blocks that fit into memory, by what is known of the rows' size.
 fn settings(totals: &ManifestTotals) -> Vec<(&'static str, String)> {
     let usual = DATASET_ANSWER_BLOCK_BYTES.saturating_mul(totals.rows).checked_div(totals.bytes);
     let rows = usual.unwrap_or(DATASET_ANSWER_BLOCK_ROWS_MAX).clamp(1, DATASET_ANSWER_BLOCK_ROWS_MAX);
-    vec![
-        ("max_block_size", rows.to_string()),
-        ("output_format_arrow_compression_method", "none".to_owned()),
-        ("output_format_arrow_string_as_string", "1".to_owned()),
-    ]
+    vec![("max_block_size", rows.to_string())]
 }
 
 type Pieces = BoxStream<'static, Result<Bytes, QueryError>>;
@@ -186,7 +184,7 @@ fn rest(rows: Rows, body: Pieces, partitions: u64) -> Pieces {
             match body.next().await {
                 None => return Some((rows.finish(partitions).map(Step::End), None)),
                 Some(Err(error)) => return Some((Err(error), None)),
-                Some(Ok(piece)) => rows.push(piece),
+                Some(Ok(piece)) => rows.push(&piece),
             }
         }
     });

@@ -54,10 +54,11 @@ pub(super) fn statement(query: &DatasetQuery, dataset: &Dataset) -> Result<State
     };
     let Pieces { selected, shown, behind } = pieces;
     let list: Vec<_> = selected.iter().enumerate().map(|(at, text)| format!("{text} AS _c{at}")).collect();
-    let pushed = query
-        .downsample
-        .is_none()
-        .then(|| Pushed { conditions: narrowed.join(" AND "), behind: format!("{behind} LIMIT {}", limit + 1) });
+    let pushed = query.downsample.is_none().then(|| Pushed {
+        conditions: narrowed.join(" AND "),
+        behind: format!("{behind} LIMIT {}", limit + 1),
+        ..Pushed::default()
+    });
     let filter = if narrowed.is_empty() { String::new() } else { format!(" WHERE {}", narrowed.join(" AND ")) };
     // One row more says whether another page follows.
     let sql = format!("SELECT {} FROM `{}`{filter}{behind} LIMIT {}", list.join(", "), spec.name, limit + 1);

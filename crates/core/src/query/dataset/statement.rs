@@ -60,7 +60,9 @@ pub(super) fn selected(expression: &str, kind: &ColumnKind) -> (String, Form) {
         ColumnKind::I64 | ColumnKind::U64 => (expression.to_owned(), Form::Whole),
         ColumnKind::Bool => (expression.to_owned(), Form::Flag),
         ColumnKind::Text | ColumnKind::Json => (expression.to_owned(), Form::Text),
-        ColumnKind::Uuid | ColumnKind::Date | ColumnKind::Word => (format!("toString({expression})"), Form::Text),
+        ColumnKind::Uuid | ColumnKind::Date => (format!("toString({expression})"), Form::Text),
+        // Without its dictionary.
+        ColumnKind::Word => (format!("CAST({expression}, 'String')"), Form::Text),
         _ => (format!("toJSONString({expression})"), Form::Json),
     }
 }

@@ -107,7 +107,12 @@ impl RecordFilter {
         Ok(Self { words: found, ..self })
     }
 
-    /// Returns the conditions, each of which an index or the order of rows can serve.
+    /// Returns the condition that leaves next to no rows: that of a trace; empty without one.
+    pub(super) fn rare(&self, bound: &mut Bound) -> Result<String, QueryError> {
+        self.trace_id.as_ref().map_or(Ok(String::new()), |trace| Ok(format!("trace_id = {}", bound.text(trace)?)))
+    }
+
+    /// Returns the other conditions, each of which an index or the order of rows can serve.
     pub(super) fn conditions(&self, kind: RecordKind, bound: &mut Bound) -> Result<Vec<String>, QueryError> {
         let mut all = Vec::new();
         for (sign, time) in [(">=", self.from), ("<", self.to)] {
@@ -130,9 +135,6 @@ impl RecordFilter {
             for (key, value) in wanted {
                 all.push(has(map, key, value, bound)?);
             }
-        }
-        if let Some(trace) = &self.trace_id {
-            all.push(format!("trace_id = {}", bound.text(trace)?));
         }
         if let Some(session) = &self.session_id {
             all.push(match kind {

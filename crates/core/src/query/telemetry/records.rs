@@ -44,7 +44,8 @@ impl Query {
         let mut bound = Bound::default();
         let mut conditions = filter.conditions(kind, &mut bound)?;
         conditions.push(format!("_seq > {after} AND _seq <= {to}"));
-        let asked = statement(kind, &conditions, " ORDER BY _seq", bound);
+        let rare = filter.rare(&mut bound)?;
+        let asked = statement(kind, (rare, &conditions), " ORDER BY _seq", bound);
         let (lines, _) = self.lines(asked, asking).await?;
         lines.iter().map(|line| read(line)).collect()
     }
@@ -98,20 +99,19 @@ impl Query {
 
 fn stats_of_rows(kind: RecordKind, filter: &RecordFilter) -> Result<Asked, QueryError> {
     let mut bound = Bound::default();
-    let conditions = filter.conditions(kind, &mut bound)?;
+    let (rare, conditions) = (filter.rare(&mut bound)?, filter.conditions(kind, &mut bound)?);
     let by = match kind {
         RecordKind::Logs => LEVEL,
         RecordKind::Events => "event_name",
     };
-    let conditions = conditions.join(" AND ");
-    let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {conditions}") };
+    let filter = filtered(&rare, &conditions);
     let sql = format!(
         "SELECT toString({by}) AS _by, count() AS _rows FROM {}{filter} GROUP BY _by ORDER BY _rows DESC, _by \
              LIMIT {TELEMETRY_ROWS_MAX}",
         kind.spec().name
     );
     // ClickHouse takes no hint through a union: what an index is to leave out is said on both sides of it.
-    let pushed = Some(Pushed { conditions, behind: String::new() });
+    let pushed = Some(Pushed { rare, conditions: conditions.join(" AND "), behind: String::new() });
     Ok(Asked { sql, params: bound.params, pushed, ..Asked::default() })
 }
 
@@ -149,16 +149,23 @@ fn page(
     let way = if paging.rises { "ASC" } else { "DESC" };
     // The first of these is what rows are stored by, so reading ends with the limit.
     let order = format!(" ORDER BY {} {way}, timestamp {way}, _seq {way} LIMIT {}", kind.bucket(), paging.limit + 1);
-    Ok(statement(kind, &conditions, &order, bound))
+    let rare = filter.rare(&mut bound)?;
+    Ok(statement(kind, (rare, &conditions), &order, bound))
 }
 
-fn statement(kind: RecordKind, conditions: &[String], behind: &str, bound: Bound) -> Asked {
+/// Writes all conditions as one clause.
+fn filtered(rare: &str, conditions: &[String]) -> String {
+    let all: Vec<&str> =
+        std::iter::once(rare).filter(|rare| !rare.is_empty()).chain(conditions.iter().map(String::as_str)).collect();
+    if all.is_empty() { String::new() } else { format!(" WHERE {}", all.join(" AND ")) }
+}
+
+fn statement(kind: RecordKind, (rare, conditions): (String, &[String]), behind: &str, bound: Bound) -> Asked {
     let (agent, session, name) = match kind {
         RecordKind::Logs => ("resource_attributes['agent.id']", "''", "''"),
         RecordKind::Events => ("agent_id", "session_id", "event_name"),
     };
-    let conditions = conditions.join(" AND ");
-    let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {conditions}") };
+    let filter = filtered(&rare, conditions);
     let columns = [
         "toUnixTimestamp64Nano(timestamp)",
         TableSpec::SEQ,
@@ -180,7 +187,7 @@ fn statement(kind: RecordKind, conditions: &[String], behind: &str, bound: Bound
     ];
     let columns: Vec<String> = columns.iter().enumerate().map(|(at, text)| format!("{text} AS _c{at}")).collect();
     let sql = format!("SELECT {} FROM {}{filter}{behind}", columns.join(", "), kind.spec().name);
-    let pushed = Pushed { conditions, behind: behind.to_owned() };
+    let pushed = Pushed { rare, conditions: conditions.join(" AND "), behind: behind.to_owned() };
     Asked { sql, params: bound.params, pushed: Some(pushed), stored_of: None }
 }
 

@@ -54,7 +54,7 @@ impl Query {
             result_bytes: 0,
             ..self.options.clone()
         };
-        let pushed = Some(Pushed { conditions, behind: String::new() });
+        let pushed = Some(Pushed { conditions, ..Pushed::default() });
         Self { options, ..self.clone() }.read_own(request, Own { pushed, ..Own::default() }).await
     }
 }

@@ -117,7 +117,7 @@ fn statement(ids: &[&str]) -> Result<Asked, QueryError> {
     let most = (TRACE_SPANS_MAX + 1).saturating_mul(ids.len() as u64);
     let behind = format!(" ORDER BY timestamp, _seq LIMIT {} BY trace_id LIMIT {most}", TRACE_SPANS_MAX + 1);
     let sql = format!("SELECT {} FROM {} WHERE {conditions}{behind}", columns.join(", "), SPANS.name);
-    let pushed = Pushed { conditions, behind };
+    let pushed = Pushed { rare: conditions, conditions: String::new(), behind };
     Ok(Asked { sql, params: bound.params, pushed: Some(pushed), stored_of: None })
 }
 

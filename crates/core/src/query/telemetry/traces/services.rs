@@ -109,7 +109,7 @@ fn statement(wanted: &ServiceMapFilter) -> Result<Asked, QueryError> {
         // Spans without a parent are a row too.
         SERVICE_MAP_EDGES_MAX + 2
     );
-    let pushed = Pushed { conditions, behind: String::new() };
+    let pushed = Pushed { conditions, ..Pushed::default() };
     Ok(Asked { sql, params: bound.params, pushed: Some(pushed), stored_of: None })
 }
 
