@@ -57,14 +57,7 @@ pub(crate) struct MigrateArgs {
     #[arg(long, env = "TIDEGATE_DUCKDB", default_value = "duckdb", value_name = "PROGRAM", global = true)]
     duckdb: PathBuf,
     /// Where PostgreSQL is, for a migration from there: postgres://user:password@host/database
-    #[arg(
-        long = "from-postgres",
-        alias = "postgres",
-        env = "TIDEGATE_POSTGRES",
-        value_name = "URL",
-        hide_env_values = true,
-        global = true
-    )]
+    #[arg(long, env = "TIDEGATE_POSTGRES", value_name = "URL", hide_env_values = true, global = true)]
     postgres: Option<String>,
 }
 
@@ -106,7 +99,9 @@ enum Command {
 /// Does what the command line says.
 pub(crate) async fn run(args: MigrateArgs) -> Result<()> {
     let server = Server::new(args.asker)?;
-    let told = Told { server, json: args.json, duckdb: duckdb::Duckdb::new(args.duckdb), postgres: args.postgres };
+    let from = if let Command::Postgres(own) = &args.command { own.from.clone() } else { None };
+    let postgres = from.or(args.postgres);
+    let told = Told { server, json: args.json, duckdb: duckdb::Duckdb::new(args.duckdb), postgres };
     match args.command {
         Command::Parquet(args) => backfill::run(&told, source::of_parquet(&args)?, &args.taking).await,
         Command::Duckdb(args) => backfill::run(&told, source::of_duckdb(&args)?, &args.taking).await,

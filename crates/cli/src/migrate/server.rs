@@ -237,6 +237,12 @@ pub(super) fn is_open(state: &str) -> bool {
     ["copying", "frozen", "switched"].contains(&state)
 }
 
+/// Says whether an error is that the server did not answer, or had no room.
+pub(super) fn is_unreachable(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref()).any(may_pass)
+        || error.chain().filter_map(|cause| cause.downcast_ref()).any(|cause: &reqwest::Error| !cause.is_decode())
+}
+
 pub(super) fn is_status(error: &anyhow::Error, wanted: u16) -> bool {
     matches!(error.downcast_ref(), Some(ClientError::Refused { status, .. }) if *status == wanted)
 }

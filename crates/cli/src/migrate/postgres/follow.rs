@@ -14,10 +14,10 @@ use tidegate_postgres::{Cell, Column, Decoded};
 use super::Moving;
 use super::backfill::{encoded_rows, sent, versioned};
 use super::capture::{Capture, Lag};
-use super::link::Reading;
+use super::link::{Reading, is_away};
 use super::plan::{DELETED, VERSION};
 use crate::migrate::Told;
-use crate::migrate::server::Taken;
+use crate::migrate::server::{Taken, is_unreachable};
 
 /// Changes of one batch.
 const BATCH_CHANGES_MAX: u32 = 20_000;
@@ -27,6 +27,9 @@ const BATCH_BYTES: u64 = 8 << 20;
 
 /// Our file in which batches are pieces. They are no blocks, so each counts for none.
 const FILE: &str = "changes";
+
+/// How long it waits for a side that is away.
+const AWAY_PAUSE: Duration = Duration::from_secs(2);
 
 /// What `tidegate migrate follow` is told.
 #[derive(Debug, Args)]
@@ -50,15 +53,24 @@ pub(crate) async fn follow(told: &Told, args: &FollowArgs) -> Result<()> {
     let mut moving = super::moving(told, migration).await?;
     let mut changes = 0;
     loop {
-        let taken = drain(told, &mut moving).await?;
+        let taken = match drain(told, &mut moving).await {
+            // It is to run for days: either side may be away for as long as it likes.
+            Err(error) if !args.once && (is_unreachable(&error) || is_away(&error)) => {
+                eprintln!("{error:#}: trying again");
+                tokio::time::sleep(AWAY_PAUSE).await;
+                continue;
+            }
+            outcome => outcome?,
+        };
         changes += taken;
         if args.once {
             let told_lag = lag(&mut moving).await?;
             println!("{}", json!({ "changes": changes, "lagRows": told_lag.changes, "lagSeconds": told_lag.seconds }));
             return Ok(());
         }
-        if taken > 0 {
-            let lag = lag(&mut moving).await?;
+        if taken > 0
+            && let Ok(lag) = lag(&mut moving).await
+        {
             eprintln!("{changes} changes taken; {} are left, the oldest is {} s old", lag.changes, lag.seconds);
         }
         tokio::time::sleep(Duration::from_millis(args.every_ms.max(1))).await;
@@ -140,7 +152,7 @@ async fn mark(moving: &mut Moving, capture: &Capture) -> Result<Option<u64>> {
         .run(&format!(
             "WITH own AS (SELECT nextval('{}') AS batch), next AS ( \
                  SELECT id, sum(pg_column_size(image)) OVER (ORDER BY id) - pg_column_size(image) AS before FROM \
-                     (SELECT id, image FROM {changes} WHERE batch IS NULL ORDER BY id LIMIT {BATCH_CHANGES_MAX}) AS some) \
+                     (SELECT id, image FROM {changes} WHERE batch IS NULL ORDER BY id LIMIT {BATCH_CHANGES_MAX}) AS waiting) \
              UPDATE {changes} SET batch = own.batch FROM own, next \
              WHERE {changes}.id = next.id AND next.before < {BATCH_BYTES}",
             capture.batches()

@@ -59,6 +59,9 @@ const COMPARED_AT_ONCE: usize = 2;
 /// What `tidegate migrate postgres` is told.
 #[derive(Debug, Args)]
 pub(super) struct PostgresArgs {
+    /// Where PostgreSQL is: postgres://user:password@host/database; better in the environment, as TIDEGATE_POSTGRES
+    #[arg(long, value_name = "URL")]
+    pub(super) from: Option<String>,
     /// The table, as schema.name
     #[arg(long, value_name = "TABLE")]
     table: String,
@@ -190,7 +193,17 @@ async fn begun(
     };
     let source = Source { place: Place::Postgres(place.clone()), leave_out: Vec::new(), rename: Vec::new() };
     let begun = json!({ "dataset": args.taking.dataset, "tableName": label, "source": source, "ask": args.taking.ask });
-    let migration = told.server.ask(Method::POST, "/admin/migrations", Some(&begun)).await?;
+    let migration = match told.server.ask(Method::POST, "/admin/migrations", Some(&begun)).await {
+        Ok(migration) => migration,
+        Err(error) => {
+            // A trigger that nobody reads of would fill PostgreSQL's disk.
+            // Whether the server has it is not known where it did not answer; then the next run finds both.
+            if let Some(capture) = capture.filter(|_| !server::is_unreachable(&error)) {
+                capture::release(link, capture.oid).await?;
+            }
+            return Err(error);
+        }
+    };
     let migration: Migration = serde_json::from_value(migration)?;
     if let Some(capture) = capture {
         capture.belongs(link, &migration.id).await?;

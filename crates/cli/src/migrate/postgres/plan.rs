@@ -8,7 +8,7 @@ use tidegate_postgres::Cell;
 
 use super::link::{Link, name};
 use super::map::Map;
-use super::table::Table;
+use super::table::{SourceColumn, Table};
 use crate::migrate::server;
 
 /// Names that columns of datasets cannot have begin with it.
@@ -83,8 +83,9 @@ impl Plan {
         for key in table.key.iter().filter(|key| map.name_of(key).is_none()) {
             problems.push(format!("`{key}` is of the key, and cannot be left out"));
         }
-        let time_column = time_column(table, map, time, &mut problems);
-        let (rows, is_counted, refused) = looked_at(link, table, map).await?;
+        let time = time_column(table, (map, target), time, &mut problems);
+        let (rows, is_counted, refused) = looked_at(link, table, (map, time)).await?;
+        let time_column = time.and_then(|column| map.name_of(&column.column)).map(str::to_owned);
         Ok(Self {
             table: table.name.clone(),
             rows,
@@ -138,7 +139,7 @@ impl Plan {
 }
 
 fn planned(
-    column: &super::table::SourceColumn,
+    column: &SourceColumn,
     map: &Map,
     target: Option<&server::Table>,
     problems: &mut Vec<String>,
@@ -164,19 +165,41 @@ fn planned(
     }
 }
 
-/// Returns the dataset's column with the rows' time, where one is named.
-fn time_column(table: &Table, map: &Map, wanted: Option<&String>, problems: &mut Vec<String>) -> Option<String> {
-    let wanted = wanted?;
-    let found = table.columns.iter().find(|column| column.column == *wanted && column.is_time());
-    let own = found.and_then(|column| map.name_of(&column.column));
-    if own.is_none() {
-        problems.push(format!("`{wanted}` is no column with a time that is taken"));
+/// Returns the source's column with the rows' time: the one that is named, that of the dataset, or the first that every
+/// row has. Without any the dataset chooses.
+fn time_column<'a>(
+    table: &'a Table,
+    (map, target): (&'a Map, Option<&server::Table>),
+    wanted: Option<&String>,
+    problems: &mut Vec<String>,
+) -> Option<&'a SourceColumn> {
+    let mut times = table.taken(map).into_iter().filter(|(column, _)| column.is_time());
+    if let Some(there) = target.and_then(|table| table.time_column.as_ref()) {
+        let found = times.find(|(_, own)| own == there);
+        if found.is_none_or(|(column, _)| wanted.is_some_and(|wanted| *wanted != column.column)) {
+            problems
+                .push(format!("the time of the dataset's rows is `{there}`, and must come from a column with a time"));
+        }
+        return found.map(|(column, _)| column);
     }
-    own.map(str::to_owned)
+    match wanted {
+        Some(wanted) => {
+            let found = times.find(|(column, _)| column.column == *wanted);
+            if found.is_none() {
+                problems.push(format!("`{wanted}` is no column with a time that is taken"));
+            }
+            found.map(|(column, _)| column)
+        }
+        None => times.find(|(column, _)| column.is_required).map(|(column, _)| column),
+    }
 }
 
 /// Counts rows, and those that do not fit.
-async fn looked_at(link: &mut Link, table: &Table, map: &Map) -> Result<(u64, bool, Vec<String>)> {
+async fn looked_at(
+    link: &mut Link,
+    table: &Table,
+    (map, time): (&Map, Option<&SourceColumn>),
+) -> Result<(u64, bool, Vec<String>)> {
     let is_whole = table.bytes <= WHOLE_BYTES_MAX;
     let mut asked = vec!["count(*)::int8 AS rows".to_owned()];
     let mut told = Vec::new();
@@ -186,6 +209,10 @@ async fn looked_at(link: &mut Link, table: &Table, map: &Map) -> Result<(u64, bo
         };
         asked.push(format!("(count(*) FILTER (WHERE {condition}))::int8 AS c{}", told.len()));
         told.push(format!("`{}`: {why}", column.column));
+    }
+    if let Some(time) = time {
+        asked.push(format!("(count(*) FILTER (WHERE {} IS NULL))::int8 AS c{}", name(&time.column), told.len()));
+        told.push(format!("`{}`: no time, which every row needs", time.column));
     }
     let sample = if is_whole { String::new() } else { format!(" TABLESAMPLE SYSTEM ({SAMPLE_PERCENT})") };
     let rows = link.rows(&format!("SELECT {} FROM {}{sample}", asked.join(", "), table.name)).await?;

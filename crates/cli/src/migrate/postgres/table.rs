@@ -35,6 +35,8 @@ pub(super) struct SourceColumn {
     /// Its type, in PostgreSQL's words.
     pub(super) told: String,
     pub(super) offer: Offer,
+    /// Every row has a value.
+    pub(super) is_required: bool,
 }
 
 /// A part of the table with blocks of its own: itself, or one of its partitions.
@@ -135,7 +137,7 @@ impl SourceColumn {
 
 async fn columns(link: &mut Link, oid: i64) -> Result<Vec<SourceColumn>> {
     let sql = format!(
-        "SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS told, a.atttypmod AS modifier, \
+        "SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS told, a.attnotnull AS is_required, a.atttypmod AS modifier, \
              (t.typcategory = 'A') AS is_list, coalesce(b2.typname, b.typname)::text AS kind, \
              coalesce(b2.typtype, b.typtype)::text AS class, \
              CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS own_modifier \
@@ -152,7 +154,12 @@ async fn columns(link: &mut Link, oid: i64) -> Result<Vec<SourceColumn>> {
             is_list: row.try_get("is_list")?,
             modifier: row.try_get("own_modifier")?,
         };
-        Ok(SourceColumn { column: row.try_get("name")?, told: row.try_get("told")?, offer: offer(&kind) })
+        Ok(SourceColumn {
+            column: row.try_get("name")?,
+            told: row.try_get("told")?,
+            offer: offer(&kind),
+            is_required: row.try_get("is_required")?,
+        })
     };
     link.rows(&sql).await?.iter().map(column).collect()
 }
