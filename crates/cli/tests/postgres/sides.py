@@ -131,7 +131,7 @@ class Tidegate:
     def ingest(self, dataset, rows):
         body = json.dumps({"rows": rows}).encode()
         status, text = self.ask("POST", f"/datasets/{dataset}/ingest", body)
-        if status not in (200, 202) or json.loads(text)["rejected"]:
+        if status not in (200, 201, 202) or json.loads(text)["rejected"]:
             raise SystemExit(f"postgres: rows are not taken: {status} {text[:1000]}")
 
     def begin(self, *words):

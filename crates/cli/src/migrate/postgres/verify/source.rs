@@ -50,8 +50,8 @@ struct Work {
     map: Map,
     snapshot: String,
     wanted: Wanted,
-    /// Rows whose mixed key is below it are looked at.
-    spot_below: u64,
+    /// Rows of each piece that are looked at.
+    spots_each: usize,
     seed: u64,
     pieces: Mutex<VecDeque<(Leaf, Range)>>,
 }
@@ -71,9 +71,9 @@ pub(super) async fn read(moving: &Moving, shape: &Arc<Shape>, (workers, wanted):
     }
     let mut progress = Progress::new("blocks compared", table.leaves.iter().map(|leaf| leaf.blocks).sum(), 0);
     let spots = if let Wanted::All { spots } = wanted { spots } else { 0 };
-    let spot_below = (u64::MAX / table.rows_estimated.max(1)).saturating_mul(spots);
+    let spots_each = usize::try_from(spots.div_ceil(pieces.len().max(1) as u64))?;
     let map = moving.origin.map.clone();
-    let work = Work { table, map, snapshot, wanted, spot_below, seed: rand::random(), pieces: Mutex::new(pieces) };
+    let work = Work { table, map, snapshot, wanted, spots_each, seed: rand::random(), pieces: Mutex::new(pieces) };
     let work = Arc::new(work);
     let mut all = Tally::new();
     let (outlet, mut inlet) = tokio::sync::mpsc::channel(workers.max(1));
@@ -148,11 +148,10 @@ impl Tally {
     }
 
     fn keep(&mut self, work: &Work, (rows, keys, hashes): (RecordBatch, Vec<u64>, Vec<u64>)) -> Result<()> {
-        let is_kept = |key: &u64| match &work.wanted {
-            Wanted::All { .. } => mixed(*key ^ work.seed) < work.spot_below,
-            Wanted::Of(ranges) => ranges.contains(&range_of(*key)),
+        let kept: Vec<bool> = match &work.wanted {
+            Wanted::All { .. } => chosen(&keys, work),
+            Wanted::Of(ranges) => keys.iter().map(|key| ranges.contains(&range_of(*key))).collect(),
         };
-        let kept: Vec<bool> = keys.iter().map(is_kept).collect();
         if !kept.contains(&true) {
             return Ok(());
         }
@@ -176,6 +175,18 @@ impl Tally {
         }
         self.kept.extend(other.kept);
     }
+}
+
+/// Chooses a few rows, other ones each time.
+fn chosen(keys: &[u64], work: &Work) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..keys.len()).collect();
+    let few = work.spots_each.min(order.len());
+    if few < order.len() {
+        order.select_nth_unstable_by_key(few, |at| mixed(keys[*at] ^ work.seed));
+    }
+    let mut kept = vec![false; keys.len()];
+    order.into_iter().take(few).for_each(|at| kept[at] = true);
+    kept
 }
 
 /// Spreads the bits of a number (the end of SplitMix64).
