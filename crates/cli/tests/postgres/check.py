@@ -6,11 +6,12 @@ import hmac
 import json
 import pathlib
 import random
+import subprocess
 import threading
 import time
 import uuid
 
-from sides import Postgres, Tidegate
+from sides import Postgres, Tidegate, wait_for
 
 SPANS = """
 CREATE TYPE trace_kind AS ENUM ('invocation', 'annotation', 'unknown');
@@ -153,7 +154,7 @@ def faults(postgres, tidegate, options):
     # This one has its number, and that of a part of it, before changes are captured, and writes after.
     session = threading.Thread(target=postgres.sql, args=(
         "CREATE TABLE other (n int); BEGIN; INSERT INTO other VALUES (1); SAVEPOINT s; INSERT INTO other VALUES (2); "
-        "SELECT pg_sleep(6); INSERT INTO spans SELECT * FROM (SELECT * FROM spans LIMIT 3) AS three "
+        "SELECT pg_sleep(4); INSERT INTO spans SELECT * FROM (SELECT * FROM spans LIMIT 3) AS three "
         "ON CONFLICT (project_id, trace_id, span_id) DO UPDATE SET span_name = 'old transaction'; "
         "DELETE FROM spans WHERE span_id IN (SELECT span_id FROM spans ORDER BY span_id LIMIT 3); COMMIT;",))
     session.start()
@@ -172,7 +173,9 @@ def faults(postgres, tidegate, options):
             following = tidegate.begin("follow", "app-spans", "--every-ms", "50")
         if time.monotonic() > end:
             continue
-        victim = min(kills, key=lambda name: (kills[name], rnd.random()))
+        # The old transaction is to come to its end.
+        victims = [name for name in kills if name != "postgres" or not session.is_alive()]
+        victim = min(victims, key=lambda name: (kills[name], rnd.random()))
         kills[victim] += 1
         if victim == "migrator" and moving.poll() is None:
             moving.kill()
@@ -187,6 +190,9 @@ def faults(postgres, tidegate, options):
             postgres.kill()
             postgres.start()
     session.join()
+    oid = postgres.sql("SELECT 'spans'::regclass::oid")
+    check(int(postgres.sql(f"SELECT count(*) FROM tidegate.grey_{oid}")) > 0,
+          "the transaction from before did not write behind the trigger")
     writer.end()
     tidegate.migrate(*take)
     if following is not None:
@@ -274,6 +280,50 @@ def cut_over(postgres, tidegate):
     print("cut-over: ok")
 
 
+def turned(programs, folder):
+    """A server whose numbers of transactions are about to turn around."""
+    folder = folder / "turned"
+    folder.mkdir()
+    folder.chmod(0o755)
+    postgres = Postgres(programs, folder)
+    postgres.sql("UPDATE pg_database SET datallowconn = true; CREATE TABLE ages (id int8 PRIMARY KEY, note text); "
+                 "INSERT INTO ages SELECT n, 'first' FROM generate_series(1, 500) n")
+    # In steps that a real server could have made: nothing may be older than two thousand million transactions.
+    for number in (1_500_000_000, 3_000_000_000, 2**32 - 1_000):
+        postgres.jump(number)
+    return postgres
+
+
+def wraparound(programs, folder, program):
+    """Old rows, frozen long ago, and those from before and after the turn are told apart."""
+    postgres = turned(programs, folder)
+    tidegate = Tidegate(program, folder / "turned", postgres)
+    try:
+        # Some not frozen, in front of the boundary.
+        postgres.sql("INSERT INTO ages SELECT n, 'second' FROM generate_series(501, 600) n")
+        take = ("postgres", "--table", "ages", "--dataset", "ages", "--capture", "--json")
+        before = int(postgres.sql("SELECT pg_current_xact_id()"))
+        # Somebody is at work, so nothing is read when the trigger is there.
+        busy = subprocess.Popen(postgres.psql() + ["-c", "SELECT pg_sleep(100)"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        moving = tidegate.begin(*take, "--max-load", "1")
+        wait_for("the trigger", lambda: postgres.try_sql("SELECT migration FROM tidegate.captures").stdout.strip())
+        postgres.sql("".join(f"UPDATE ages SET note = 'third {n}' WHERE id = {n % 550 + 1};\nINSERT INTO ages VALUES ({n + 1000}, 'new');\n"
+                             for n in range(700)))
+        check(moving.poll() is None and tidegate.rows("SELECT count() AS n FROM ages")[0]["n"] in (0, "0"), "rows are read while others are at work")
+        busy.kill()
+        postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'")
+        check(moving.wait(60) == 0, "the rows are not taken")
+        after = int(postgres.sql("SELECT pg_current_xact_id()"))
+        check(before < 2**32 < after, f"transactions did not turn: {before}, {after}")
+        tidegate.migrate("follow", "ages", "--once")
+        comparison, _ = tidegate.migrate("validate", "ages", "--json")
+        check(comparison["equal"] and comparison["sourceRows"] == 1300, f"{comparison}")
+        print(f"transactions that turn: ok, from {before} to {after}")
+    finally:
+        tidegate.stop()
+        postgres.stop()
+
+
 def main():
     parser = argparse.ArgumentParser()
     for name, kind, default in (("programs", str, None), ("data", pathlib.Path, None), ("tidegate", str, None),
@@ -287,6 +337,7 @@ def main():
         faults(postgres, tidegate, options)
         corruptions(postgres, tidegate, options)
         cut_over(postgres, tidegate)
+        wraparound(options.programs, options.data, options.tidegate)
     finally:
         tidegate.stop()
         postgres.stop()
