@@ -16,9 +16,11 @@
 //! | `members.rs` | members of a request's objects |
 //! | `ids.rs`, `moment.rs` | ids and times in all forms in which clients send them |
 //! | `span/` | [`Span`], its JSON, its row |
+//! | `otlp/` | OTLP's spans |
 //! | `vocabulary/` | what other libraries call things becomes `ag.*` |
 //! | `derive.rs`, `prices.rs` | [`derive()`]: the columns that are worked out; what models cost |
 //! | `filter/` | [`Filter`]: over a span and as SQL |
+//! | `latest.rs` | which rows of the table are the latest of their spans |
 //! | `query.rs` | [`QueryBody`]: focus, format, window, filter |
 //! | `tree/` | [`Tree`]: a trace's spans below each other, and what they come to |
 //! | `analytics/` | statistics over values, by windows of time |
@@ -29,8 +31,10 @@ mod error;
 mod filter;
 mod ids;
 pub mod json;
+mod latest;
 mod members;
 mod moment;
+mod otlp;
 mod prices;
 mod query;
 mod span;
@@ -43,7 +47,9 @@ pub use error::Invalid;
 pub use filter::{Condition, Field, Filter, Path, Sql, Step};
 pub use ids::{SpanId, TraceId, Uuid};
 pub use json::{Json, Object};
+pub use latest::{DATASET, TABLE, latest};
 pub use moment::{moment, read_moment};
+pub use otlp::{Exported, read_export};
 pub use prices::{Price, Prices};
 pub use query::{Cursor, Focus, Form, QueryBody, Window};
 pub use span::{COLUMNS, Defaults, Lifecycle, Span, SpanKind, SpanType, StatusCode, TIME_COLUMN, TraceType, row};
