@@ -1,3 +1,5 @@
+use tidegate_model::UnixNanos;
+
 use crate::json::{Json, Object, at};
 use crate::prices::Prices;
 use crate::span::{Span, SpanType};
@@ -61,16 +63,44 @@ fn sum(a: Option<f64>, b: Option<f64>) -> Option<f64> {
     }
 }
 
+/// What columns are worked out of.
+#[derive(Debug, Clone, Copy)]
+pub struct Basis<'s> {
+    /// All that was said of the span.
+    pub attributes: &'s Object,
+    /// What it does.
+    pub span_type: Option<SpanType>,
+    /// When it began.
+    pub start_time: UnixNanos,
+    /// When it ended.
+    pub end_time: UnixNanos,
+    /// Its exceptions.
+    pub errors: u64,
+}
+
 /// Works out what the table has beside what clients say.
 #[must_use]
 pub fn derive(span: &Span, prices: &Prices) -> Derived {
-    let number = |path: &str| at(&span.attributes, path).and_then(Json::as_number).filter(|number| number.is_finite());
+    let basis = Basis {
+        attributes: &span.attributes,
+        span_type: span.span_type,
+        start_time: span.start_time,
+        end_time: span.end_time,
+        errors: u64::try_from(span.exceptions().count()).unwrap_or(u64::MAX),
+    };
+    derived(&basis, prices)
+}
+
+/// Works out the same of no more than it needs.
+#[must_use]
+pub fn derived(span: &Basis<'_>, prices: &Prices) -> Derived {
+    let number = |path: &str| at(span.attributes, path).and_then(Json::as_number).filter(|number| number.is_finite());
     let told = |of: &str| {
         let one = |name: &str| number(&format!("ag.metrics.{of}.incremental.{name}"));
         Amounts::of(one("prompt"), one("completion"), one("total"))
     };
     let tokens = told("tokens");
-    let model = model(&span.attributes);
+    let model = model(span.attributes);
     let told_costs = told("costs");
     let costs = match (&model, told_costs == Amounts::default()) {
         (Some(model), true) if span.span_type.is_some_and(|kind| ASKING.contains(&kind)) => {
@@ -85,9 +115,9 @@ pub fn derive(span: &Span, prices: &Prices) -> Derived {
         duration_ms: nanos.max(0) as f64 / 1e6,
         tokens,
         costs,
-        errors: u64::try_from(span.exceptions().count()).unwrap_or(u64::MAX),
+        errors: span.errors,
         model,
-        attribute_items: attribute_items(&span.attributes),
+        attribute_items: attribute_items(span.attributes),
     }
 }
 
@@ -109,56 +139,65 @@ fn costs(tokens: Amounts, cached: f64, prices: &Prices, model: &str) -> Amounts 
     Amounts::of(prompt.map(|cost| cost / MILLION), completion.map(|cost| cost / MILLION), None)
 }
 
-/// Lists `path=value` of each scalar within attributes, the names joined by dots; what is longer than 256 bytes is left out.
+/// Lists `path=value` of each scalar within attributes: names joined by dots, elements as `[0]`, values as JSON writes them, but
+/// for texts, which stand between quotes letter by letter.
 ///
-/// Filters look for these items first: whoever writes rows writes them with this.
+/// A filter for a value asks for its item and for nothing else, so an item must mean one value at one path: names with one of
+/// `.=[` have none, nor does what is longer than 256 bytes. Whoever writes rows writes them with this.
 #[must_use]
 pub fn attribute_items(attributes: &Object) -> Vec<String> {
     let mut items = Vec::new();
-    for (name, value) in attributes {
-        collect(name, value, &mut items);
-    }
+    members("", attributes, &mut items);
     items.sort_unstable();
     items.dedup();
     items
 }
 
+fn members(path: &str, members: &Object, items: &mut Vec<String>) {
+    for (name, value) in members.iter().filter(|(name, _)| is_plain(name)) {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        collect(&path, value, items);
+    }
+}
+
 fn collect(path: &str, value: &Json, items: &mut Vec<String>) {
     match value {
         Json::Null => {}
-        Json::Bool(flag) => items.extend(item(path, &flag.to_string())),
-        Json::Text(text) => items.extend(item(path, text)),
-        Json::Number(number) => items.extend(number_items(path, number.value()).into_iter().next()),
+        Json::Bool(flag) => items.extend(flag_item(path, *flag)),
+        Json::Text(text) => items.extend(text_item(path, text)),
+        Json::Number(number) => items.extend(number_item(path, number.value())),
         Json::List(elements) => {
             elements
                 .iter()
                 .enumerate()
-                .for_each(|(index, element)| collect(&format!("{path}.{index}"), element, items));
+                .for_each(|(index, element)| collect(&format!("{path}[{index}]"), element, items));
         }
-        Json::Object(members) => {
-            members.iter().for_each(|(name, member)| collect(&format!("{path}.{name}"), member, items));
-        }
+        Json::Object(object) => members(path, object, items),
     }
 }
 
-/// Returns the item of a text; a long one has none.
-pub(crate) fn item(path: &str, text: &str) -> Option<String> {
-    (path.len() + 1 + text.len() <= ITEM_BYTES_MAX).then(|| format!("{path}={text}"))
+/// Says whether a name stands in paths of items: it cannot be taken for a part of one.
+pub(crate) fn is_plain(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['.', '=', '['])
 }
 
-/// Returns the items under which a number may be found, the first as it is written here. A whole number that no double is
-/// exactly, and one that is none, have none.
-pub(crate) fn number_items(path: &str, number: f64) -> Vec<String> {
+pub(crate) fn text_item(path: &str, text: &str) -> Option<String> {
+    checked(format!("{path}=\"{text}\""))
+}
+
+pub(crate) fn flag_item(path: &str, flag: bool) -> Option<String> {
+    checked(format!("{path}={flag}"))
+}
+
+/// Returns the item of a number, however it was written. Whole numbers that are not all doubles have none.
+pub(crate) fn number_item(path: &str, number: f64) -> Option<String> {
     const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
-    if !number.is_finite() || number.abs() >= WHOLE_MAX || path.len() + 32 > ITEM_BYTES_MAX {
-        return Vec::new();
-    }
     // Zero has two signs and one item.
     let number = if number == 0.0 { 0.0 } else { number };
-    let text = Json::number(number).to_string();
-    let mut items = vec![format!("{path}={text}")];
-    if number.fract() == 0.0 {
-        items.push(format!("{path}={text}.0"));
-    }
-    items
+    let is_known = number.is_finite() && number.abs() < WHOLE_MAX;
+    is_known.then(|| checked(format!("{path}={}", Json::number(number)))).flatten()
+}
+
+fn checked(item: String) -> Option<String> {
+    (item.len() <= ITEM_BYTES_MAX).then_some(item)
 }

@@ -42,7 +42,7 @@ mod tree;
 pub mod vocabulary;
 
 pub use analytics::{Analytics, Bucket, MetricType, Plan, Spec, default_specs};
-pub use derive::{Amounts, Derived, attribute_items, derive};
+pub use derive::{Amounts, Basis, Derived, attribute_items, derive, derived};
 pub use error::Invalid;
 pub use filter::{Condition, Field, Filter, Path, Sql, Step};
 pub use ids::{SpanId, TraceId, Uuid};

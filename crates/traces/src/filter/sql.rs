@@ -4,7 +4,7 @@ use tidegate_model::UnixNanos;
 
 use super::field::Kind;
 use super::{Condition, Element, Filter, Order, Path, Step, Test, TextTest, Value};
-use crate::derive::{item, number_items};
+use crate::derive::{flag_item, is_plain, number_item, text_item};
 
 /// A condition of ClickHouse in the making: what clients sent is a named parameter, never part of the text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -197,7 +197,7 @@ impl Inside<'_> {
         match test {
             Test::Exists => self.exists(sql),
             Test::Missing => format!("NOT ifNull({}, false)", self.exists(sql)),
-            Test::Order(Order::Equal, value) => format!("({}{})", self.item(value, sql), self.equals(value, sql)),
+            Test::Order(Order::Equal, value) => self.item(value, sql).unwrap_or_else(|| self.equals(value, sql)),
             Test::Order(Order::NotEqual, value) => self.unless(sql, |inside, sql| inside.equals(value, sql)),
             Test::Order(order, value) => self.typed(*order, value, sql),
             Test::Between(low, high) => {
@@ -305,29 +305,20 @@ impl Inside<'_> {
         format!("({})", each.join(" OR "))
     }
 
-    /// The test that an index can serve, where the value is among the items of the row.
-    fn item(&self, value: &Value, sql: &mut Sql) -> String {
-        let names: Option<Vec<&str>> = self
-            .path
-            .0
-            .iter()
-            .map(|step| match step {
-                Step::Name(name) => Some(name.as_str()),
-                Step::Index(_) => None,
-            })
-            .collect();
-        let Some(path) = names.map(|names| names.join(".")) else { return String::new() };
-        let items: Vec<String> = match value {
-            Value::Text(text) => item(&path, text).into_iter().collect(),
-            Value::Flag(flag) => item(&path, &flag.to_string()).into_iter().collect(),
-            Value::Number(number) => number_items(&path, *number),
-            Value::Id(_) | Value::Moment(_) => Vec::new(),
+    /// The test that an index answers by itself, where the value would be among the items of the row.
+    fn item(&self, value: &Value, sql: &mut Sql) -> Option<String> {
+        let plain = |step: &Step| match step {
+            Step::Name(name) => Some(name.clone()).filter(|name| is_plain(name)),
+            Step::Index(_) => None,
         };
-        let has: Vec<String> = items.iter().map(|item| format!("has(`attribute_items`, {})", sql.text(item))).collect();
-        match has.as_slice() {
-            [] => String::new(),
-            [one] => format!("{one} AND "),
-            more => format!("({}) AND ", more.join(" OR ")),
-        }
+        let names: Vec<String> = self.path.0.iter().map(plain).collect::<Option<_>>()?;
+        let path = names.join(".");
+        let item = match value {
+            Value::Text(text) => text_item(&path, text),
+            Value::Flag(flag) => flag_item(&path, *flag),
+            Value::Number(number) => number_item(&path, *number),
+            Value::Id(_) | Value::Moment(_) => None,
+        };
+        item.map(|item| format!("has(`attribute_items`, {})", sql.text(&item)))
     }
 }

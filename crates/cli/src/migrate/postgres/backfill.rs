@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 
 use super::link::{APPLICATION, Link};
 use super::plan::{DELETED, VERSION};
+use super::spans;
 use super::table::{Leaf, Table};
 use super::{Moving, Origin};
 use crate::migrate::Told;
@@ -211,7 +212,7 @@ async fn taken(link: &mut Link, work: &Work, piece: &Piece) -> Result<Option<Don
     let refusals =
         refused.iter().map(|row| format!("{} row {}: `{}` has {}", piece.leaf.name, row.row, row.column, row.why));
     let refusals: Vec<String> = refusals.collect();
-    let body = encoded_rows(&first_versions(&rows)?)?;
+    let body = encoded_rows(&work.migration.dataset, &first_versions(&rows)?)?;
     if body.len() > FILE_REQUEST_BYTES_MAX && blocks > 1 {
         let half = blocks / 2;
         let mut pieces = work.pieces.lock().await;
@@ -271,7 +272,10 @@ pub(super) fn versioned(rows: &RecordBatch, versions: ArrayRef, deleted: ArrayRe
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
 }
 
-pub(super) fn encoded_rows(rows: &RecordBatch) -> Result<Vec<u8>> {
+/// Encodes rows as a dataset takes them.
+pub(super) fn encoded_rows(dataset: &str, rows: &RecordBatch) -> Result<Vec<u8>> {
+    let completed = spans::is_spans(dataset).then(|| spans::completed(rows)).transpose()?;
+    let rows = completed.as_ref().unwrap_or(rows);
     let mut writer = StreamWriter::try_new(Vec::new(), &rows.schema())?;
     writer.write(rows)?;
     Ok(writer.into_inner()?)

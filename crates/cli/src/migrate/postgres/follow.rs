@@ -182,7 +182,7 @@ async fn relay(told: &Told, moving: &mut Moving, capture: &Capture, batch: u64) 
     for row in &refused {
         eprintln!("a change of {} is refused: `{}` has {}", moving.origin.table, row.column, row.why);
     }
-    let body = encoded_rows(&with_versions(&rows)?)?;
+    let body = encoded_rows(&moving.migration.dataset, &with_versions(&rows)?)?;
     let migration = told.server.again(&moving.migration).await?;
     let piece = MigrationPiece { migration: migration.id.clone(), file: FILE.to_owned(), first: batch, rows: 0 };
     let table = (migration.dataset.as_str(), migration.table_name.as_str());

@@ -16,6 +16,7 @@
 //! | `capture.rs` | the trigger that captures changes |
 //! | `backfill.rs` | takes the rows that are there |
 //! | `follow.rs` | takes changes |
+//! | `spans.rs` | what spans of AI applications have beside the columns of the source |
 //! | `verify/` | compares |
 //! | `report.rs` | the signed file of a comparison |
 //! | `steps.rs` | cut-over, and removing what was made in PostgreSQL |
@@ -27,6 +28,7 @@ mod link;
 mod map;
 mod plan;
 mod report;
+mod spans;
 mod steps;
 mod table;
 mod verify;
@@ -269,6 +271,10 @@ async fn make_table(told: &Told, migration: &Migration, plan: &Plan, target: Opt
     let taken = plan.columns.iter().filter_map(|column| Some((column.name.clone()?, column.becomes?.to_string())));
     let versions = [(VERSION.to_owned(), "uint64".to_owned()), (DELETED.to_owned(), "boolean".to_owned())];
     let mut fields: Vec<(String, String)> = taken.chain(versions).collect();
+    if spans::is_spans(&migration.dataset) {
+        let further: Vec<_> = spans::further(fields.iter().map(|(name, _)| name.as_str())).collect();
+        fields.extend(further);
+    }
     if let Some(target) = target {
         fields.retain(|(name, _)| !target.fields.iter().any(|there| there.name == *name));
         return declare(told, migration, &fields).await;
