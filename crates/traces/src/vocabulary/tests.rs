@@ -151,6 +151,15 @@ fn items_are_the_scalars_of_all_attributes_whose_names_are_plain() {
     let items = derive(&span, &Prices::default()).attribute_items;
     assert_eq!(
         items,
-        ["ag.type.span=\"task\"", "ag.type.trace=\"invocation\"", "f=0.5", "l[0]=1", "l[1].m=\"ü\"", "n=1", "t=true"]
+        [
+            "a.b=\"c\"",
+            "ag.type.span=\"task\"",
+            "ag.type.trace=\"invocation\"",
+            "f=0.5",
+            "l[0]=1",
+            "l[1].m=\"ü\"",
+            "n=1",
+            "t=true"
+        ]
     );
 }
