@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use arrow_array::cast::AsArray;
@@ -30,6 +30,9 @@ const FILE: &str = "changes";
 
 /// How long it waits for a side that is away.
 const AWAY_PAUSE: Duration = Duration::from_secs(2);
+
+/// How often it is asked whether another relay is done.
+const LEVEL_LOOK: Duration = Duration::from_millis(100);
 
 /// What `tidegate migrate follow` is told.
 #[derive(Debug, Args)]
@@ -93,7 +96,11 @@ pub(super) async fn drain(told: &Told, moving: &mut Moving) -> Result<u64> {
     let mut known: Option<Vec<Taken>> = None;
     let mut changes = 0;
     loop {
-        alone(moving).await?;
+        ensure!(
+            is_alone(moving).await?,
+            "another `tidegate migrate follow` takes the changes of {} already",
+            moving.origin.table
+        );
         let batch = match marked(moving, &capture).await? {
             Some(batch) => {
                 // It was marked by a run that ended: it may have arrived.
@@ -117,8 +124,28 @@ pub(super) async fn drain(told: &Told, moving: &mut Moving) -> Result<u64> {
     }
 }
 
-/// Two relays would be right, and each would do all of the work.
-async fn alone(moving: &mut Moving) -> Result<()> {
+/// Waits until every change is here that is committed by now: takes them, unless somebody does already.
+pub(super) async fn level(told: &Told, moving: &mut Moving, within: Duration) -> Result<()> {
+    if moving.origin.boundary.is_none() {
+        return Ok(());
+    }
+    let began = Instant::now();
+    if is_alone(moving).await? {
+        while drain(told, moving).await? > 0 && began.elapsed() < within {}
+        return Ok(());
+    }
+    loop {
+        let left = lag(moving).await?;
+        if left.changes == 0 {
+            return Ok(());
+        }
+        ensure!(began.elapsed() < within, "{} changes are not here after {} s", left.changes, within.as_secs());
+        tokio::time::sleep(LEVEL_LOOK).await;
+    }
+}
+
+/// Says whether nobody else takes changes of the table. Two relays would be right, and each would do all of the work.
+async fn is_alone(moving: &mut Moving) -> Result<bool> {
     let sql = format!(
         "SELECT pg_try_advisory_lock({}, {}) AS is_alone",
         i32::from_be_bytes(*b"tide"),
@@ -128,12 +155,10 @@ async fn alone(moving: &mut Moving) -> Result<()> {
         "SELECT count(*)::int8 AS n FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted";
     let held = moving.link.rows(is_held).await?;
     if held.first().is_some_and(|row| row.try_get::<i64, _>("n").is_ok_and(|held| held > 0)) {
-        return Ok(());
+        return Ok(true);
     }
     let rows = moving.link.rows(&sql).await?;
-    let is_alone: bool = rows.first().context("PostgreSQL does not answer")?.try_get("is_alone")?;
-    ensure!(is_alone, "another `tidegate migrate follow` takes the changes of {} already", moving.origin.table);
-    Ok(())
+    Ok(rows.first().context("PostgreSQL does not answer")?.try_get("is_alone")?)
 }
 
 /// Returns a batch that was marked and not removed.

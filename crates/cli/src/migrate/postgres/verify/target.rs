@@ -63,10 +63,7 @@ impl Shape {
 }
 
 pub(super) const fn range_of(key: u64) -> usize {
-    // Sixteen bits are a usize.
-    #[expect(clippy::cast_possible_truncation, reason = "sixteen bits are left")]
-    let range = (key >> RANGE_SHIFT) as usize;
-    range
+    (key >> RANGE_SHIFT) as usize
 }
 
 /// Only keys with further versions are looked up, and not all.
@@ -86,19 +83,22 @@ fn number(row: &Value, name: &str) -> Result<u64> {
     text_of(&row[name]).parse().with_context(|| format!("the server's `{name}` cannot be read"))
 }
 
+// A column of the table must not be called as what is asked for: ClickHouse would take the one for the other. Names of a
+// dataset's columns do not begin with `_`.
+
 /// Asks for the count and sum of every range.
 pub(super) async fn sums(server: &Server, shape: &Shape) -> Result<Vec<Sum>> {
     let sql = format!(
-        "SELECT toString(bitShiftRight({}, {RANGE_SHIFT})) AS part, toString(count()) AS found, toString(sum({})) AS hash {} GROUP BY part",
+        "SELECT toString(bitShiftRight({}, {RANGE_SHIFT})) AS _range, toString(count()) AS _rows, toString(sum({})) AS _sum {} GROUP BY _range",
         shape.key.hash(),
         shape.whole.hash(),
         shape.from(),
     );
     let mut sums = vec![Sum::default(); RANGES];
     for row in server.rows(&sql).await? {
-        let range = usize::try_from(number(&row, "part")?)?;
+        let range = usize::try_from(number(&row, "_range")?)?;
         let sum = sums.get_mut(range).context("the server tells of a range that is none")?;
-        *sum = Sum { rows: number(&row, "found")?, hash: number(&row, "hash")? };
+        *sum = Sum { rows: number(&row, "_rows")?, hash: number(&row, "_sum")? };
     }
     Ok(sums)
 }
@@ -124,16 +124,16 @@ pub(super) async fn of_keys(server: &Server, shape: &Shape, keys: impl Iterator<
 
 async fn rows(server: &Server, shape: &Shape, condition: &str) -> Result<Vec<Theirs>> {
     let sql = format!(
-        "SELECT toString({}) AS key_hash, toString({}) AS row_hash, {} AS shown {} AND {condition}",
+        "SELECT toString({}) AS _key_hash, toString({}) AS _row_hash, {} AS _shown {} AND {condition}",
         shape.key.hash(),
         shape.whole.hash(),
         shape.whole.shown(),
         shape.from(),
     );
     let theirs = |row: &Value| {
-        let shown = row["shown"].as_str().context("the server's rows cannot be read")?;
+        let shown = row["_shown"].as_str().context("the server's rows cannot be read")?;
         let row_shown = serde_json::from_str(shown).context("read a row of the server")?;
-        Ok(Theirs { key: number(row, "key_hash")?, hash: number(row, "row_hash")?, row: row_shown })
+        Ok(Theirs { key: number(row, "_key_hash")?, hash: number(row, "_row_hash")?, row: row_shown })
     };
     server.rows(&sql).await?.iter().map(theirs).collect()
 }
@@ -142,12 +142,12 @@ async fn rows(server: &Server, shape: &Shape, condition: &str) -> Result<Vec<The
 pub(super) async fn twice(server: &Server, shape: &Shape) -> Result<u64> {
     let names = shape.key.columns.iter().map(|(column, _)| identifier(&column.name)).collect::<Vec<_>>().join(", ");
     let sql = format!(
-        "SELECT toString(count() - uniqExact(xxh3(formatRow('RowBinary', {names}, ifNull({}, 0))))) AS twice FROM `{}`",
+        "SELECT toString(count() - uniqExact(xxh3(formatRow('RowBinary', {names}, ifNull({}, 0))))) AS _twice FROM `{}`",
         identifier(VERSION),
         shape.whole.table
     );
     let rows = server.rows(&sql).await?;
-    number(rows.first().context("the server does not count its rows")?, "twice")
+    number(rows.first().context("the server does not count its rows")?, "_twice")
 }
 
 /// Compares rows by day; returns how many days there are, and which differ.
@@ -159,13 +159,13 @@ pub(super) async fn days(server: &Server, shape: &Shape, there: &BTreeMap<i64, u
     };
     let nanos = format!("toUnixTimestamp64Nano({})", identifier(time));
     let sql = format!(
-        "SELECT toString(intDiv({nanos} - if({nanos} < 0, {NANOS_OF_DAY} - 1, 0), {NANOS_OF_DAY})) AS day, \
-             toString(count()) AS found {} GROUP BY day",
+        "SELECT toString(intDiv({nanos} - if({nanos} < 0, {NANOS_OF_DAY} - 1, 0), {NANOS_OF_DAY})) AS _day, \
+             toString(count()) AS _rows {} GROUP BY _day",
         shape.from()
     );
     let mut here: BTreeMap<i64, u64> = BTreeMap::new();
     for row in server.rows(&sql).await? {
-        here.insert(text_of(&row["day"]).parse().context("the server's days cannot be read")?, number(&row, "found")?);
+        here.insert(text_of(&row["_day"]).parse().context("the server's days cannot be read")?, number(&row, "_rows")?);
     }
     let all: BTreeSet<i64> = there.keys().chain(here.keys()).copied().collect();
     let differ = all.iter().filter_map(|day| {
