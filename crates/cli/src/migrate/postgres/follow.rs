@@ -16,8 +16,9 @@ use super::backfill::{encoded_rows, sent, versioned};
 use super::capture::{Capture, Lag};
 use super::link::{Reading, is_away};
 use super::plan::{DELETED, VERSION};
+use super::sweep::{self, Swept};
 use crate::migrate::Told;
-use crate::migrate::server::{Taken, is_unreachable};
+use crate::migrate::server::{Admitted, Taken, is_unreachable};
 
 /// Changes of one batch.
 const BATCH_CHANGES_MAX: u32 = 20_000;
@@ -54,9 +55,9 @@ pub(crate) struct FollowArgs {
 pub(crate) async fn follow(told: &Told, args: &FollowArgs) -> Result<()> {
     let migration = told.server.migration_of(&args.dataset, args.table_name.as_deref()).await?;
     let mut moving = super::moving(told, migration).await?;
-    let mut changes = 0;
+    let (mut changes, mut swept) = (0, Swept::default());
     loop {
-        let taken = match drain(told, &mut moving).await {
+        let taken = match round(told, &mut moving, &mut swept).await {
             // It is to run for days: either side may be away for as long as it likes.
             Err(error) if !args.once && (is_unreachable(&error) || is_away(&error)) => {
                 eprintln!("{error:#}: trying again");
@@ -77,6 +78,14 @@ pub(crate) async fn follow(told: &Told, args: &FollowArgs) -> Result<()> {
             eprintln!("{changes} changes taken; {} are left, the oldest is {} s old", lag.changes, lag.seconds);
         }
         tokio::time::sleep(Duration::from_millis(args.every_ms.max(1))).await;
+    }
+}
+
+/// Takes what there is by now.
+async fn round(told: &Told, moving: &mut Moving, swept: &mut Swept) -> Result<u64> {
+    match moving.origin.sweep.clone() {
+        Some(sweep) => sweep::round(told, moving, &sweep, swept).await,
+        None => drain(told, moving).await,
     }
 }
 
@@ -126,6 +135,9 @@ pub(super) async fn drain(told: &Told, moving: &mut Moving) -> Result<u64> {
 
 /// Waits until every change is here that is committed by now: takes them, unless somebody does already.
 pub(super) async fn level(told: &Told, moving: &mut Moving, within: Duration) -> Result<()> {
+    if moving.origin.sweep.is_some() {
+        return round(told, moving, &mut Swept::default()).await.map(drop);
+    }
     if moving.origin.boundary.is_none() {
         return Ok(());
     }
@@ -208,19 +220,23 @@ async fn relay(told: &Told, moving: &mut Moving, capture: &Capture, batch: u64) 
         eprintln!("a change of {} is refused: `{}` has {}", moving.origin.table, row.column, row.why);
     }
     let body = encoded_rows(&with_versions(&rows)?)?;
-    let migration = told.server.again(&moving.migration).await?;
-    let piece = MigrationPiece { migration: migration.id.clone(), file: FILE.to_owned(), first: batch, rows: 0 };
-    let table = (migration.dataset.as_str(), migration.table_name.as_str());
-    let admitted = if migration.state == "switched" {
-        // Pieces are not taken any more; the key by which this one would be known is the same.
-        told.server.send_known(table, &piece, body.into()).await?
-    } else {
-        sent(&told.server, &migration, table, &piece, body).await?
-    };
+    let piece = MigrationPiece { migration: moving.migration.id.clone(), file: FILE.to_owned(), first: batch, rows: 0 };
+    let admitted = brought(told, moving, &piece, body).await?;
     for row in &admitted.rejections {
         eprintln!("a change of {} is refused: {}", moving.origin.table, row.detail);
     }
     Ok(rows.num_rows() as u64 + refused.len() as u64)
+}
+
+/// Sends rows that are no part of the backfill, whatever the state of the migration.
+pub(super) async fn brought(told: &Told, moving: &Moving, piece: &MigrationPiece, body: Vec<u8>) -> Result<Admitted> {
+    let migration = told.server.again(&moving.migration).await?;
+    let table = (migration.dataset.as_str(), migration.table_name.as_str());
+    if migration.state == "switched" {
+        // Pieces are not taken any more; the key by which this one would be known is the same.
+        return told.server.send_known(table, piece, body.into()).await;
+    }
+    sent(&told.server, &migration, table, piece, body).await
 }
 
 /// Makes numbers without a sign of versions.

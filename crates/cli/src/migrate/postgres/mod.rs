@@ -16,6 +16,7 @@
 //! | `capture.rs` | the trigger that captures changes |
 //! | `backfill.rs` | takes the rows that are there |
 //! | `follow.rs` | takes changes |
+//! | `sweep.rs` | finds changes by columns of the application's, where there is no trigger |
 //! | `verify/` | compares |
 //! | `report.rs` | the signed file of a comparison |
 //! | `steps.rs` | cut-over, and removing what was made in PostgreSQL |
@@ -28,6 +29,7 @@ mod map;
 mod plan;
 mod report;
 mod steps;
+mod sweep;
 mod table;
 mod verify;
 
@@ -46,6 +48,7 @@ use map::Map;
 use plan::{DELETED, Plan, VERSION};
 pub(super) use report::Signing;
 pub(super) use steps::{Cutover, ReleaseArgs, cut_over, release, release_of};
+use sweep::Sweep;
 use table::{Leaf, Table};
 
 use super::Told;
@@ -77,6 +80,9 @@ pub(super) struct PostgresArgs {
     /// Capture changes from now on with a trigger, for `tidegate migrate follow`; without it nobody may write to the table
     #[arg(long)]
     capture: bool,
+    /// Find changes by two columns of the application's instead: when a row was last changed, and when it was made
+    #[arg(long, value_delimiter = ',', value_name = "UPDATED,CREATED", conflicts_with = "capture")]
+    sweep: Vec<String>,
     /// Ranges that are read at once
     #[arg(long, default_value_t = 2, value_name = "N")]
     workers: usize,
@@ -102,6 +108,9 @@ pub(super) struct Origin {
     leaves: Vec<Leaf>,
     /// The transaction from which on changes are captured.
     boundary: Option<i64>,
+    /// Changes are found otherwise.
+    #[serde(default)]
+    sweep: Option<Sweep>,
 }
 
 /// A migration of a table that is under way.
@@ -114,6 +123,17 @@ pub(super) struct Moving {
 }
 
 impl Origin {
+    /// Says whether changes come here while the table is written to.
+    const fn is_followed(&self) -> bool {
+        self.boundary.is_some() || self.sweep.is_some()
+    }
+
+    /// The condition of rows that belong to the backfill, behind others.
+    fn only(&self, table: &Table) -> String {
+        let captured = self.capture(table).map(|capture| capture.only());
+        captured.or_else(|| self.sweep.as_ref().map(Sweep::only)).unwrap_or_default()
+    }
+
     fn capture(&self, table: &Table) -> Option<Capture> {
         self.boundary.map(|boundary| Capture::known(table, boundary, self.key.clone()))
     }
@@ -180,6 +200,7 @@ async fn begun(
         return told.server.again(&open).await.map(|open| (open, place));
     }
     let capture = if args.capture { Some(Capture::made(link, &table).await?) } else { None };
+    let sweep = if args.sweep.is_empty() { None } else { Some(Sweep::begun(link, &table, &args.sweep).await?) };
     // Only now: rows that were written while the trigger was not there yet are in these blocks.
     let table = Table::find(link, &args.table, &args.key).await?;
     let place = Origin {
@@ -190,6 +211,7 @@ async fn begun(
         map,
         leaves: table.leaves.clone(),
         boundary: capture.as_ref().map(|capture| capture.boundary),
+        sweep,
     };
     let source = Source { place: Place::Postgres(place.clone()), leave_out: Vec::new(), rename: Vec::new() };
     let begun = json!({ "dataset": args.taking.dataset, "tableName": label, "source": source, "ask": args.taking.ask });

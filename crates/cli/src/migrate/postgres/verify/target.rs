@@ -1,4 +1,6 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use arrow_array::RecordBatch;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -20,7 +22,7 @@ const NANOS_OF_DAY: i64 = 86_400_000_000_000;
 
 /// How rows of both sides are compared.
 #[derive(Debug)]
-pub(super) struct Shape {
+pub(in crate::migrate::postgres) struct Shape {
     /// The columns that came from the source.
     pub(super) whole: Form,
     pub(super) key: Form,
@@ -44,7 +46,7 @@ pub(super) struct Theirs {
 }
 
 impl Shape {
-    pub(super) fn of(table: &Table, moving: &Moving) -> Result<Self> {
+    pub(in crate::migrate::postgres) fn of(table: &Table, moving: &Moving) -> Result<Self> {
         let map = &moving.origin.map;
         let own: BTreeSet<&str> = moving.table.taken(map).into_iter().map(|(_, name)| name).collect();
         let key: BTreeSet<&str> = moving.origin.key.iter().filter_map(|key| map.name_of(key)).collect();
@@ -55,6 +57,18 @@ impl Shape {
         let (whole, key) = (only(&own)?, only(&key)?);
         let latest = latest(&key);
         Ok(Self { whole, key, latest })
+    }
+
+    /// Returns the hashes of the keys of rows, and the place of each of these rows: those that the target would refuse have none.
+    pub(in crate::migrate::postgres) fn keys_of(&self, rows: &RecordBatch) -> Result<(Vec<u64>, Vec<u64>)> {
+        let turned = self.whole.turned(rows)?;
+        Ok((self.keys(&turned.rows)?, turned.places))
+    }
+
+    /// Returns the hashes of the keys of rows that are as the target has them.
+    pub(super) fn keys(&self, rows: &RecordBatch) -> Result<Vec<u64>> {
+        let names = self.key.columns.iter().map(|(column, _)| rows.schema().index_of(&column.name));
+        self.key.hashes(&rows.project(&names.collect::<Result<Vec<_>, _>>()?)?)
     }
 
     fn from(&self) -> String {
@@ -77,6 +91,25 @@ fn latest(key: &Form) -> String {
              (SELECT {names}, max({version}) FROM `{table}` WHERE {version} > 0 GROUP BY {names})))",
         deleted = identifier(DELETED),
     )
+}
+
+/// Asks which versions there are of keys, by their hashes.
+pub(in crate::migrate::postgres) async fn versions_of(
+    server: &Server,
+    shape: &Shape,
+    keys: &[u64],
+) -> Result<HashSet<(u64, u64)>> {
+    if keys.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let wanted = keys.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "SELECT toString({hash}) AS _key_hash, toString(ifNull({}, 0)) AS _version FROM `{}` WHERE {hash} IN ({wanted})",
+        identifier(VERSION),
+        shape.whole.table,
+        hash = shape.key.hash(),
+    );
+    server.rows(&sql).await?.iter().map(|row| Ok((number(row, "_key_hash")?, number(row, "_version")?))).collect()
 }
 
 fn number(row: &Value, name: &str) -> Result<u64> {
