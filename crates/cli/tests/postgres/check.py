@@ -264,7 +264,11 @@ def cut_over(postgres, tidegate):
     tidegate.migrate("postgres", "--table", "small", "--dataset", "small", "--capture")
     postgres.sql("UPDATE small SET note = 'later' WHERE id <= 10; TRUNCATE small; INSERT INTO small VALUES (5, now(), 'again'), (2000, now(), 'new')")
     tidegate.migrate("validate", "small", fails=True)
+    # Somebody else may take the changes.
+    following = tidegate.begin("follow", "small")
     tidegate.migrate("cutover", "small")
+    following.kill()
+    following.wait()
     left = tidegate.rows("SELECT id, note, toString(row_version) AS version FROM small WHERE (id, row_version) IN "
                          "(SELECT id, max(row_version) FROM small GROUP BY id) AND NOT row_deleted ORDER BY id")
     check([(int(row["id"]), row["note"]) for row in left] == [(5, "again"), (2000, "new")], f"{left}")
@@ -278,6 +282,56 @@ def cut_over(postgres, tidegate):
     check(postgres.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'tidegate'") == "0", "something is left in PostgreSQL")
     check(postgres.sql("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'tidegate%'") == "0", "a trigger is left")
     print("cut-over: ok")
+
+
+def partitions(postgres, tidegate):
+    """A table in partitions, with a key of its own and columns by a file; rows go from one partition to another."""
+    postgres.sql("""CREATE TABLE parts (day date NOT NULL, id int8 NOT NULL, note text, secret text, at timestamptz NOT NULL, UNIQUE (day, id))
+        PARTITION BY RANGE (day); CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+        CREATE TABLE parts_2 (at timestamptz NOT NULL, secret text, id int8 NOT NULL, day date NOT NULL, note text);
+        ALTER TABLE parts ATTACH PARTITION parts_2 FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+        INSERT INTO parts SELECT '2026-01-01'::date + n % 59, n, 'note ' || n, 'secret', now() FROM generate_series(1, 500) AS n""")
+    chosen = tidegate.folder / "map.toml"
+    chosen.write_text('leaveOut = ["secret"]\n[rename]\nnote = "told"\n')
+    take = ("postgres", "--table", "public.parts", "--dataset", "parts", "--key", "day,id", "--map", str(chosen), "--capture", "--json")
+    report, _ = tidegate.migrate(*take)
+    check(report["accepted"] == 500, f"{report}")
+    postgres.sql("UPDATE parts SET day = '2026-02-28' WHERE id <= 20; UPDATE parts SET secret = 'other', note = 'later' WHERE id = 30; "
+                 "TRUNCATE parts_1; INSERT INTO parts VALUES ('2026-01-05', 4, 'back', 's', now())")
+    tidegate.migrate("follow", "parts", "--once")
+    comparison, _ = tidegate.migrate("validate", "parts", "--json")
+    check(comparison["equal"] and comparison["sourceRows"] == int(postgres.sql("SELECT count(*) FROM parts")), f"{comparison}")
+    check("secret" not in tidegate.rows("SELECT * FROM parts LIMIT 1")[0], "a column that is left out is here")
+    tidegate.migrate("abandon", "parts")
+    print("partitions: ok")
+
+
+def swept(postgres, tidegate):
+    """Without a trigger changes are found by the application's columns, each once; a delete is found by comparing."""
+    postgres.sql("CREATE TABLE notes (id int8 PRIMARY KEY, note text, created_at timestamptz NOT NULL, updated_at timestamptz); "
+                 "INSERT INTO notes SELECT n, 'note ' || n, now() - interval '1 day', NULL FROM generate_series(1, 500) n; "
+                 "UPDATE notes SET updated_at = now() - interval '1 hour' WHERE id % 5 = 0")
+    # It was there before, and writes after: the backfill must not have what it leaves.
+    session = subprocess.Popen(postgres.psql(), stdin=subprocess.PIPE, text=True)
+    session.stdin.write("BEGIN; UPDATE notes SET note = 'while', updated_at = clock_timestamp() WHERE id IN (1, 2);\n")
+    session.stdin.flush()
+    wait_for("the open transaction", lambda: postgres.sql("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'") == "1")
+    take = ("postgres", "--table", "notes", "--dataset", "notes", "--sweep", "updated_at,created_at", "--json")
+    check(tidegate.migrate(*take)[0]["accepted"] == 500, "the rows are not taken")
+    session.communicate("COMMIT;\n")
+    postgres.sql("INSERT INTO notes SELECT n, 'new ' || n, clock_timestamp() FROM generate_series(1001, 1100) n; "
+                 "UPDATE notes SET note = 'later', updated_at = clock_timestamp() WHERE id <= 20 OR id > 1090")
+    first, _ = tidegate.migrate("follow", "notes", "--once")
+    again, _ = tidegate.migrate("follow", "notes", "--once")
+    check((first["changes"], again["changes"]) == (120, 0), f"{first} {again}")
+    comparison, _ = tidegate.migrate("validate", "notes", "--json")
+    check(comparison["equal"] and comparison["targetRows"] == 600, f"{comparison}")
+    postgres.sql("DELETE FROM notes WHERE id = 77")
+    comparison, _ = tidegate.migrate("validate", "notes", "--json", fails=True)
+    check((comparison["onlyTarget"], comparison["rowsDiffer"]) == (1, 1), f"{comparison}")
+    check(comparison["differences"][0]["key"] == {"id": 77} or comparison["differences"][0]["key"] == {"id": "77"}, f"{comparison}")
+    tidegate.migrate("abandon", "notes")
+    print("sweep: ok")
 
 
 def turned(programs, folder):
@@ -334,6 +388,8 @@ def main():
     tidegate = Tidegate(options.tidegate, options.data, postgres)
     try:
         types(postgres, tidegate)
+        partitions(postgres, tidegate)
+        swept(postgres, tidegate)
         faults(postgres, tidegate, options)
         corruptions(postgres, tidegate, options)
         cut_over(postgres, tidegate)

@@ -1,8 +1,13 @@
 #!/usr/bin/env bash
 # Moves tables of a real PostgreSQL here, while both sides and the migration are killed, and compares them.
-# usage: run.sh [--rows N] [--corruptions N] [--seconds N] [--tidegate PATH]
+# usage: run.sh [--run SCRIPT, as its first words: another script than check.py] [--rows N] [--corruptions N] [--seconds N] [--tidegate PATH]
 # needs python3, and apt-get where PostgreSQL's programs are not installed.
 set -euo pipefail
+script=
+if [ "${1:-}" = --run ]; then
+    script=$2
+    shift 2
+fi
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=$(cd "$here/../../../.." && pwd)
 work=$repository/target/postgres
@@ -32,4 +37,4 @@ data=$(mktemp -d)
 trap 'rm -rf "$data"' EXIT
 # The server of PostgreSQL refuses to be root, and runs as somebody else then.
 chmod 755 "$data"
-python3 "$here/check.py" --programs "$(dirname "$programs")" --data "$data" --tidegate "$repository/target/debug/tidegate" "$@"
+python3 "${script:-$here/check.py}" --programs "$(dirname "$programs")" --data "$data" --tidegate "$repository/target/debug/tidegate" "$@"

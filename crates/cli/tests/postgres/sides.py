@@ -30,8 +30,8 @@ def wait_for(what, is_there, within=WITHIN_SECONDS):
 class Postgres:
     """A server of PostgreSQL with its data below a folder."""
 
-    def __init__(self, programs, folder):
-        self.programs, self.folder, self.port = programs, folder / "postgres", free_port()
+    def __init__(self, programs, folder, more=None):
+        self.programs, self.folder, self.port, self.more = programs, folder / "postgres", free_port(), more or {}
         self.folder.mkdir()
         self.log = (folder / "postgres.log").open("a")
         self.prefix = []
@@ -49,7 +49,7 @@ class Postgres:
     def start(self):
         settings = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": self.folder}
         # What a kill leaves is in the system's cache: nothing is lost but on a loss of power.
-        settings |= {"fsync": "off", "max_wal_size": "4GB", "max_connections": "50"}
+        settings |= {"fsync": "off", "max_wal_size": "4GB", "max_connections": "50"} | self.more
         command = [f"{self.programs}/postgres", "-D", str(self.folder / "data")]
         command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         self.process = subprocess.Popen(self.prefix + command, stdout=self.log, stderr=self.log, cwd="/")

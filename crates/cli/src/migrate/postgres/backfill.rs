@@ -101,13 +101,12 @@ pub(super) async fn take(told: &Told, moving: &mut Moving, pace: Pace) -> Result
     let pieces = pieces(leaves, &known);
     let wanted: u64 = pieces.iter().map(|piece| piece.range.rows).sum();
     report.known_blocks = report.blocks - wanted;
-    let capture = moving.origin.capture(&moving.table);
     let work = Arc::new(Work {
         server: told.server.clone(),
         migration: migration.clone(),
         origin: moving.origin.clone(),
         table: moving.table.clone(),
-        only: capture.map(|capture| capture.only()).unwrap_or_default(),
+        only: moving.origin.only(&moving.table),
         pace,
         pieces: Mutex::new(pieces),
     });

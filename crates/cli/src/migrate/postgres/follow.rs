@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use arrow_array::cast::AsArray;
@@ -16,8 +16,9 @@ use super::backfill::{encoded_rows, sent, versioned};
 use super::capture::{Capture, Lag};
 use super::link::{Reading, is_away};
 use super::plan::{DELETED, VERSION};
+use super::sweep::{self, Swept};
 use crate::migrate::Told;
-use crate::migrate::server::{Taken, is_unreachable};
+use crate::migrate::server::{Admitted, Taken, is_unreachable};
 
 /// Changes of one batch.
 const BATCH_CHANGES_MAX: u32 = 20_000;
@@ -30,6 +31,9 @@ const FILE: &str = "changes";
 
 /// How long it waits for a side that is away.
 const AWAY_PAUSE: Duration = Duration::from_secs(2);
+
+/// How often it is asked whether another relay is done.
+const LEVEL_LOOK: Duration = Duration::from_millis(100);
 
 /// What `tidegate migrate follow` is told.
 #[derive(Debug, Args)]
@@ -51,9 +55,9 @@ pub(crate) struct FollowArgs {
 pub(crate) async fn follow(told: &Told, args: &FollowArgs) -> Result<()> {
     let migration = told.server.migration_of(&args.dataset, args.table_name.as_deref()).await?;
     let mut moving = super::moving(told, migration).await?;
-    let mut changes = 0;
+    let (mut changes, mut swept) = (0, Swept::default());
     loop {
-        let taken = match drain(told, &mut moving).await {
+        let taken = match round(told, &mut moving, &mut swept).await {
             // It is to run for days: either side may be away for as long as it likes.
             Err(error) if !args.once && (is_unreachable(&error) || is_away(&error)) => {
                 eprintln!("{error:#}: trying again");
@@ -77,6 +81,14 @@ pub(crate) async fn follow(told: &Told, args: &FollowArgs) -> Result<()> {
     }
 }
 
+/// Takes what there is by now.
+async fn round(told: &Told, moving: &mut Moving, swept: &mut Swept) -> Result<u64> {
+    match moving.origin.sweep.clone() {
+        Some(sweep) => sweep::round(told, moving, &sweep, swept).await,
+        None => drain(told, moving).await,
+    }
+}
+
 /// Says how many changes are not here yet.
 pub(super) async fn lag(moving: &mut Moving) -> Result<Lag> {
     match moving.origin.capture(&moving.table) {
@@ -93,7 +105,11 @@ pub(super) async fn drain(told: &Told, moving: &mut Moving) -> Result<u64> {
     let mut known: Option<Vec<Taken>> = None;
     let mut changes = 0;
     loop {
-        alone(moving).await?;
+        ensure!(
+            is_alone(moving).await?,
+            "another `tidegate migrate follow` takes the changes of {} already",
+            moving.origin.table
+        );
         let batch = match marked(moving, &capture).await? {
             Some(batch) => {
                 // It was marked by a run that ended: it may have arrived.
@@ -117,8 +133,31 @@ pub(super) async fn drain(told: &Told, moving: &mut Moving) -> Result<u64> {
     }
 }
 
-/// Two relays would be right, and each would do all of the work.
-async fn alone(moving: &mut Moving) -> Result<()> {
+/// Waits until every change is here that is committed by now: takes them, unless somebody does already.
+pub(super) async fn level(told: &Told, moving: &mut Moving, within: Duration) -> Result<()> {
+    if moving.origin.sweep.is_some() {
+        return round(told, moving, &mut Swept::default()).await.map(drop);
+    }
+    if moving.origin.boundary.is_none() {
+        return Ok(());
+    }
+    let began = Instant::now();
+    if is_alone(moving).await? {
+        while drain(told, moving).await? > 0 && began.elapsed() < within {}
+        return Ok(());
+    }
+    loop {
+        let left = lag(moving).await?;
+        if left.changes == 0 {
+            return Ok(());
+        }
+        ensure!(began.elapsed() < within, "{} changes are not here after {} s", left.changes, within.as_secs());
+        tokio::time::sleep(LEVEL_LOOK).await;
+    }
+}
+
+/// Says whether nobody else takes changes of the table. Two relays would be right, and each would do all of the work.
+async fn is_alone(moving: &mut Moving) -> Result<bool> {
     let sql = format!(
         "SELECT pg_try_advisory_lock({}, {}) AS is_alone",
         i32::from_be_bytes(*b"tide"),
@@ -128,12 +167,10 @@ async fn alone(moving: &mut Moving) -> Result<()> {
         "SELECT count(*)::int8 AS n FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted";
     let held = moving.link.rows(is_held).await?;
     if held.first().is_some_and(|row| row.try_get::<i64, _>("n").is_ok_and(|held| held > 0)) {
-        return Ok(());
+        return Ok(true);
     }
     let rows = moving.link.rows(&sql).await?;
-    let is_alone: bool = rows.first().context("PostgreSQL does not answer")?.try_get("is_alone")?;
-    ensure!(is_alone, "another `tidegate migrate follow` takes the changes of {} already", moving.origin.table);
-    Ok(())
+    Ok(rows.first().context("PostgreSQL does not answer")?.try_get("is_alone")?)
 }
 
 /// Returns a batch that was marked and not removed.
@@ -183,19 +220,23 @@ async fn relay(told: &Told, moving: &mut Moving, capture: &Capture, batch: u64) 
         eprintln!("a change of {} is refused: `{}` has {}", moving.origin.table, row.column, row.why);
     }
     let body = encoded_rows(&moving.migration.dataset, &with_versions(&rows)?)?;
-    let migration = told.server.again(&moving.migration).await?;
-    let piece = MigrationPiece { migration: migration.id.clone(), file: FILE.to_owned(), first: batch, rows: 0 };
-    let table = (migration.dataset.as_str(), migration.table_name.as_str());
-    let admitted = if migration.state == "switched" {
-        // Pieces are not taken any more; the key by which this one would be known is the same.
-        told.server.send_known(table, &piece, body.into()).await?
-    } else {
-        sent(&told.server, &migration, table, &piece, body).await?
-    };
+    let piece = MigrationPiece { migration: moving.migration.id.clone(), file: FILE.to_owned(), first: batch, rows: 0 };
+    let admitted = brought(told, moving, &piece, body).await?;
     for row in &admitted.rejections {
         eprintln!("a change of {} is refused: {}", moving.origin.table, row.detail);
     }
     Ok(rows.num_rows() as u64 + refused.len() as u64)
+}
+
+/// Sends rows that are no part of the backfill, whatever the state of the migration.
+pub(super) async fn brought(told: &Told, moving: &Moving, piece: &MigrationPiece, body: Vec<u8>) -> Result<Admitted> {
+    let migration = told.server.again(&moving.migration).await?;
+    let table = (migration.dataset.as_str(), migration.table_name.as_str());
+    if migration.state == "switched" {
+        // Pieces are not taken any more; the key by which this one would be known is the same.
+        return told.server.send_known(table, piece, body.into()).await;
+    }
+    sent(&told.server, &migration, table, piece, body).await
 }
 
 /// Makes numbers without a sign of versions.

@@ -17,6 +17,7 @@
 //! | `backfill.rs` | takes the rows that are there |
 //! | `follow.rs` | takes changes |
 //! | `spans.rs` | what spans of AI applications have beside the columns of the source |
+//! | `sweep.rs` | finds changes by columns of the application's, where there is no trigger |
 //! | `verify/` | compares |
 //! | `report.rs` | the signed file of a comparison |
 //! | `steps.rs` | cut-over, and removing what was made in PostgreSQL |
@@ -30,6 +31,7 @@ mod plan;
 mod report;
 mod spans;
 mod steps;
+mod sweep;
 mod table;
 mod verify;
 
@@ -48,6 +50,7 @@ use map::Map;
 use plan::{DELETED, Plan, VERSION};
 pub(super) use report::Signing;
 pub(super) use steps::{Cutover, ReleaseArgs, cut_over, release, release_of};
+use sweep::Sweep;
 use table::{Leaf, Table};
 
 use super::Told;
@@ -79,6 +82,9 @@ pub(super) struct PostgresArgs {
     /// Capture changes from now on with a trigger, for `tidegate migrate follow`; without it nobody may write to the table
     #[arg(long)]
     capture: bool,
+    /// Find changes by two columns of the application's instead: when a row was last changed, and when it was made
+    #[arg(long, value_delimiter = ',', value_name = "UPDATED,CREATED", conflicts_with = "capture")]
+    sweep: Vec<String>,
     /// Ranges that are read at once
     #[arg(long, default_value_t = 2, value_name = "N")]
     workers: usize,
@@ -104,6 +110,9 @@ pub(super) struct Origin {
     leaves: Vec<Leaf>,
     /// The transaction from which on changes are captured.
     boundary: Option<i64>,
+    /// Changes are found otherwise.
+    #[serde(default)]
+    sweep: Option<Sweep>,
 }
 
 /// A migration of a table that is under way.
@@ -116,6 +125,17 @@ pub(super) struct Moving {
 }
 
 impl Origin {
+    /// Says whether changes come here while the table is written to.
+    const fn is_followed(&self) -> bool {
+        self.boundary.is_some() || self.sweep.is_some()
+    }
+
+    /// The condition of rows that belong to the backfill, behind others.
+    fn only(&self, table: &Table) -> String {
+        let captured = self.capture(table).map(|capture| capture.only());
+        captured.or_else(|| self.sweep.as_ref().map(Sweep::only)).unwrap_or_default()
+    }
+
     fn capture(&self, table: &Table) -> Option<Capture> {
         self.boundary.map(|boundary| Capture::known(table, boundary, self.key.clone()))
     }
@@ -182,6 +202,7 @@ async fn begun(
         return told.server.again(&open).await.map(|open| (open, place));
     }
     let capture = if args.capture { Some(Capture::made(link, &table).await?) } else { None };
+    let sweep = if args.sweep.is_empty() { None } else { Some(Sweep::begun(link, &table, &args.sweep).await?) };
     // Only now: rows that were written while the trigger was not there yet are in these blocks.
     let table = Table::find(link, &args.table, &args.key).await?;
     let place = Origin {
@@ -192,6 +213,7 @@ async fn begun(
         map,
         leaves: table.leaves.clone(),
         boundary: capture.as_ref().map(|capture| capture.boundary),
+        sweep,
     };
     let source = Source { place: Place::Postgres(place.clone()), leave_out: Vec::new(), rename: Vec::new() };
     let begun = json!({ "dataset": args.taking.dataset, "tableName": label, "source": source, "ask": args.taking.ask });

@@ -39,7 +39,7 @@ pub(crate) async fn cut_over(told: &Told, migration: Migration, cutover: &Cutove
     let mut moving = super::moving(told, migration).await?;
     eprintln!("taking what is left, while writes go on");
     backfill::take(told, &mut moving, PACE).await?;
-    level(told, &mut moving).await?;
+    follow::level(told, &mut moving, LEVEL_WITHIN).await?;
     eprintln!("freezing writes here; nobody may write to PostgreSQL from now on");
     let began = Instant::now();
     let frozen = told.server.step(&moving.migration, "freeze", json!({ "seconds": cutover.freeze_seconds })).await?;
@@ -56,20 +56,8 @@ pub(crate) async fn cut_over(told: &Told, migration: Migration, cutover: &Cutove
     }
 }
 
-/// Takes changes until few come.
-async fn level(told: &Told, moving: &mut Moving) -> Result<()> {
-    if moving.origin.boundary.is_none() {
-        return Ok(());
-    }
-    let began = Instant::now();
-    while follow::drain(told, moving).await? > 0 && began.elapsed() < LEVEL_WITHIN {}
-    Ok(())
-}
-
 async fn switched(told: &Told, moving: &mut Moving, cutover: &Cutover<'_>) -> Result<Migration> {
-    if moving.origin.boundary.is_some() {
-        follow::drain(told, moving).await?;
-    }
+    follow::level(told, moving, LEVEL_WITHIN).await?;
     let comparison: Comparison = verify::run(told, moving, (PACE.workers, cutover.signing)).await?;
     comparison.print(told.json)?;
     comparison.check(cutover.accept_rejected)?;

@@ -31,7 +31,8 @@ use super::{Moving, follow};
 use crate::migrate::Told;
 use rows::Difference;
 use source::{Tally, Wanted};
-use target::{RANGES, Shape, Sum};
+use target::{RANGES, Sum};
+pub(super) use target::{Shape, versions_of};
 
 /// Rows of ranges that differ, which are compared one by one.
 const ROWS_COMPARED_MAX: u64 = 200_000;
@@ -201,7 +202,7 @@ async fn one_by_one(
         if let Some(before) = &found {
             now.differences.retain(|key, _| before.differences.contains_key(key));
         }
-        let is_over = now.differences.is_empty() || moving.origin.boundary.is_none();
+        let is_over = now.differences.is_empty() || !moving.origin.is_followed();
         found = Some(now);
         if is_over || look == LOOKS {
             break;

@@ -126,9 +126,7 @@ impl Tally {
     fn of(work: &Work, shape: &Shape, batch: &RecordBatch) -> Result<Self> {
         let turned = shape.whole.turned(batch)?;
         let hashes = shape.whole.hashes(&turned.rows)?;
-        let names = shape.key.columns.iter().map(|(column, _)| turned.rows.schema().index_of(&column.name));
-        let key_rows = turned.rows.project(&names.collect::<Result<Vec<_>, _>>()?)?;
-        let keys = shape.key.hashes(&key_rows)?;
+        let keys = shape.keys(&turned.rows)?;
         let mut tally = Self::new();
         tally.rows = keys.len() as u64;
         tally.rejected = turned.rejected.total();
