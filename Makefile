@@ -24,6 +24,7 @@ test: libchdb ## Runs every test.
 	crates/cli/tests/duckdb/run.sh
 	crates/cli/tests/tiers/run.sh
 	crates/cli/tests/prometheus/run.sh
+	crates/cli/tests/postgres/run.sh
 	crates/cli/tests/mail/run.sh
 
 lint: ## Checks format, lints and the rules of the tree.

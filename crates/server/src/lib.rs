@@ -72,4 +72,4 @@ pub use metrics::Metrics;
 pub use migrations::{Mirrors, run_mirrors};
 pub use self_metrics::metrics_request;
 pub use stages::{SchemaState, Stages};
-pub use webhook::Webhook;
+pub use webhook::{Webhook, signature as hmac_sha256};

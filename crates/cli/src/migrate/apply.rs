@@ -63,7 +63,7 @@ pub(super) async fn run(told: &Told, args: &ApplyArgs) -> Result<()> {
 fn target(args: &ApplyArgs, source: &Source) -> Result<(PathBuf, String)> {
     let known = match &source.place {
         Place::Duckdb { file, table, .. } => Some((file.clone(), table.clone())),
-        Place::Parquet { .. } => None,
+        Place::Parquet { .. } | Place::Postgres(_) => None,
     };
     let file = args.to.clone().or_else(|| known.as_ref().map(|(file, _)| file.clone()));
     let table = args.table.clone().or_else(|| known.map(|(_, table)| table));

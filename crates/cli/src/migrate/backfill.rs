@@ -207,7 +207,7 @@ fn read_all(files: &Files, known: &BTreeMap<String, Vec<Range>>, id: &str, outle
 }
 
 /// Returns what of a range is not known.
-fn left(range: Range, known: &[Range]) -> Vec<Range> {
+pub(super) fn left(range: Range, known: &[Range]) -> Vec<Range> {
     let end = range.first + range.rows;
     let mut inside: Vec<&Range> =
         known.iter().filter(|one| one.first < end && one.first + one.rows > range.first).collect();
@@ -270,6 +270,7 @@ impl Source {
         match &self.place {
             Place::Parquet { root, pattern } => format!("{}/{pattern}", root.display()),
             Place::Duckdb { file, table, .. } => format!("table {table} of {}", file.display()),
+            Place::Postgres(origin) => format!("table {} of {}", origin.table, origin.server),
         }
     }
 }

@@ -12,6 +12,7 @@
 //! | `hive.rs` | columns that stand in the names of folders |
 //! | `duckdb.rs` | the user's DuckDB: what it is asked, and what it writes |
 //! | `snapshot.rs` | a table of DuckDB as Parquet files, each of its rows in one of them |
+//! | `postgres/` | a table of PostgreSQL: taken, followed, compared |
 //! | `plan.rs` | what would be taken, as which types, and what cannot be |
 //! | `backfill.rs` | sends pieces |
 //! | `progress.rs` | tells how far that is |
@@ -26,6 +27,7 @@ mod duckdb;
 mod files;
 mod hive;
 mod plan;
+mod postgres;
 mod progress;
 mod server;
 mod snapshot;
@@ -54,6 +56,9 @@ pub(crate) struct MigrateArgs {
     /// The DuckDB program, for what only it can read
     #[arg(long, env = "TIDEGATE_DUCKDB", default_value = "duckdb", value_name = "PROGRAM", global = true)]
     duckdb: PathBuf,
+    /// Where PostgreSQL is, for a migration from there: postgres://user:password@host/database
+    #[arg(long, env = "TIDEGATE_POSTGRES", value_name = "URL", hide_env_values = true, global = true)]
+    postgres: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,6 +67,12 @@ enum Command {
     Parquet(source::ParquetArgs),
     /// Move a table of a DuckDB file: plan, then take its rows; run it again to go on
     Duckdb(source::DuckdbArgs),
+    /// Move a table of PostgreSQL: plan, then take its rows; run it again to go on
+    Postgres(postgres::PostgresArgs),
+    /// Take changes of a table of PostgreSQL as they come
+    Follow(postgres::FollowArgs),
+    /// Remove the trigger that captures changes of a table of PostgreSQL
+    Release(postgres::ReleaseArgs),
     /// Show every migration, or one
     Status {
         /// The dataset
@@ -88,10 +99,15 @@ enum Command {
 /// Does what the command line says.
 pub(crate) async fn run(args: MigrateArgs) -> Result<()> {
     let server = Server::new(args.asker)?;
-    let told = Told { server, json: args.json, duckdb: duckdb::Duckdb::new(args.duckdb) };
+    let from = if let Command::Postgres(own) = &args.command { own.from.clone() } else { None };
+    let postgres = from.or(args.postgres);
+    let told = Told { server, json: args.json, duckdb: duckdb::Duckdb::new(args.duckdb), postgres };
     match args.command {
         Command::Parquet(args) => backfill::run(&told, source::of_parquet(&args)?, &args.taking).await,
         Command::Duckdb(args) => backfill::run(&told, source::of_duckdb(&args)?, &args.taking).await,
+        Command::Postgres(args) => postgres::run(&told, &args).await,
+        Command::Follow(args) => postgres::follow(&told, &args).await,
+        Command::Release(args) => postgres::release(&told, &args).await,
         Command::Status { dataset } => steps::status(&told, dataset.as_deref()).await,
         Command::Validate(args) => compare::run(&told, &args).await,
         Command::Mirror(args) => steps::mirror(&told, &args).await,
@@ -100,7 +116,7 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<()> {
         Command::Rollback(args) => steps::roll_back(&told, &args).await,
         Command::Thaw(which) => steps::one(&told, &which, "thaw").await,
         Command::Cleanup(args) => steps::clean_up(&told, &args).await,
-        Command::Abandon(which) => steps::one(&told, &which, "abandon").await,
+        Command::Abandon(which) => steps::abandon(&told, &which).await,
     }
 }
 
@@ -109,4 +125,5 @@ struct Told {
     server: Server,
     json: bool,
     duckdb: duckdb::Duckdb,
+    postgres: Option<String>,
 }

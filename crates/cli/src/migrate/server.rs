@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tidegate_model::MigrationPiece;
 
 use crate::client::{Asker, Client, ClientError, encoded};
@@ -118,7 +119,7 @@ impl Server {
         match (found.pop(), found.len()) {
             (Some(one), 0) => Ok(one),
             (None, _) => bail!(
-                "no table of the dataset `{dataset}` is being moved here\n  begin with `tidegate migrate parquet` or `tidegate migrate duckdb`"
+                "no table of the dataset `{dataset}` is being moved here\n  begin with `tidegate migrate postgres`, `parquet` or `duckdb`"
             ),
             (Some(_), more) => {
                 bail!("{} tables of the dataset `{dataset}` are being moved; name one with --table", more + 1)
@@ -179,6 +180,26 @@ impl Server {
         piece: &MigrationPiece,
         body: bytes::Bytes,
     ) -> Result<Admitted> {
+        self.put((dataset, label), ("x-tidegate-piece", piece.attributes()), body).await
+    }
+
+    /// Sends rows as anyone does, by the key under which this piece is known.
+    pub(super) async fn send_known(
+        &self,
+        (dataset, label): (&str, &str),
+        piece: &MigrationPiece,
+        body: bytes::Bytes,
+    ) -> Result<Admitted> {
+        let key = format!("migration:{}", hex::encode(Sha256::digest(piece.attributes())));
+        self.put((dataset, label), ("idempotency-key", key), body).await
+    }
+
+    async fn put(
+        &self,
+        (dataset, label): (&str, &str),
+        (header, value): (&'static str, String),
+        body: bytes::Bytes,
+    ) -> Result<Admitted> {
         let path = format!("/datasets/{}/ingest?tableName={}", encoded(dataset), encoded(label));
         let mut pauses = PAUSES_MS.into_iter();
         loop {
@@ -186,7 +207,7 @@ impl Server {
                 .client
                 .request(Method::POST, &path)
                 .header("content-type", "application/vnd.apache.arrow.stream")
-                .header("x-tidegate-piece", piece.attributes())
+                .header(header, value.as_str())
                 .body(body.clone());
             let outcome = match self.client.send(request).await {
                 Ok(answer) => answer.bytes().await.map_err(|error| ClientError::CutOff { cause: error.to_string() }),
@@ -216,6 +237,12 @@ pub(super) fn is_open(state: &str) -> bool {
     ["copying", "frozen", "switched"].contains(&state)
 }
 
-fn is_status(error: &anyhow::Error, wanted: u16) -> bool {
+/// Says whether an error is that the server did not answer, or had no room.
+pub(super) fn is_unreachable(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref()).any(may_pass)
+        || error.chain().filter_map(|cause| cause.downcast_ref()).any(|cause: &reqwest::Error| !cause.is_decode())
+}
+
+pub(super) fn is_status(error: &anyhow::Error, wanted: u16) -> bool {
     matches!(error.downcast_ref(), Some(ClientError::Refused { status, .. }) if *status == wanted)
 }

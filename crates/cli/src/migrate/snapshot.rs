@@ -85,6 +85,7 @@ pub(super) async fn taken(told: &Told, source: &Source) -> Result<Files> {
             }
             Ok(files)
         }
+        Place::Postgres(origin) => bail!("{} of PostgreSQL is no folder of files", origin.table),
         Place::Duckdb { file, table, work } => {
             let own = Table::open(&told.duckdb, file, table).await?;
             fs::create_dir_all(work).with_context(|| format!("make the folder {}", work.display()))?;

@@ -4,6 +4,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::postgres::Origin;
+
 /// What both kinds of sources are told.
 #[derive(Debug, Args)]
 pub(super) struct Taking {
@@ -85,6 +87,8 @@ pub(super) enum Place {
         /// Where it is written to as Parquet.
         work: PathBuf,
     },
+    /// A table of PostgreSQL.
+    Postgres(Origin),
 }
 
 impl Source {

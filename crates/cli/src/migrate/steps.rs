@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Told;
 use super::backfill::{files_of, take};
 use super::compare::compare;
+use super::postgres::{self, Cutover, Signing};
 use super::server::Migration;
 use super::source::Source;
 
@@ -52,6 +53,8 @@ pub(super) struct CutoverArgs {
     /// So many refused rows are known, and may stay behind
     #[arg(long, default_value_t = 0)]
     accept_rejected: u64,
+    #[command(flatten)]
+    signing: Signing,
 }
 
 /// What `tidegate migrate rollback` is told.
@@ -103,10 +106,15 @@ fn show(migration: &Migration) {
     let place = if migration.reads == "source" { format!("the older engine{asked}") } else { "Tidegate".to_owned() };
     let until = migration.frozen_until.as_ref().map(|until| format!(", until {until}")).unwrap_or_default();
     println!("  reads: {place}; writes: {}{until}", migration.writes);
-    println!(
-        "  {} of {} rows in {} files are seen, {} taken, {} refused",
-        migration.seen, migration.rows, migration.files, migration.accepted, migration.rejected
-    );
+    if postgres::is_postgres(migration) {
+        let Migration { seen, rows, accepted, rejected, .. } = migration;
+        println!("  {seen} of {rows} blocks are taken; {accepted} rows and changes, {rejected} refused");
+    } else {
+        println!(
+            "  {} of {} rows in {} files are seen, {} taken, {} refused",
+            migration.seen, migration.rows, migration.files, migration.accepted, migration.rejected
+        );
+    }
     if let Some(mirror) = &migration.mirror {
         let applied = if mirror.is_applied { format!(", {} loaded", mirror.applied) } else { String::new() };
         println!(
@@ -133,6 +141,16 @@ pub(super) async fn one(told: &Told, which: &Which, step: &str) -> Result<()> {
     print(told, &migration)
 }
 
+/// Gives a migration up.
+pub(super) async fn abandon(told: &Told, which: &Which) -> Result<()> {
+    let migration = told.server.migration_of(&which.dataset, which.table_name.as_deref()).await?;
+    let migration = told.server.step(&migration, "abandon", json!({})).await?;
+    postgres::release_of(told, &migration)
+        .await
+        .context("the migration is abandoned; run `tidegate migrate release` too")?;
+    print(told, &migration)
+}
+
 /// Begins the mirror, or ends it.
 pub(super) async fn mirror(told: &Told, args: &MirrorArgs) -> Result<()> {
     let migration = told.server.migration_of(&args.which.dataset, args.which.table_name.as_deref()).await?;
@@ -144,6 +162,12 @@ pub(super) async fn mirror(told: &Told, args: &MirrorArgs) -> Result<()> {
 /// Freezes, takes what is left, compares, switches. Whatever fails on the way ends the freeze: nothing is switched then.
 pub(super) async fn cut_over(told: &Told, args: &CutoverArgs) -> Result<()> {
     let migration = told.server.migration_of(&args.which.dataset, args.which.table_name.as_deref()).await?;
+    if postgres::is_postgres(&migration) {
+        let CutoverArgs { freeze_seconds, accept_rejected, signing, .. } = args;
+        let cutover = Cutover { freeze_seconds: *freeze_seconds, accept_rejected: *accept_rejected, signing };
+        let switched = postgres::cut_over(told, migration, &cutover).await?;
+        return print(told, &switched);
+    }
     // What takes long is done while writes go on: the freeze is for the rest.
     say(told, "taking what is left, while writes go on");
     let files = files_of(told, &migration).await?;
@@ -225,6 +249,7 @@ pub(super) async fn clean_up(told: &Told, args: &CleanupArgs) -> Result<()> {
         }
         bail!("nothing was done\n  add --yes");
     }
+    postgres::release_of(told, &migration).await?;
     let ended = told.server.step(&migration, "finish", json!({ "removeFiles": args.remove_files })).await?;
     print(told, &ended)
 }

@@ -34,6 +34,13 @@ pub(super) fn indexes(spec: &TableSpec) -> Vec<(&'static str, String)> {
         // Serves `attributes['key'] = 'value'` of users' SQL, for any key; a finer filter costs more than twice the CPU.
         indexes.push(("attribute_values", "mapValues(attributes) TYPE bloom_filter(0.05)".into()));
     }
+    if spec.name.as_str() == "ai_spans" && spec.column("attribute_items").is_some() {
+        indexes.push(("trace_ids", "trace_id TYPE bloom_filter(0.01)".into()));
+        // Rows with further versions are few, and in few parts.
+        indexes.push(("versions", "row_version TYPE minmax".into()));
+        // What a filter for an attribute asks for: the index alone answers it, however many rows have it.
+        indexes.push(("items", "attribute_items TYPE text(tokenizer = 'array')".into()));
+    }
     if spec.name.as_str() == "logs" {
         // What `RecordFilter` asks for, in its words.
         indexes.push(("body_words", "lower(body) TYPE text(tokenizer = splitByNonAlpha)".into()));

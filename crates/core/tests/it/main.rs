@@ -1,5 +1,6 @@
 //! The stages together, on the real engine process: stored once, whatever breaks on the way.
 
+mod ai_spans;
 mod batch;
 mod datasets;
 mod dataset_query;

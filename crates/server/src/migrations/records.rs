@@ -8,7 +8,7 @@ use tidegate_core::catalog::{AuditEntry, Dataset, Migration, MigrationFile, Migr
 use tidegate_model::limits::{MIGRATION_BODY_BYTES_MAX, MIGRATION_FILE_BYTES_MAX, MIGRATION_SOURCE_BYTES_MAX};
 use tidegate_model::{ErrorKind, Seq};
 
-use super::steps::blockers;
+use super::steps::{blockers, refused};
 use super::{LISTED, failed, not_found, pieces, unreadable};
 use crate::api::actor;
 use crate::body;
@@ -241,7 +241,7 @@ pub(super) async fn described(stages: &Stages, migration: &Migration) -> Result<
         "rows": progress.rows,
         "seen": progress.seen,
         "accepted": progress.accepted,
-        "rejected": progress.seen.saturating_sub(progress.accepted),
+        "rejected": refused(migration, &progress),
         "head": head,
         "mirror": mirror,
         "validation": migration.validation,

@@ -65,7 +65,7 @@ async fn taken(stages: &Stages, id: &str, step: &str, request: Request) -> Resul
     let (action, change) = named(step)?;
     let before = found(stages, id).await?;
     if !before.state.is_open() {
-        return Err(refused(step, &[format!("it is {}", before.state.as_str())]));
+        return Err(not_taken(step, &[format!("it is {}", before.state.as_str())]));
     }
     let progress = stages.catalog.migration_progress(id).await.map_err(|error| failed(&error))?;
     let (head, now) = (head(stages, &before).await?, stages.clock.now());
@@ -82,11 +82,11 @@ async fn taken(stages: &Stages, id: &str, step: &str, request: Request) -> Resul
     let detail = json!({ "asked": asked, "head": head });
     let changed = match outcome.await {
         Ok(Some(changed)) => changed,
-        Ok(None) => return Err(refused(step, &["it is over".to_owned()])),
+        Ok(None) => return Err(not_taken(step, &["it is over".to_owned()])),
         Err(Refused::Catalog(error)) => return Err(failed(&error)),
         Err(Refused::Step(why)) => {
             audit(stages, &before, (action, false), actor, json!({ "why": why })).await;
-            return Err(refused(step, &why));
+            return Err(not_taken(step, &why));
         }
     };
     if changed.state == MigrationState::Frozen {
@@ -132,7 +132,7 @@ fn named(step: &str) -> Result<(&'static str, Change), Failure> {
     })
 }
 
-fn refused(step: &str, why: &[String]) -> Failure {
+fn not_taken(step: &str, why: &[String]) -> Failure {
     let failure = Failure::new(ErrorKind::Conflict, format!("the step `{step}` is refused: {}", why.join("; ")));
     let failure = failure.with_hint("GET /admin/migrations/{migration} says how far it is; nothing was changed");
     Failure { more: vec![("reasons", json!(why))], ..failure }
@@ -232,6 +232,16 @@ fn applied(migration: &mut Migration, asked: &Asked, _moment: &Moment) -> Result
     Ok(())
 }
 
+/// Returns how many rows were refused. Of a table of PostgreSQL blocks are planned, and not rows: there the comparison,
+/// which reads every row, tells of it.
+pub(super) fn refused(migration: &Migration, progress: &MigrationProgress) -> u64 {
+    if migration.source["kind"] == "postgres" {
+        let came_to = migration.validation.as_ref().and_then(|came_to| came_to["report"]["rejected"].as_u64());
+        return came_to.unwrap_or(0);
+    }
+    progress.seen.saturating_sub(progress.accepted)
+}
+
 /// Says what keeps reads from being switched; nothing: they may be.
 pub(super) fn blockers(
     migration: &Migration,
@@ -240,7 +250,7 @@ pub(super) fn blockers(
     (now, accept_rejected): (UnixNanos, u64),
 ) -> Vec<String> {
     let mut why = Vec::new();
-    let rejected = progress.seen.saturating_sub(progress.accepted);
+    let rejected = refused(migration, progress);
     if migration.state == MigrationState::Switched {
         return vec!["reads are switched".to_owned()];
     }
@@ -269,7 +279,11 @@ pub(super) fn blockers(
         Some(came_to) if came_to["rows"] != progress.rows => {
             why.push("the last comparison did not cover every planned row".to_owned());
         }
-        Some(_) => {}
+        Some(came_to) => {
+            if let Some(lag) = came_to["report"]["lag"].as_u64().filter(|lag| *lag > 0) {
+                why.push(format!("{lag} changes of the older engine were not here yet when both were compared"));
+            }
+        }
     }
     if migration.mirror_from.is_some() {
         let lag = head.0.saturating_sub(migration.mirrored.0);

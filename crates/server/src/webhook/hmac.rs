@@ -4,7 +4,8 @@ use sha2::{Digest, Sha256};
 const BLOCK: usize = 64;
 
 /// Returns the HMAC-SHA256 of a message (RFC 2104), in hexadecimal.
-pub(super) fn signature(key: &[u8], message: &[&[u8]]) -> String {
+#[must_use]
+pub fn signature(key: &[u8], message: &[&[u8]]) -> String {
     let mut block = [0_u8; BLOCK];
     if key.len() > BLOCK {
         block[..32].copy_from_slice(&Sha256::digest(key));

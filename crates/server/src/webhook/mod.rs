@@ -12,7 +12,7 @@ use std::time::Duration;
 use tidegate_model::UnixNanos;
 use tidegate_model::limits::EXPORT_EVENT_TIMEOUT_MS;
 
-use self::hmac::signature;
+pub use self::hmac::signature;
 use crate::errors::chain;
 
 /// Who is told.

@@ -14,14 +14,14 @@ use crate::migrate::server::Table;
 /// How rows of a dataset's table are written to be hashed, by us and by ClickHouse alike: as `RowBinary`, with decimals
 /// and UUIDs as text.
 #[derive(Debug)]
-pub(super) struct Form {
-    pub(super) table: String,
-    pub(super) time_column: Option<String>,
-    pub(super) columns: Vec<(ColumnSpec, FieldType)>,
+pub(in crate::migrate) struct Form {
+    pub(in crate::migrate) table: String,
+    pub(in crate::migrate) time_column: Option<String>,
+    pub(in crate::migrate) columns: Vec<(ColumnSpec, FieldType)>,
 }
 
 impl Form {
-    pub(super) fn of(table: &Table) -> Result<Self> {
+    pub(in crate::migrate) fn of(table: &Table) -> Result<Self> {
         let columns = table.fields.iter().map(|field| {
             let kind: FieldType = field.kind.parse().with_context(|| format!("read the type of `{}`", field.name))?;
             let is_time = table.time_column.as_ref() == Some(&field.name);
@@ -33,13 +33,13 @@ impl Form {
     }
 
     /// Turns rows of the source into those that the table gets of them.
-    pub(super) fn turned(&self, batch: &RecordBatch) -> Result<Turned> {
+    pub(in crate::migrate) fn turned(&self, batch: &RecordBatch) -> Result<Turned> {
         let columns: Vec<ColumnSpec> = self.columns.iter().map(|(column, _)| column.clone()).collect();
         Ok(turned(batch, &columns, self.time_column.as_deref())?)
     }
 
     /// Hashes rows.
-    pub(super) fn hashes(&self, rows: &RecordBatch) -> Result<Vec<u64>> {
+    pub(in crate::migrate) fn hashes(&self, rows: &RecordBatch) -> Result<Vec<u64>> {
         let mut arrays = Vec::with_capacity(self.columns.len());
         for ((column, kind), array) in self.columns.iter().zip(rows.columns()) {
             match kind {
@@ -52,13 +52,13 @@ impl Form {
     }
 
     /// Returns ClickHouse's expression of a row's hash.
-    pub(super) fn hash(&self) -> String {
+    pub(in crate::migrate) fn hash(&self) -> String {
         let columns = self.columns.iter().map(|(column, kind)| written(&identifier(&column.name), *kind));
         format!("xxh3(formatRow('RowBinary', {}))", columns.collect::<Vec<_>>().join(", "))
     }
 
     /// Returns ClickHouse's expression of a row for people.
-    pub(super) fn shown(&self) -> String {
+    pub(in crate::migrate) fn shown(&self) -> String {
         let columns = self.columns.iter().map(|(column, _)| identifier(&column.name));
         format!("formatRow('JSONEachRow', {})", columns.collect::<Vec<_>>().join(", "))
     }
@@ -112,11 +112,11 @@ fn lists(array: &ArrayRef) -> Result<[ArrayRef; 2]> {
 }
 
 /// Quotes a name.
-pub(super) fn identifier(name: &str) -> String {
+pub(in crate::migrate) fn identifier(name: &str) -> String {
     format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
 }
 
 /// Quotes a text.
-pub(super) fn literal(text: &str) -> String {
+pub(in crate::migrate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }

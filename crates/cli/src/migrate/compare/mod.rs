@@ -9,9 +9,9 @@
 //! | `queries.rs` | queries that DuckDB and Tidegate run |
 
 mod columns;
-mod form;
-mod pieces;
-mod queries;
+pub(super) mod form;
+pub(super) mod pieces;
+pub(super) mod queries;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 use super::Told;
 use super::backfill::files_of;
 use super::files::Files;
+use super::postgres::{self, Signing};
 use super::progress::Progress;
 use super::server::Migration;
 use form::Form;
@@ -41,6 +42,8 @@ pub(crate) struct ValidateArgs {
     /// A file of queries that both engines run
     #[arg(long, value_name = "FILE")]
     pub(super) queries: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) signing: Signing,
 }
 
 /// What a comparison came to.
@@ -74,6 +77,9 @@ pub(super) struct Comparison {
 /// Compares, tells the server, and ends with an error if anything differs.
 pub(crate) async fn run(told: &Told, args: &ValidateArgs) -> Result<()> {
     let migration = told.server.migration_of(&args.dataset, args.table_name.as_deref()).await?;
+    if postgres::is_postgres(&migration) {
+        return postgres::validate(told, migration, &args.signing).await;
+    }
     let files = files_of(told, &migration).await?;
     let comparison = compare(told, &migration, &files, args.queries.as_ref()).await?;
     comparison.print(told.json)?;
@@ -168,6 +174,6 @@ impl Comparison {
 /// What each column holds, taken together, by its name.
 type Columns = BTreeMap<String, columns::Summary>;
 
-fn text_of(value: &Value) -> String {
+pub(super) fn text_of(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -224,7 +224,7 @@ async fn count_all(told: &Told, migration: &Migration, form: &Form, found: &mut 
 }
 
 /// Writes a row for people; columns without a value are null.
-fn shown(rows: &RecordBatch, at: usize) -> Value {
+pub(in crate::migrate) fn shown(rows: &RecordBatch, at: usize) -> Value {
     let schema = rows.schema();
     let options = FormatOptions::default();
     let columns = schema.fields().iter().zip(rows.columns()).map(|(field, array)| {

@@ -52,7 +52,7 @@ pub(super) async fn run(
 ) -> Result<Vec<Outcome>> {
     let mut queries = match &files.source().place {
         Place::Duckdb { table: own, .. } => vec![of_columns(files, own, table)],
-        Place::Parquet { .. } => Vec::new(),
+        Place::Parquet { .. } | Place::Postgres(_) => Vec::new(),
     };
     if let Some(file) = file {
         let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
@@ -104,6 +104,7 @@ fn of_columns(files: &Files, own: &str, table: &Table) -> Query {
 async fn source_rows(told: &Told, migration: &Migration, source: &Source, sql: &str) -> Result<Vec<Value>> {
     let answers = match &source.place {
         Place::Duckdb { file, .. } => told.duckdb.read(file, sql).await?,
+        Place::Postgres(_) => bail!("queries are run on DuckDB and on Parquet files only"),
         Place::Parquet { root, pattern } => {
             let pattern = if pattern == "**" { "**/*.parquet" } else { pattern };
             let all = text(&format!("{}/{pattern}", root.display()));
@@ -196,7 +197,7 @@ fn is_same(there: &Value, here: &Value) -> bool {
 }
 
 /// Writes times alike, which engines print with more or fewer digits.
-pub(super) fn moment(text: &str) -> String {
+pub(in crate::migrate) fn moment(text: &str) -> String {
     let is_time = text.len() >= 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
     if !is_time {
         return text.to_owned();

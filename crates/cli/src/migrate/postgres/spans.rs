@@ -1,0 +1,142 @@
+use std::sync::{Arc, LazyLock};
+
+use anyhow::{Result, anyhow};
+use arrow_array::builder::{Float64Builder, Int64Builder, ListBuilder, StringBuilder};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{TimestampMicrosecondType, TimestampNanosecondType};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::{Field, Schema};
+use tidegate_model::UnixNanos;
+use tidegate_traces::{Basis, COLUMNS, DATASET, Derived, Invalid, Json, Object, Prices, SpanType, derived, json};
+
+/// Says whether rows of a dataset are spans of AI applications, which have columns that are worked out of the others.
+pub(super) fn is_spans(dataset: &str) -> bool {
+    dataset == DATASET
+}
+
+/// Lists the columns that the source need not have, with their types.
+pub(super) fn further<'p>(planned: impl Iterator<Item = &'p str> + Clone) -> impl Iterator<Item = (String, String)> {
+    let lacking = COLUMNS.iter().filter(move |(name, _)| !planned.clone().any(|own| own == *name));
+    lacking.map(|(name, kind)| ((*name).to_owned(), (*kind).to_owned())).collect::<Vec<_>>().into_iter()
+}
+
+/// Adds what is worked out of spans: durations, tokens, costs, errors, models, and the items by which attributes are found.
+pub(super) fn completed(rows: &RecordBatch) -> Result<RecordBatch> {
+    static PRICES: LazyLock<Result<Prices, Invalid>> = LazyLock::new(Prices::known);
+    let prices = PRICES.as_ref().map_err(|error| anyhow!("read the prices of models: {error}"))?;
+    let columns = Columns::of(rows);
+    let mut worked_out = WorkedOut::default();
+    for row in 0..rows.num_rows() {
+        worked_out.add(&columns.derived(row, prices)?);
+    }
+    let mut fields: Vec<Arc<Field>> = rows.schema().fields().iter().cloned().collect();
+    let mut arrays = rows.columns().to_vec();
+    for (name, array) in worked_out.arrays() {
+        fields.push(Arc::new(Field::new(name, array.data_type().clone(), true)));
+        arrays.push(array);
+    }
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
+}
+
+/// The columns of which others are worked out.
+struct Columns<'r> {
+    attributes: Option<&'r ArrayRef>,
+    events: Option<&'r ArrayRef>,
+    span_type: Option<&'r ArrayRef>,
+    start_time: Option<&'r ArrayRef>,
+    end_time: Option<&'r ArrayRef>,
+}
+
+impl<'r> Columns<'r> {
+    fn of(rows: &'r RecordBatch) -> Self {
+        Self {
+            attributes: rows.column_by_name("attributes"),
+            events: rows.column_by_name("events"),
+            span_type: rows.column_by_name("span_type"),
+            start_time: rows.column_by_name("start_time"),
+            end_time: rows.column_by_name("end_time"),
+        }
+    }
+
+    fn derived(&self, row: usize, prices: &Prices) -> Result<Derived> {
+        let attributes = document(self.attributes, row)?.and_then(|found| found.as_object().cloned());
+        let attributes = attributes.unwrap_or_else(Object::new);
+        let events = document(self.events, row)?;
+        let is_exception = |event: &&Json| event.at("name").and_then(Json::as_text) == Some("exception");
+        let errors = events.as_ref().and_then(Json::as_list).map_or(0, |list| list.iter().filter(is_exception).count());
+        let basis = Basis {
+            attributes: &attributes,
+            span_type: text(self.span_type, row).and_then(|word| SpanType::read(word, "span_type").ok()),
+            start_time: moment(self.start_time, row),
+            end_time: moment(self.end_time, row),
+            errors: errors as u64,
+        };
+        Ok(derived(&basis, prices))
+    }
+}
+
+fn text(column: Option<&ArrayRef>, row: usize) -> Option<&str> {
+    let texts = column?.as_string_opt::<i32>()?;
+    texts.is_valid(row).then(|| texts.value(row))
+}
+
+fn document(column: Option<&ArrayRef>, row: usize) -> Result<Option<Json>> {
+    let read = |text| json::parse(text).map_err(|error| anyhow!("a span's JSON cannot be read: {error}"));
+    text(column, row).map(read).transpose()
+}
+
+fn moment(column: Option<&ArrayRef>, row: usize) -> UnixNanos {
+    let Some(column) = column.filter(|column| column.is_valid(row)) else { return UnixNanos(0) };
+    let nanos = column.as_primitive_opt::<TimestampNanosecondType>().map(|times| times.value(row));
+    let micros = || column.as_primitive_opt::<TimestampMicrosecondType>().map(|times| times.value(row) * 1_000);
+    UnixNanos(nanos.or_else(micros).unwrap_or_default())
+}
+
+/// The columns that are worked out.
+#[derive(Default)]
+struct WorkedOut {
+    doubles: [Float64Builder; 7],
+    errors: Int64Builder,
+    model: StringBuilder,
+    items: ListBuilder<StringBuilder>,
+}
+
+const DOUBLES: [&str; 7] = [
+    "duration_ms",
+    "tokens_prompt",
+    "tokens_completion",
+    "tokens_total",
+    "cost_prompt",
+    "cost_completion",
+    "cost_total",
+];
+
+impl WorkedOut {
+    fn add(&mut self, own: &Derived) {
+        let (tokens, costs) = (own.tokens, own.costs);
+        let values = [
+            Some(own.duration_ms),
+            tokens.prompt,
+            tokens.completion,
+            tokens.total,
+            costs.prompt,
+            costs.completion,
+            costs.total,
+        ];
+        self.doubles.iter_mut().zip(values).for_each(|(builder, value)| builder.append_option(value));
+        self.errors.append_value(i64::try_from(own.errors).unwrap_or(i64::MAX));
+        self.model.append_option(own.model.as_deref());
+        own.attribute_items.iter().for_each(|item| self.items.values().append_value(item));
+        self.items.append(true);
+    }
+
+    fn arrays(mut self) -> Vec<(&'static str, ArrayRef)> {
+        let doubles = DOUBLES.into_iter().zip(self.doubles.iter_mut());
+        let mut all: Vec<(&'static str, ArrayRef)> =
+            doubles.map(|(name, builder)| (name, Arc::new(builder.finish()) as ArrayRef)).collect();
+        all.push(("errors", Arc::new(self.errors.finish())));
+        all.push(("model", Arc::new(self.model.finish())));
+        all.push(("attribute_items", Arc::new(self.items.finish())));
+        all
+    }
+}

@@ -1,0 +1,51 @@
+use super::rule::{Rule, inputs, kinds, messages, moves, parses};
+use crate::span::SpanType;
+
+const KINDS: &[(&str, SpanType)] = &[
+    ("chain", SpanType::Chain),
+    ("retriever", SpanType::Query),
+    ("reranker", SpanType::Rerank),
+    ("llm", SpanType::Chat),
+    ("embedding", SpanType::Embedding),
+    ("agent", SpanType::Agent),
+    ("tool", SpanType::Tool),
+    ("guardrail", SpanType::Task),
+    ("evaluator", SpanType::Task),
+];
+
+/// OpenInference.
+pub(super) const RULES: &[Rule] = &[
+    kinds("openinference.span.kind", KINDS),
+    moves("llm.model_name", "ag.meta.request.model"),
+    moves("embedding.model_name", "ag.meta.request.model"),
+    moves("reranker.model_name", "ag.meta.request.model"),
+    moves("llm.system", "ag.meta.system"),
+    moves("llm.provider", "ag.meta.provider"),
+    parses("llm.invocation_parameters", "ag.data.parameters"),
+    messages("llm.input_messages", "ag.data.inputs.prompt"),
+    messages("llm.output_messages", "ag.data.outputs.completion"),
+    messages("llm.prompts", "ag.data.inputs.prompts"),
+    messages("llm.tools", "ag.data.inputs.tools"),
+    moves("llm.prompt_template", "ag.meta.prompt_template"),
+    messages("retrieval.documents", "ag.data.outputs.documents"),
+    messages("reranker.input_documents", "ag.data.inputs.documents"),
+    messages("reranker.output_documents", "ag.data.outputs.documents"),
+    moves("reranker.query", "ag.data.inputs.query"),
+    messages("embedding.embeddings", "ag.data.internals.embeddings"),
+    moves("tool", "ag.meta.tool"),
+    inputs("input.value", "ag.data.inputs"),
+    moves("output.value", "ag.data.outputs"),
+    moves("input.mime_type", "ag.meta.input.mime_type"),
+    moves("output.mime_type", "ag.meta.output.mime_type"),
+    moves("llm.token_count.prompt", "ag.metrics.tokens.incremental.prompt"),
+    moves("llm.token_count.completion", "ag.metrics.tokens.incremental.completion"),
+    moves("llm.token_count.total", "ag.metrics.tokens.incremental.total"),
+    moves("llm.token_count.prompt_details.cache_read", "ag.metrics.tokens.incremental.cached"),
+    moves("llm.cost.prompt", "ag.metrics.costs.incremental.prompt"),
+    moves("llm.cost.completion", "ag.metrics.costs.incremental.completion"),
+    moves("llm.cost.total", "ag.metrics.costs.incremental.total"),
+    moves("session.id", "ag.session.id"),
+    moves("user.id", "ag.user.id"),
+    parses("metadata", "ag.meta.metadata"),
+    moves("tag.tags", "ag.meta.tags"),
+];

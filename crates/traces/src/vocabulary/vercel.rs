@@ -1,0 +1,58 @@
+use super::rule::{Rule, inputs, kinds, messages, moves, parses};
+use crate::span::SpanType;
+
+/// What the outer span of each call is for, and the inner one that asks the model.
+const OPERATIONS: &[(&str, SpanType)] = &[
+    ("ai.generatetext", SpanType::Workflow),
+    ("ai.generatetext.dogenerate", SpanType::Chat),
+    ("ai.streamtext", SpanType::Workflow),
+    ("ai.streamtext.dostream", SpanType::Chat),
+    ("ai.generateobject", SpanType::Workflow),
+    ("ai.generateobject.dogenerate", SpanType::Chat),
+    ("ai.streamobject", SpanType::Workflow),
+    ("ai.streamobject.dostream", SpanType::Chat),
+    ("ai.embed", SpanType::Workflow),
+    ("ai.embed.doembed", SpanType::Embedding),
+    ("ai.embedmany", SpanType::Workflow),
+    ("ai.embedmany.doembed", SpanType::Embedding),
+    ("ai.rerank", SpanType::Workflow),
+    ("ai.rerank.dorerank", SpanType::Rerank),
+    ("ai.toolcall", SpanType::Tool),
+];
+
+/// Vercel's AI SDK.
+pub(super) const RULES: &[Rule] = &[
+    kinds("ai.operationId", OPERATIONS),
+    moves("ai.model.id", "ag.meta.request.model"),
+    moves("ai.model.provider", "ag.meta.system"),
+    moves("ai.settings", "ag.data.parameters"),
+    messages("ai.prompt.messages", "ag.data.inputs.prompt"),
+    messages("ai.prompt.tools", "ag.data.inputs.tools"),
+    parses("ai.prompt.toolChoice", "ag.data.inputs.tool_choice"),
+    parses("ai.prompt", "ag.data.inputs.prompt"),
+    moves("ai.response.text", "ag.data.outputs.text"),
+    moves("ai.response.object", "ag.data.outputs.object"),
+    moves("ai.response.toolCalls", "ag.data.outputs.tool_calls"),
+    moves("ai.response.finishReason", "ag.meta.response.finish_reason"),
+    moves("ai.response.model", "ag.meta.response.model"),
+    moves("ai.response.id", "ag.meta.response.id"),
+    moves("ai.usage.promptTokens", "ag.metrics.tokens.incremental.prompt"),
+    moves("ai.usage.completionTokens", "ag.metrics.tokens.incremental.completion"),
+    moves("ai.usage.inputTokens", "ag.metrics.tokens.incremental.prompt"),
+    moves("ai.usage.outputTokens", "ag.metrics.tokens.incremental.completion"),
+    moves("ai.usage.totalTokens", "ag.metrics.tokens.incremental.total"),
+    moves("ai.usage.tokens", "ag.metrics.tokens.incremental.prompt"),
+    moves("ai.usage.cachedInputTokens", "ag.metrics.tokens.incremental.cached"),
+    moves("ai.value", "ag.data.inputs.value"),
+    moves("ai.values", "ag.data.inputs.values"),
+    moves("ai.embedding", "ag.data.outputs.embedding"),
+    moves("ai.embeddings", "ag.data.outputs.embeddings"),
+    moves("ai.toolCall.name", "ag.meta.tool.name"),
+    moves("ai.toolCall.id", "ag.meta.tool.id"),
+    inputs("ai.toolCall.args", "ag.data.inputs"),
+    moves("ai.toolCall.result", "ag.data.outputs"),
+    moves("ai.telemetry.functionId", "ag.meta.function_id"),
+    moves("ai.telemetry.metadata.sessionId", "ag.session.id"),
+    moves("ai.telemetry.metadata.userId", "ag.user.id"),
+    moves("ai.telemetry.metadata", "ag.meta.metadata"),
+];
