@@ -6,12 +6,13 @@ use std::process::{Command, Stdio};
 use crate::root;
 
 /// The targets of `fuzz/`, and the longest input that each is given.
-const TARGETS: [(&str, u32); 5] = [
+const TARGETS: [(&str, u32); 6] = [
     ("otlp_walker", 4 << 10),
     ("otlp_json", 4 << 10),
     ("dataset_rows", 4 << 10),
     ("wal_reader", 16 << 10),
     ("http_params", 2 << 10),
+    ("postgres_copy", 2 << 10),
 ];
 
 /// What `cargo fuzz --sanitizer none` passes: counters at every edge, on a stable compiler.

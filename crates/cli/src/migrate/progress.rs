@@ -9,6 +9,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// Tells how far something is: a bar on a terminal, a line now and then elsewhere.
 pub(super) struct Progress {
     what: &'static str,
+    unit: &'static str,
     bar: Option<ProgressBar>,
     all: u64,
     /// What was done before.
@@ -20,15 +21,21 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(what: &'static str, all: u64, before: u64) -> Self {
+        Self::of("rows", what, (all, before))
+    }
+
+    /// Counts something else than rows.
+    pub(super) fn of(unit: &'static str, what: &'static str, (all, before): (u64, u64)) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let template = "{msg} {wide_bar:.cyan} {percent:>3} %  {human_pos} rows, {per_sec}, {eta} left";
-            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            let template =
+                format!("{{msg}} {{wide_bar:.cyan}} {{percent:>3}} %  {{human_pos}} {unit}, {{per_sec}}, {{eta}} left");
+            let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
             let bar = ProgressBar::new(all).with_style(style).with_message(what).with_position(before);
             bar.reset_eta();
             bar
         });
         let now = Instant::now();
-        Self { what, bar, all, before, done: before, began: now, told: now }
+        Self { what, unit, bar, all, before, done: before, began: now, told: now }
     }
 
     pub(super) fn add(&mut self, rows: u64) {
@@ -60,6 +67,7 @@ impl Progress {
         let (share, rate) = (self.done * 100 / self.all.max(1), self.rate());
         let left = (self.all.saturating_sub(self.done)).checked_div(rate);
         let left = left.map_or_else(|| "unknown".to_owned(), |seconds| format!("{seconds} s"));
-        format!("{}: {share} %, {} of {} rows, {rate} rows/s, {left} left", self.what, self.done, self.all)
+        let Self { what, unit, done, all, .. } = self;
+        format!("{what}: {share} %, {done} of {all} {unit}, {rate} {unit}/s, {left} left")
     }
 }

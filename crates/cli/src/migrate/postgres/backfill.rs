@@ -132,7 +132,7 @@ fn pieces(leaves: &[Leaf], known: &BTreeMap<String, Vec<Range>>) -> VecDeque<Pie
 }
 
 async fn run(moving: &Moving, work: &Arc<Work>, report: &mut Report) -> Result<()> {
-    let mut progress = Progress::new("blocks taken", report.blocks, report.known_blocks);
+    let mut progress = Progress::of("blocks", "taken", (report.blocks, report.known_blocks));
     let began = std::time::Instant::now();
     let (outlet, mut done) = mpsc::channel::<Done>(work.pace.workers.max(1));
     let mut workers = JoinSet::new();

@@ -57,6 +57,12 @@ pub(crate) async fn follow(told: &Told, args: &FollowArgs) -> Result<()> {
     let mut moving = super::moving(told, migration).await?;
     let (mut changes, mut swept) = (0, Swept::default());
     loop {
+        let is_free = args.once || moving.origin.sweep.is_some() || is_alone(&mut moving).await.unwrap_or(true);
+        if !is_free {
+            // A cut-over, for example, or another one of these: when it ends, this one goes on.
+            tokio::time::sleep(AWAY_PAUSE).await;
+            continue;
+        }
         let taken = match round(told, &mut moving, &mut swept).await {
             // It is to run for days: either side may be away for as long as it likes.
             Err(error) if !args.once && (is_unreachable(&error) || is_away(&error)) => {

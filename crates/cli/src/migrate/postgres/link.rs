@@ -218,3 +218,20 @@ pub(super) fn text(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     if quoted.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_texts_are_quoted() {
+        assert_eq!(name("a\"b"), "\"a\"\"b\"");
+        assert_eq!([text("it's"), text("a\\'b")], ["'it''s'", "E'a\\\\''b'"]);
+    }
+
+    #[test]
+    fn an_address_is_shown_without_user_and_password() {
+        let address = Address::parse("postgres://me:secret@db.example:6432/traces").expect("an address");
+        assert_eq!(address.shown(), "db.example:6432/traces");
+    }
+}

@@ -47,13 +47,16 @@ pub(super) struct Sweep {
     boundary: i64,
 }
 
+/// Hashes of keys, with versions.
+type Versions = HashSet<(u64, u64)>;
+
 /// What a sweep remembers from one round to the next.
 #[derive(Debug, Default)]
 pub(super) struct Swept {
     /// Where the next round begins, in microseconds since 1970.
     mark: Option<i64>,
     /// Rows of the last round, by the hashes of their keys and their versions: those are here.
-    known: HashSet<(u64, u64)>,
+    known: Versions,
 }
 
 impl Sweep {
@@ -124,7 +127,7 @@ async fn lacking(
     told: &Told,
     moving: &Moving,
     (shape, rows): (&Shape, &RecordBatch),
-    (before, known): (&HashSet<(u64, u64)>, &mut HashSet<(u64, u64)>),
+    (before, known): (&Versions, &mut Versions),
 ) -> Result<u64> {
     // Rows that the target refuses are not asked for: their keys have no hash there.
     let (keys, places) = shape.keys_of(rows)?;

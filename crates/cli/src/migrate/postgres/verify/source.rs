@@ -69,7 +69,7 @@ pub(super) async fn read(moving: &Moving, shape: &Arc<Shape>, (workers, wanted):
             .map(|at| Range { first: at * at_once, rows: at_once.min(blocks - at * at_once) });
         pieces.extend(ranges.map(|range| (leaf.clone(), range)));
     }
-    let mut progress = Progress::new("blocks compared", table.leaves.iter().map(|leaf| leaf.blocks).sum(), 0);
+    let mut progress = Progress::of("blocks", "compared", (table.leaves.iter().map(|leaf| leaf.blocks).sum(), 0));
     let spots = if let Wanted::All { spots } = wanted { spots } else { 0 };
     let spots_each = usize::try_from(spots.div_ceil(pieces.len().max(1) as u64))?;
     let map = moving.origin.map.clone();
