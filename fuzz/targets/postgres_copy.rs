@@ -5,14 +5,8 @@
 use libfuzzer_sys::fuzz_target;
 use tidegate_postgres::{Cell, Column, CopyError, Decoded, Decoder};
 
-const CELLS: [Cell; 6] = [
-    Cell::Int8,
-    Cell::Text,
-    Cell::Uuid,
-    Cell::Timestamp,
-    Cell::Numeric { precision: 18, scale: 4 },
-    Cell::Jsonb,
-];
+const CELLS: [Cell; 6] =
+    [Cell::Int8, Cell::Text, Cell::Uuid, Cell::Timestamp, Cell::Numeric { precision: 18, scale: 4 }, Cell::Jsonb];
 
 fuzz_target!(|data: &[u8]| {
     let Some((first, bytes)) = data.split_first() else { return };
