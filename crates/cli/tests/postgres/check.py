@@ -257,6 +257,26 @@ def version(row, **more):
     return row | {"row_version": 10**12, "row_deleted": False} | more
 
 
+def spans_of_applications(postgres, tidegate):
+    """Spans get what is worked out of them, those that were there and those that change."""
+    postgres.sql("CREATE TABLE few (LIKE spans, PRIMARY KEY (span_id)); INSERT INTO few SELECT * FROM spans WHERE attributes IS NOT NULL LIMIT 100")
+    tidegate.migrate("postgres", "--table", "few", "--dataset", "ai-spans", "--time", "created_at", "--capture")
+    postgres.sql("""UPDATE few SET start_time = '2026-01-01Z', end_time = '2026-01-01 00:00:01.5Z', events = '[{"name": "exception"}, {"name": "log"}]',
+        attributes = '{"ag": {"meta": {"tenant": "a=b", "request": {"model": "m"}}, "metrics": {"tokens": {"incremental": {"prompt": 3, "completion": 4}}}}, "x.y": 1}'
+        WHERE span_id = (SELECT min(span_id::text)::uuid FROM few)""")
+    tidegate.migrate("follow", "ai-spans", "--once")
+    comparison, _ = tidegate.migrate("validate", "ai-spans", "--json")
+    check(comparison["equal"] and comparison["sourceRows"] == 100, f"{comparison}")
+    first = tidegate.rows("SELECT count() AS n, min(length(attribute_items)) AS items FROM ai_spans WHERE row_version = 0 AND isNotNull(duration_ms)")[0]
+    check(int(first["n"]) == 100 and int(first["items"]) >= 3, f"{first}")
+    later = tidegate.rows("SELECT duration_ms, tokens_prompt, tokens_total, errors, model, attribute_items FROM ai_spans WHERE row_version > 0")
+    items = ['ag.meta.request.model="m"', 'ag.meta.tenant="a=b"', "ag.metrics.tokens.incremental.completion=4", "ag.metrics.tokens.incremental.prompt=3"]
+    told = {"duration_ms": 1500, "tokens_prompt": 3, "tokens_total": 7, "errors": 1, "model": "m", "attribute_items": items}
+    check(len(later) == 1 and {name: int(value) if name == "errors" else value for name, value in later[0].items()} == told, f"{later}")
+    tidegate.migrate("abandon", "ai-spans")
+    print("spans of applications: ok")
+
+
 def cut_over(postgres, tidegate):
     """A table that was captured is switched, and nothing of ours is left in PostgreSQL."""
     postgres.sql("CREATE TABLE small (id int8 PRIMARY KEY, at timestamptz, note text); "
@@ -392,6 +412,7 @@ def main():
         swept(postgres, tidegate)
         faults(postgres, tidegate, options)
         corruptions(postgres, tidegate, options)
+        spans_of_applications(postgres, tidegate)
         cut_over(postgres, tidegate)
         wraparound(options.programs, options.data, options.tidegate)
     finally:
