@@ -31,6 +31,7 @@
 //! | `backups/` | backups: taken and listed, by schedule too, and restored on trial |
 //! | `timestore/` | datasets: manifests, queries, saved SQL |
 //! | `telemetry/` | logs, metrics and events as plain JSON: in, out, and followed |
+//! | `tracing/` | the tracing API for AI applications |
 //! | `cardinality/` | what is in the telemetry and what it costs: `/api/v1`, `/v2` |
 
 mod alerts;
@@ -55,6 +56,7 @@ mod self_metrics;
 mod stages;
 mod telemetry;
 mod timestore;
+mod tracing;
 mod webhook;
 
 pub use alerts::{AlertOptions, Alerts, MailOptions, Receiver, To, default_alert_rules, run_alerts};
@@ -72,4 +74,5 @@ pub use metrics::Metrics;
 pub use migrations::{Mirrors, run_mirrors};
 pub use self_metrics::metrics_request;
 pub use stages::{SchemaState, Stages};
+pub use tracing::Tracing;
 pub use webhook::{Webhook, signature as hmac_sha256};

@@ -20,6 +20,7 @@ use crate::freshness::ReplicaWatch;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::migrations::Mirrors;
+use crate::tracing::Tracing;
 
 /// What the doors open to; clones share it.
 #[derive(Debug, Clone)]
@@ -56,6 +57,8 @@ pub struct Stages {
     pub alerts: Arc<Alerts>,
     /// Files for older engines.
     pub mirrors: Mirrors,
+    /// What the tracing API keeps between requests.
+    pub tracing: Arc<Tracing>,
     /// Numbers the requests of this process.
     pub requests: Arc<AtomicU64>,
     /// Which scopes requests need.

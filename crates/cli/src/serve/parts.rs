@@ -185,6 +185,7 @@ impl Parts {
             alerts: Arc::clone(&self.alerts),
             lifecycle: Arc::clone(&self.lifecycle),
             mirrors: self.mirrors.clone(),
+            tracing: Arc::default(),
             requests: Arc::default(),
             access: self.access.clone(),
             backups: self.backups.clone(),

@@ -28,6 +28,7 @@
 //! | `promql.rs` | PromQL over what came by OTLP, hot and stored |
 //! | `timestore.rs` | datasets over REST: queries, saved SQL, the schema, SQL for operators |
 //! | `traces/` | traces as trees, compared, as calls between services, exported: against plain models, hot and stored |
+//! | `tracing/` | the tracing API: spans in any order, changed, deleted, filtered, counted, each project for itself |
 //! | `draws.rs` | chance from a seed |
 //! | `agents.rs` | a fleet of agents whose files rotate, a server that dies: each line once, in order |
 //! | `fleet.rs` | producers that remember what was acknowledged |
@@ -73,6 +74,7 @@ mod telemetry;
 mod templates;
 mod timestore;
 mod traces;
+mod tracing;
 
 /// A debug build beside other builds may be slow; a test that waits this long has failed.
 const READY_WITHIN: Duration = Duration::from_secs(60);

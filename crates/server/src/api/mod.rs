@@ -97,6 +97,7 @@ pub(crate) fn router(stages: Stages) -> Router {
         telemetry::routes(),
         alerts::routes(),
         prometheus::routes(),
+        crate::tracing::routes(),
     ];
     let own = routes().into_iter().chain(stores.into_iter().flatten());
     let table = own.chain(cardinality::routes()).collect();

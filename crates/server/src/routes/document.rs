@@ -30,6 +30,7 @@ fn made() -> Value {
         crate::telemetry::routes(),
         crate::alerts::routes(),
         crate::prometheus::routes(),
+        crate::tracing::routes(),
     ];
     let all: Vec<_> = crate::api::routes()
         .into_iter()
@@ -52,6 +53,7 @@ fn made() -> Value {
     shapes.extend(crate::telemetry::shapes());
     shapes.extend(crate::alerts::shapes());
     shapes.extend(crate::prometheus::shapes());
+    shapes.extend(crate::tracing::shapes());
     shapes.extend(crate::cardinality::shapes());
     json!({
         "openapi": "3.1.0",
@@ -181,6 +183,9 @@ fn tag(shown: &str) -> &'static str {
         own if own.starts_with("/v1/json/") => "logs, metrics, events",
         own if own.starts_with("/v1/") => "OTLP/HTTP",
         own if own.starts_with(crate::prometheus::PREFIX) => "Prometheus",
+        own if ["/tracing", "/preview", "/traces", "/spans", "/otlp"].iter().any(|mount| own.starts_with(mount)) => {
+            "tracing"
+        }
         own if own.starts_with("/admin/") || own.starts_with("/datasets/") => "datasets",
         _ => "store",
     }

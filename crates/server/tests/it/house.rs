@@ -143,6 +143,7 @@ async fn stages(folder: &TempDir, house: &HouseOptions, schema: watch::Receiver<
         exports: Exports::new(ExportOptions::on_demand(folder.path().join("exports"))),
         lifecycle: Arc::new(Lifecycle::new(lifecycle, Duration::ZERO)),
         mirrors: Mirrors::new(folder.path().join("mirror")),
+        tracing: Arc::default(),
         requests: Arc::default(),
         access: tidegate_server::Access::default(),
         backups: None,

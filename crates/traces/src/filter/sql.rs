@@ -57,7 +57,8 @@ impl Sql {
         match value {
             Value::Id(id) => self.uuid(*id),
             Value::Text(text) => self.text(text),
-            Value::Number(number) => self.bind("Float64", format!("{number:?}")),
+            // `IN` compares bits, of which zero has two kinds: adding zero leaves the positive one.
+            Value::Number(number) => self.bind("Float64", format!("{:?}", number + 0.0)),
             Value::Flag(flag) => (if *flag { "true" } else { "false" }).to_owned(),
             Value::Moment(time) => self.moment(*time),
         }
@@ -291,7 +292,7 @@ impl Inside<'_> {
     fn is_one_of(&self, values: &[Value], sql: &mut Sql) -> String {
         let kinds: [(&str, &str, IsKind); 3] = [
             ("= 'String'", "JSONExtractString", |value| matches!(value, Value::Text(_))),
-            (NUMBERS, "JSONExtractFloat", |value| matches!(value, Value::Number(_))),
+            (NUMBERS, "0.0 + JSONExtractFloat", |value| matches!(value, Value::Number(_))),
             ("= 'Bool'", "JSONExtractBool", |value| matches!(value, Value::Flag(_))),
         ];
         let mut each = Vec::new();

@@ -2,13 +2,16 @@ use tidegate_model::UnixNanos;
 
 use super::{Lifecycle, Span, SpanKind, SpanType, StatusCode, TraceType};
 use crate::members::Members;
-use crate::{Derived, Invalid, Json, Object, SpanId, TraceId, Uuid, json};
+use crate::{Amounts, Derived, Invalid, Json, Object, SpanId, TraceId, Uuid, json};
 
 /// The column that orders the rows, and whose day is their partition.
 pub const TIME_COLUMN: &str = "created_at";
 
 /// The columns of the table of spans, each with its type in the words of a dataset.
+///
+/// The first timestamp is the time column.
 pub const COLUMNS: &[(&str, &str)] = &[
+    ("created_at", "timestamp"),
     ("project_id", "uuid"),
     ("trace_id", "uuid"),
     ("span_id", "uuid"),
@@ -29,7 +32,6 @@ pub const COLUMNS: &[(&str, &str)] = &[
     ("links", "json"),
     ("hashes", "json"),
     ("events", "json"),
-    ("created_at", "timestamp"),
     ("updated_at", "timestamp"),
     ("deleted_at", "timestamp"),
     ("created_by_id", "uuid"),
@@ -146,4 +148,25 @@ fn stored(members: &Members<'_>, name: &str) -> Result<Json, Invalid> {
 
 fn stored_list(members: &Members<'_>, name: &str) -> Result<Vec<Json>, Invalid> {
     Ok(if let Json::List(list) = stored(members, name)? { list } else { Vec::new() })
+}
+
+/// Returns what was worked out of a span when its row was written.
+#[must_use]
+pub fn derived_of_row(row: &Json, span: &Span) -> Derived {
+    let number = |name: &str| row.at(name).and_then(Json::as_number);
+    let amounts = |of: &str| Amounts {
+        prompt: number(&format!("{of}_prompt")),
+        completion: number(&format!("{of}_completion")),
+        total: number(&format!("{of}_total")),
+    };
+    let errors = row.at("errors").and_then(|errors| errors.to_string().trim_matches('"').parse().ok());
+    let nanos = i128::from(span.end_time.0) - i128::from(span.start_time.0);
+    Derived {
+        duration_ms: nanos.max(0) as f64 / 1e6,
+        tokens: amounts("tokens"),
+        costs: amounts("cost"),
+        errors: errors.unwrap_or(0),
+        model: row.at("model").and_then(Json::as_text).map(str::to_owned),
+        attribute_items: Vec::new(),
+    }
 }

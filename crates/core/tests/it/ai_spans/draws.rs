@@ -29,7 +29,8 @@ const TEXTS: [&str; 22] = [
     "a\\%b",
     "n\0ul",
 ];
-const PATTERNS: [&str; 12] = ["%", "_", "a%", "%b", "%\\%%", "\\_", "_b", "\\\\", "%\\", "__", "\u{1f600}", "%'%"];
+const PATTERNS: [&str; 14] =
+    ["%", "_", "a%", "%b", "%\\%%", "\\_", "_b", "\\\\", "%\\", "__", "\u{1f600}", "%'%", "of\\_it", "\\_%"];
 const TIMES: [&str; 5] = [
     "2026-01-31T09:00:00Z",
     "2026-01-31T09:00:00.5Z",
@@ -212,8 +213,8 @@ fn ordered(rng: &mut StdRng, make: impl Fn(&mut StdRng) -> Value) -> Value {
 }
 
 fn textual(rng: &mut StdRng, texts: &[&str]) -> Value {
-    let operator = one(rng, &["startswith", "endswith", "contains", "matches", "like"]);
-    let value = if operator == "like" && rng.random_bool(0.7) { one(rng, &PATTERNS) } else { one(rng, texts) };
+    let operator = one(rng, &["startswith", "endswith", "contains", "matches", "like", "like", "like"]);
+    let value = if operator == "like" && rng.random_bool(0.9) { one(rng, &PATTERNS) } else { one(rng, texts) };
     let exact = operator == "matches" && rng.random_bool(0.5);
     json!({ "operator": operator, "value": value, "options": { "case_sensitive": rng.random_bool(0.5), "exact_match": exact } })
 }

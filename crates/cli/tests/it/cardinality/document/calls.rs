@@ -53,6 +53,9 @@ pub(super) fn calls(exported: Vec<u8>) -> Vec<Call> {
         entries(),
         prometheus(),
         traces(),
+        tracing("/tracing"),
+        tracing("/preview/tracing"),
+        ai_spans(),
     ];
     own.into_iter().flatten().collect()
 }
@@ -149,6 +152,61 @@ fn traces() -> Vec<Call> {
         get(map, "/v1/json/services/map?from=2026-01-31T00:00:00Z").refused(400),
         get(export, "/v1/json/spans/export?from=2026-01-31T00:00:00Z&to=2026-02-01T00:00:00Z&service=shop"),
         get(export, "/v1/json/spans/export?from=2&to=1").refused(400),
+    ]
+}
+
+/// A span of an AI application.
+fn ai_span() -> Value {
+    json!({ "spans": [{ "trace_id": "0000000000000000000000000000000a", "span_id": "000000000000000b", "session_id": "s" }] })
+}
+
+fn tracing(mount: &'static str) -> Vec<Call> {
+    let at = |path: &str| -> &'static str { format!("{mount}{path}").leak() };
+    let taken = |path: &'static str, sent, body| Call { status: 202, ..post(path, sent, body) };
+    let (ingest, query, traces, one) =
+        (at("/spans/ingest"), at("/spans/query"), at("/traces/"), at("/traces/{trace_id}"));
+    let sent = at("/traces/0000000000000000000000000000000a");
+    let (sessions, users) = (at("/sessions/query"), at("/users/query"));
+    vec![
+        taken(ingest, ingest, ai_span()),
+        post(ingest, ingest, json!({ "spans": [{}] })).refused(400),
+        taken(traces, traces, ai_span()),
+        post(query, query, json!({ "focus": "trace" })),
+        post(query, query, json!({ "focus": "span", "filter": { "conditions": [{ "field": "x" }] } })).refused(400),
+        post(at("/spans/analytics"), at("/spans/analytics"), json!({ "interval": 1_440 })),
+        post(at("/analytics/query"), at("/analytics/query"), json!({})),
+        post(sessions, sessions, json!({ "realtime": true })),
+        post(users, users, json!({})),
+        get(one, sent),
+        get(one, at("/traces/x")).refused(400),
+        Call { method: "put", ..taken(one, sent, ai_span()) },
+        Call { method: "delete", status: 202, ..get(one, sent) },
+    ]
+}
+
+fn ai_spans() -> Vec<Call> {
+    const ONE: &str = "/traces/{trace_id}";
+    const SENT: &str = "/traces/0000000000000000000000000000000a";
+    let taken = |path: &'static str, sent, body| Call { status: 202, ..post(path, sent, body) };
+    let exported = ("application/x-protobuf", Body::Bytes(Vec::new()));
+    vec![
+        taken("/traces/ingest", "/traces/ingest", ai_span()),
+        taken("/traces/", "/traces/", ai_span()),
+        get("/traces/", "/traces/?trace_ids=0000000000000000000000000000000a,0000000000000000000000000000000b"),
+        get("/traces/", "/traces/").refused(400),
+        post("/traces/query", "/traces/query", json!({})),
+        post("/traces/query", "/traces/query", json!({ "focus": "span" })).refused(409),
+        get("/spans/", "/spans/?trace_id=0000000000000000000000000000000a&project_id=00000000000000000000000000000000"),
+        post("/spans/query", "/spans/query", json!({ "rate": 0.5 })),
+        post("/spans/analytics/query", "/spans/analytics/query", json!({})),
+        post("/spans/sessions/query", "/spans/sessions/query", json!({})),
+        post("/spans/users/query", "/spans/users/query", json!({})),
+        get("/spans/{trace_id}/{span_id}", "/spans/0000000000000000000000000000000a/000000000000000b"),
+        get(ONE, SENT),
+        Call { method: "put", ..taken(ONE, SENT, ai_span()) },
+        Call { method: "delete", status: 202, ..get(ONE, SENT) },
+        plain("/otlp/v1/traces"),
+        Call { body: Some(exported), ..post("/otlp/v1/traces", "/otlp/v1/traces", Value::Null) },
     ]
 }
 
