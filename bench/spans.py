@@ -30,19 +30,19 @@ CREATE TABLE spans (
 FILL = """
 INSERT INTO spans SELECT
     '{project}', md5('t' || n / 10)::uuid, md5('s' || n)::uuid, CASE WHEN n % 10 > 0 THEN md5('s' || n - 1)::uuid END,
-    'invocation', (ARRAY['chat', 'tool', 'workflow', 'embedding'])[1 + n % 4]::span_kind, 'SPAN_KIND_INTERNAL', 'step ' || n % 50,
+    'invocation', (ARRAY['chat', 'tool', 'workflow', 'embedding'])[1 + (n % 4)::int]::span_kind, 'SPAN_KIND_INTERNAL', 'step ' || n % 50,
     '2026-01-01Z'::timestamptz + n * interval '0.144 s' * (3000000.0 / {rows}),
     '2026-01-01Z'::timestamptz + n * interval '0.144 s' * (3000000.0 / {rows}) + (n * 7919 % 100003) * interval '0.1 ms',
     CASE WHEN n % 97 = 0 THEN 'STATUS_CODE_ERROR' ELSE 'STATUS_CODE_OK' END, NULL,
     jsonb_build_object('ag', jsonb_build_object(
-        'type', jsonb_build_object('trace', 'invocation', 'span', (ARRAY['chat', 'tool', 'workflow', 'embedding'])[1 + n % 4]),
+        'type', jsonb_build_object('trace', 'invocation', 'span', (ARRAY['chat', 'tool', 'workflow', 'embedding'])[1 + (n % 4)::int]),
         'metrics', jsonb_build_object('tokens', jsonb_build_object('incremental', jsonb_build_object('prompt', n % 1000, 'completion', n % 300))),
         'meta', jsonb_build_object('tenant', 'tenant-' || n % 100, 'region', 'eu-' || n % 3),
         'data', jsonb_build_object('inputs', jsonb_build_object('question', 'how many boats of kind ' || n || ' are in the harbour today?')))),
     NULL, NULL, NULL, NULL,
     '2026-01-01Z'::timestamptz + n * interval '0.144 s' * (3000000.0 / {rows}),
     NULL, NULL, '00000000-0000-0000-0000-0000000000aa', NULL, NULL, 'session ' || n / 100, 'user ' || n % 5000, NULL
-FROM generate_series(0, {rows} - 1) AS n;
+FROM generate_series(0, {rows}::int8 - 1) AS n;
 """
 
 INDEXES = """

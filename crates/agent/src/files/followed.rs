@@ -24,8 +24,6 @@ pub(super) struct Followed {
     pub(super) found_at: Option<PathBuf>,
     /// Everything that was there has been read.
     pub(super) is_read: bool,
-    /// The file was compared with its mark since it was opened.
-    pub(super) is_checked: bool,
     /// When a pattern found it last: a look into a folder that changes meanwhile may miss a file.
     pub(super) found_last: Duration,
     bytes: u64,
@@ -66,7 +64,6 @@ impl Followed {
             source,
             found_at: None,
             is_read: false,
-            is_checked: false,
             found_last: now,
             bytes: 0,
             grown_at: now,

@@ -228,18 +228,14 @@ impl Files {
     }
 
     /// Looks whether files are still what they were, before others are taken for their copies.
+    ///
+    /// The length alone does not tell: a file that was truncated may have grown to its old length, and past it.
     fn notice_replaced(&mut self, now: Duration) {
         let ids: Vec<FileId> = self.followed.iter().map(|file| file.id).collect();
         for id in ids {
             let Some(index) = self.followed.iter().position(|file| file.id == id) else { continue };
-            let file = &mut self.followed[index];
-            let is_checked = std::mem::replace(&mut file.is_checked, true);
-            let is_replaced = if is_checked {
-                file.file.metadata().is_ok_and(|metadata| metadata.len() < file.mark.offset)
-            } else {
-                file.mark.compare(&file.file).is_ok_and(|likeness| likeness != Likeness::Same)
-            };
-            if is_replaced {
+            let file = &self.followed[index];
+            if file.mark.compare(&file.file).is_ok_and(|likeness| likeness != Likeness::Same) {
                 self.replaced(index, now);
             }
         }

@@ -146,6 +146,18 @@ fn a_copied_and_truncated_file_is_read_on_from_its_copy() {
 }
 
 #[test]
+fn a_truncated_file_that_grew_to_its_old_length_begins_anew() {
+    let mut bench = Bench::new("app.log", None);
+    bench.append("app.log", "one\n");
+    bench.look(9);
+    bench.look(9);
+    fs::write(bench.path("app.log"), "two\n").unwrap();
+    bench.look(9);
+    bench.look(9);
+    assert_eq!(bench.lines, ["one", "two"]);
+}
+
+#[test]
 fn joined_lines_end_with_the_next_first_line_or_after_a_while() {
     let mut bench = Bench::new("app.log", Some(r"^\d"));
     bench.append("app.log", "1 error\n  at here\n2 error\n  at there\n");

@@ -243,7 +243,7 @@ fn bodies(batch: &RecordBatch, range: Range, known: &[Range]) -> Result<Vec<(Ran
     Ok(bodies)
 }
 
-fn encoded_rows(rows: &RecordBatch) -> Result<Vec<u8>> {
+pub(super) fn encoded_rows(rows: &RecordBatch) -> Result<Vec<u8>> {
     let mut writer = StreamWriter::try_new(Vec::new(), &rows.schema())?;
     writer.write(rows)?;
     Ok(writer.into_inner()?)

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, UInt64Array};
-use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field, Schema};
 use reqwest::Method;
 use serde::Serialize;
@@ -22,7 +21,7 @@ use super::spans;
 use super::table::{Leaf, Table};
 use super::{Moving, Origin};
 use crate::migrate::Told;
-use crate::migrate::backfill::left;
+use crate::migrate::backfill::{self, left};
 use crate::migrate::files::Range;
 use crate::migrate::progress::Progress;
 use crate::migrate::server::{Admitted, Migration, Server};
@@ -271,13 +270,13 @@ pub(super) fn versioned(rows: &RecordBatch, versions: ArrayRef, deleted: ArrayRe
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
 }
 
-/// Encodes rows as a dataset takes them.
+/// Encodes rows as their dataset takes them.
 pub(super) fn encoded_rows(dataset: &str, rows: &RecordBatch) -> Result<Vec<u8>> {
-    let completed = spans::is_spans(dataset).then(|| spans::completed(rows)).transpose()?;
-    let rows = completed.as_ref().unwrap_or(rows);
-    let mut writer = StreamWriter::try_new(Vec::new(), &rows.schema())?;
-    writer.write(rows)?;
-    Ok(writer.into_inner()?)
+    if spans::is_spans(dataset) {
+        backfill::encoded_rows(&spans::completed(rows)?)
+    } else {
+        backfill::encoded_rows(rows)
+    }
 }
 
 impl Report {
