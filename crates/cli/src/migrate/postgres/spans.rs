@@ -14,6 +14,12 @@ pub(super) fn is_spans(dataset: &str) -> bool {
     dataset == DATASET
 }
 
+/// Returns the type of a column, where spans have it of few distinct values: the source may know them as UUIDs or words.
+pub(super) fn kind(name: &str, planned: String) -> String {
+    let own = COLUMNS.iter().find(|(own, kind)| *own == name && *kind == "keyword");
+    own.map_or(planned, |(_, kind)| (*kind).to_owned())
+}
+
 /// Lists the columns that the source need not have, with their types.
 pub(super) fn further<'p>(planned: impl Iterator<Item = &'p str> + Clone) -> impl Iterator<Item = (String, String)> {
     let lacking = COLUMNS.iter().filter(move |(name, _)| !planned.clone().any(|own| own == *name));
