@@ -65,8 +65,10 @@ impl<'r> Columns<'r> {
     }
 
     fn derived(&self, row: usize, prices: &Prices) -> Result<Derived> {
-        let attributes = document(self.attributes, row)?.and_then(|found| found.as_object().cloned());
-        let attributes = attributes.unwrap_or_else(Object::new);
+        let attributes = match document(self.attributes, row)? {
+            Some(Json::Object(attributes)) => attributes,
+            _ => Object::new(),
+        };
         let events = document(self.events, row)?;
         let is_exception = |event: &&Json| event.at("name").and_then(Json::as_text) == Some("exception");
         let errors = events.as_ref().and_then(Json::as_list).map_or(0, |list| list.iter().filter(is_exception).count());

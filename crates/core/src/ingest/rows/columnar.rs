@@ -152,6 +152,9 @@ fn parsed(array: &ArrayRef, to: Scalar, refuse: &mut Refuse<'_>) -> Result<Array
         }
         return Ok(Arc::new(texts.clone()));
     }
+    if to == Scalar::Uuid && texts.iter().flatten().all(scalar::is_usual_uuid) {
+        return Ok(Arc::new(texts.clone()));
+    }
     let quoted: Vec<_> = texts.iter().map(|text| text.map(|text| serde_json::json!(text).to_string())).collect();
     let values = quoted.iter().enumerate().filter_map(|(row, text)| Some((row, text.as_ref()?.as_bytes())));
     Ok(scalars(values, texts.len(), to, &mut |row, _, (reason, wanted)| {
