@@ -3,6 +3,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tidegate_alerts::Rule;
 use tidegate_model::limits;
+use tidegate_primary::{PrimaryOptions, TableName};
+use tidegate_server::{TracingMode, TracingReads};
 use tidegate_templates::UserMask;
 
 /// Makes one section of the tree: its struct, its defaults, and what each of its settings does.
@@ -69,6 +71,8 @@ section! {
         quota: Quota = Quota::default(),
         /// An S3 server, for whatever is kept there.
         s3: S3 = S3::default(),
+        /// Where spans of the tracing API are, beside ClickHouse.
+        tracing: Tracing = Tracing::default(),
         /// What the server stores about itself.
         telemetry: Telemetry = Telemetry::default(),
         /// What the server prints.
@@ -388,6 +392,22 @@ section! {
 }
 
 section! {
+    /// Where spans of the tracing API are, beside ClickHouse (`docs/tracing-api.md`).
+    Tracing, TRACING {
+        /// The PostgreSQL that is the primary: `postgres://user:password@host/database`; empty: none. Also
+        /// `TIDEGATE_POSTGRES`.
+        postgres_url: String = String::new(),
+        /// Its table, as schema.name; made when absent.
+        postgres_table: String = "public.spans".into(),
+        /// Of projects for which nothing else was decided: "postgres", "dual" or "clickhouse". With `USE_CLICKHOUSE` and a
+        /// PostgreSQL it is "dual" (true) or "postgres" (false), unless it is set.
+        mode: TracingMode = TracingMode::ClickHouse,
+        /// Which side answers reads in mode "dual": "postgres" or "clickhouse".
+        reads: TracingReads = TracingReads::Postgres,
+    }
+}
+
+section! {
     /// What the server stores about itself.
     Telemetry, TELEMETRY {
         /// Store the server's own metrics and logs, as the service `tidegate`.
@@ -525,6 +545,28 @@ impl S3 {
     }
 }
 
+impl Tracing {
+    /// Returns where the primary is, if there is one, or says what is wrong.
+    pub(crate) fn primary(&self) -> Result<Option<PrimaryOptions>, String> {
+        if self.postgres_url.is_empty() {
+            if self.mode == TracingMode::ClickHouse {
+                return Ok(None);
+            }
+            let mode = self.mode.as_str();
+            return Err(format!(
+                "tracing.mode is \"{mode}\", and tracing.postgres_url (TIDEGATE_POSTGRES) names no PostgreSQL"
+            ));
+        }
+        if !["postgres://", "postgresql://"].iter().any(|scheme| self.postgres_url.starts_with(scheme)) {
+            let why = "tracing.postgres_url (TIDEGATE_POSTGRES) must be like postgres://user:password@host/database";
+            return Err(why.to_owned());
+        }
+        let table =
+            TableName::parse(&self.postgres_table).map_err(|error| format!("tracing.postgres_table: {error}"))?;
+        Ok(Some(PrimaryOptions { url: self.postgres_url.clone(), table }))
+    }
+}
+
 impl Retain {
     /// Returns the signals whose rows are not kept, as their settings are called.
     pub(crate) fn dropped(&self) -> Vec<&'static str> {
@@ -561,6 +603,7 @@ fn list(section: &str) -> &'static [(&'static str, &'static [&'static str])] {
         "lifecycle" => LIFECYCLE,
         "quota" => QUOTA,
         "s3" => S3_SETTINGS,
+        "tracing" => TRACING,
         "telemetry" => TELEMETRY,
         "log" => LOG,
         _ => &[],

@@ -36,3 +36,6 @@ pub const PRIMARY_FOLLOW_MS: u64 = 250;
 
 /// The pause after a side was away (milliseconds).
 pub const PRIMARY_AWAY_MS: u64 = 2_000;
+
+/// How long ClickHouse may take for a read that PostgreSQL could answer too (milliseconds): half of what both may take.
+pub const PRIMARY_CLICKHOUSE_MS: u64 = 7_000;
