@@ -53,7 +53,7 @@ def span(rnd, trace, number, name="step"):
     tokens = {"prompt": rnd.randrange(1000), "completion": rnd.randrange(50)}
     parent = None if number == 0 or rnd.random() < 0.1 else rnd.randrange(number + (rnd.random() < 0.05))
     own = {
-        "trace_id": f"{trace * 0x9e3779b97f4a7c15f39cc0605cedc835 % 2**128:032x}", "span_id": f"{trace * 100 + number + 1:016x}",
+        "trace_id": f"{(trace + 1) * 0x9e3779b97f4a7c15f39cc0605cedc835 % 2**128:032x}", "span_id": f"{trace * 100 + number + 1:016x}",
         "parent_id": None if parent is None else f"{trace * 100 + parent + 1:016x}",
         "span_name": f"{name} {number % 3}", "span_type": rnd.choice(("chat", "tool", "task", "llm")),
         "span_kind": rnd.choice(("SPAN_KIND_INTERNAL", "SPAN_KIND_CLIENT")), "trace_type": "invocation",
