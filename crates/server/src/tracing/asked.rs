@@ -90,7 +90,9 @@ pub(super) async fn one_span(
 /// Tells the spans of some traces.
 pub(super) async fn spans_told(side: &mut Side<'_>, ids: &[TraceId]) -> Result<String, Failure> {
     let mut all: Vec<(Stored, RollUp)> = Vec::new();
-    for spans in side.traces(ids).await?.into_values() {
+    for mut spans in side.traces(ids).await?.into_values() {
+        // The order of rows is nobody's promise, and another one on either side.
+        spans.sort_by_key(|stored| (stored.span.start_time, stored.span.span_id));
         let (_, roll_ups) = super::read::tree(&spans);
         all.extend(spans.into_iter().zip(roll_ups));
     }
