@@ -2,7 +2,7 @@
 pub const PRIMARY_CONNECTIONS_MAX: u32 = 16;
 
 /// How long a request waits for one of them (milliseconds), also while PostgreSQL is away: then it is told to come back.
-pub const PRIMARY_CONNECT_MS: u64 = 3_000;
+pub const PRIMARY_CONNECT_MS: u64 = 2_000;
 
 /// How long one statement may take there, and all of a read (seconds): what clients of the API are used to.
 pub const PRIMARY_SECONDS: u64 = 15;

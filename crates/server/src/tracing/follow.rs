@@ -83,19 +83,21 @@ pub(super) async fn is_level(stages: &Stages, primary: &Primary) -> bool {
 }
 
 async fn levels(stages: &Stages, primary: &Primary) -> Result<bool, PrimaryError> {
-    let until = Instant::now() + Duration::from_millis(PRIMARY_LEVEL_MS);
     let Some(capture) = primary.capture().await? else { return Ok(false) };
     // What is told of another migration says nothing of this one.
-    let is_whole =
-        stages.tracing.follow.seen().capture.as_ref().is_some_and(|(seen, is_whole)| *is_whole && *seen == capture);
-    if !is_whole {
-        return Ok(false);
-    }
-    let Some(newest) = primary.newest_change(&capture).await? else { return Ok(true) };
+    let seen = stages.tracing.follow.seen().capture.clone();
+    let is_whole = seen.is_some_and(|(seen, is_whole)| is_whole && seen == capture);
+    Ok(is_whole && is_drained(stages, primary, &capture).await?)
+}
+
+/// Waits for a moment until the changes are brought that are committed by now; says whether they are.
+pub(super) async fn is_drained(stages: &Stages, primary: &Primary, capture: &Capture) -> Result<bool, PrimaryError> {
+    let until = Instant::now() + Duration::from_millis(PRIMARY_LEVEL_MS);
+    let Some(newest) = primary.newest_change(capture).await? else { return Ok(true) };
     stages.tracing.follow.wake();
     while Instant::now() < until {
         sleep(Duration::from_millis(PRIMARY_LEVEL_LOOK_MS)).await;
-        if !primary.is_behind(&capture, newest).await? {
+        if !primary.is_behind(capture, newest).await? {
             return Ok(true);
         }
     }

@@ -217,8 +217,8 @@ async fn blockers(stages: &Stages, primary: &Primary, capture: Option<&Capture>)
         )]);
     };
     let mut why = Vec::new();
-    let lag = primary.lag(capture).await?;
-    if lag.rows > 0 {
+    if !follow::is_drained(stages, primary, capture).await? {
+        let lag = primary.lag(capture).await?;
         why.push(format!("{} changes are not in ClickHouse yet, the oldest for {} s", lag.rows, lag.seconds));
     }
     match follow::left(stages, &migration).await.map_err(|error| Failure::of(error.kind(), &error))? {
