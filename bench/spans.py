@@ -97,10 +97,10 @@ class Session:
 def latest(scope):
     """The condition of the latest version of each span, as the program writes it."""
     further = f"FROM ai_spans WHERE `row_version` > 0 AND {scope}"
-    return (f"((`row_version` = 0 AND (`trace_id`, `span_id`) NOT IN (SELECT `trace_id`, `span_id` {further})) "
+    return (f"(NOT EXISTS (SELECT 1 {further}) OR ((`row_version` = 0 AND (`trace_id`, `span_id`) NOT IN (SELECT `trace_id`, `span_id` {further})) "
             f"OR (`row_version` > 0 AND (`trace_id`, `span_id`, `row_version`) IN "
             f"(SELECT `trace_id`, `span_id`, max(`row_version`) {further} GROUP BY `trace_id`, `span_id`))) "
-            "AND NOT ifNull(`row_deleted`, false)")
+            "AND NOT ifNull(`row_deleted`, false))")
 
 
 def numbers(cells):

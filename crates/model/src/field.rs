@@ -24,6 +24,8 @@ pub enum Scalar {
     Timestamp,
     /// Text; takes any value, letter by letter.
     String,
+    /// Text of few distinct values; takes any value, letter by letter.
+    Keyword,
     /// A 64-bit floating point number.
     Double,
     /// A 64-bit signed integer.
@@ -50,7 +52,7 @@ pub enum Scalar {
 /// A word that names no type: says which, and what does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no type of a column: use timestamp, string, double, integer, boolean, uint64, decimal(P,S) with P up to 38, date, uuid, json, array(T) or map(T) of one of these"
+    "`{0}` is no type of a column: use timestamp, string, keyword, double, integer, boolean, uint64, decimal(P,S) with P up to 38, date, uuid, json, array(T) or map(T) of one of these"
 )]
 pub struct UnknownType(pub String);
 
@@ -96,6 +98,7 @@ impl Scalar {
         match self {
             Self::Timestamp => ColumnKind::Timestamp,
             Self::String => ColumnKind::Text,
+            Self::Keyword => ColumnKind::Keyword,
             Self::Double => ColumnKind::F64,
             Self::Integer => ColumnKind::I64,
             Self::Unsigned => ColumnKind::U64,
@@ -112,6 +115,7 @@ impl Scalar {
             ColumnKind::Nullable(inner) => return Self::of(inner),
             ColumnKind::Timestamp => Self::Timestamp,
             ColumnKind::Text => Self::String,
+            ColumnKind::Keyword => Self::Keyword,
             ColumnKind::F64 => Self::Double,
             ColumnKind::I64 => Self::Integer,
             ColumnKind::U64 => Self::Unsigned,
@@ -140,6 +144,7 @@ impl fmt::Display for Scalar {
         f.write_str(match self {
             Self::Timestamp => "timestamp",
             Self::String => "string",
+            Self::Keyword => "keyword",
             Self::Double => "double",
             Self::Integer => "integer",
             Self::Unsigned => "uint64",
@@ -173,6 +178,7 @@ fn scalar(word: &str) -> Option<Scalar> {
     Some(match word {
         "timestamp" => Scalar::Timestamp,
         "string" => Scalar::String,
+        "keyword" => Scalar::Keyword,
         "double" => Scalar::Double,
         "integer" | "int64" => Scalar::Integer,
         "uint64" => Scalar::Unsigned,
@@ -212,7 +218,8 @@ mod tests {
     #[test]
     fn a_type_is_the_same_after_its_words_and_after_its_column() {
         let decimal = Scalar::Decimal { precision: 38, scale: 38 };
-        let scalars = [Scalar::Timestamp, Scalar::Unsigned, decimal, Scalar::Date, Scalar::Uuid, Scalar::Json];
+        let scalars =
+            [Scalar::Timestamp, Scalar::Keyword, Scalar::Unsigned, decimal, Scalar::Date, Scalar::Uuid, Scalar::Json];
         for scalar in scalars {
             for field_type in [FieldType::One(scalar), FieldType::Array(scalar), FieldType::Map(scalar)] {
                 assert_eq!(field_type.to_string().parse(), Ok(field_type));

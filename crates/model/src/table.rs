@@ -14,6 +14,8 @@ pub enum ColumnKind {
     Text,
     /// `Dictionary(Int32, Utf8)`, `LowCardinality(String)`: few distinct values.
     Word,
+    /// `Utf8`, `LowCardinality(String)`: few distinct values, which are compared once for all rows that have them.
+    Keyword,
     /// `Map(Dictionary(Int32, Utf8), Utf8)`, `Map(LowCardinality(String), String)`: attributes, in the order sent.
     Attributes,
     /// `Dictionary(Int32, Map(Dictionary(Int32, Utf8), Utf8))`, `Map(LowCardinality(String), LowCardinality(String))`:
@@ -81,7 +83,7 @@ impl ColumnKind {
             Self::F64 => DataType::Float64,
             Self::Decimal { precision, scale } => DataType::Decimal128(*precision, scale.cast_signed()),
             Self::Date => DataType::Date32,
-            Self::Uuid | Self::Json => DataType::Utf8,
+            Self::Uuid | Self::Json | Self::Keyword => DataType::Utf8,
             Self::Nullable(inner) => inner.arrow(),
             Self::Map(value) => map_of(DataType::Utf8, value.arrow(), value.is_nullable()),
             Self::List(item) => DataType::List(Arc::new(Field::new("item", item.arrow(), item.is_nullable()))),
@@ -102,7 +104,7 @@ impl ColumnKind {
     pub fn clickhouse(&self) -> String {
         match self {
             Self::Text => "String".into(),
-            Self::Word => "LowCardinality(String)".into(),
+            Self::Word | Self::Keyword => "LowCardinality(String)".into(),
             Self::Attributes => "Map(LowCardinality(String), String)".into(),
             Self::Labels => "Map(LowCardinality(String), LowCardinality(String))".into(),
             Self::Timestamp => "DateTime64(9, 'UTC')".into(),
@@ -118,6 +120,8 @@ impl ColumnKind {
             Self::Date => "Date32".into(),
             Self::Uuid => "UUID".into(),
             Self::Json => "String".into(),
+            // ClickHouse knows no nullable dictionary, but one of nullable values.
+            Self::Nullable(inner) if **inner == Self::Keyword => "LowCardinality(Nullable(String))".into(),
             Self::Nullable(inner) => format!("Nullable({})", inner.clickhouse()),
             Self::List(item) => format!("Array({})", item.clickhouse()),
             Self::Map(value) => format!("Map(String, {})", value.clickhouse()),

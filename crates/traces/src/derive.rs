@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use tidegate_model::UnixNanos;
 
 use crate::json::{Json, Object, at};
@@ -94,9 +96,11 @@ pub fn derive(span: &Span, prices: &Prices) -> Derived {
 /// Works out the same of no more than it needs.
 #[must_use]
 pub fn derived(span: &Basis<'_>, prices: &Prices) -> Derived {
-    let number = |path: &str| at(span.attributes, path).and_then(Json::as_number).filter(|number| number.is_finite());
+    let finite = |value: &Json| value.as_number().filter(|number| number.is_finite());
+    let metrics = at(span.attributes, "ag.metrics");
     let told = |of: &str| {
-        let one = |name: &str| number(&format!("ag.metrics.{of}.incremental.{name}"));
+        let own = metrics.and_then(|metrics| metrics.at(of)?.at("incremental"));
+        let one = |name: &str| own.and_then(|own| finite(own.at(name)?));
         Amounts::of(one("prompt"), one("completion"), one("total"))
     };
     let tokens = told("tokens");
@@ -104,7 +108,7 @@ pub fn derived(span: &Basis<'_>, prices: &Prices) -> Derived {
     let told_costs = told("costs");
     let costs = match (&model, told_costs == Amounts::default()) {
         (Some(model), true) if span.span_type.is_some_and(|kind| ASKING.contains(&kind)) => {
-            let cached = number("ag.metrics.tokens.incremental.cached").unwrap_or(0.0);
+            let cached = metrics.and_then(|metrics| finite(metrics.at("tokens.incremental.cached")?)).unwrap_or(0.0);
             costs(tokens, cached, prices, model)
         }
         _ => told_costs,
@@ -146,33 +150,49 @@ fn costs(tokens: Amounts, cached: f64, prices: &Prices, model: &str) -> Amounts 
 /// `.=[` have none, nor does what is longer than 256 bytes. Whoever writes rows writes them with this.
 #[must_use]
 pub fn attribute_items(attributes: &Object) -> Vec<String> {
-    let mut items = Vec::new();
-    members("", attributes, &mut items);
-    items.sort_unstable();
-    items.dedup();
-    items
+    let mut items = Items::default();
+    items.members(attributes);
+    items.found.sort_unstable();
+    items.found.dedup();
+    items.found
 }
 
-fn members(path: &str, members: &Object, items: &mut Vec<String>) {
-    for (name, value) in members.iter().filter(|(name, _)| is_plain(name)) {
-        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        collect(&path, value, items);
-    }
+/// The items that were found, and where the search is.
+#[derive(Default)]
+struct Items {
+    path: String,
+    found: Vec<String>,
 }
 
-fn collect(path: &str, value: &Json, items: &mut Vec<String>) {
-    match value {
-        Json::Null => {}
-        Json::Bool(flag) => items.extend(flag_item(path, *flag)),
-        Json::Text(text) => items.extend(text_item(path, text)),
-        Json::Number(number) => items.extend(number_item(path, number.value())),
-        Json::List(elements) => {
-            elements
-                .iter()
-                .enumerate()
-                .for_each(|(index, element)| collect(&format!("{path}[{index}]"), element, items));
+impl Items {
+    fn members(&mut self, members: &Object) {
+        let length = self.path.len();
+        for (name, value) in members.iter().filter(|(name, _)| is_plain(name)) {
+            if length > 0 {
+                self.path.push('.');
+            }
+            self.path.push_str(name);
+            self.value(value);
+            self.path.truncate(length);
         }
-        Json::Object(object) => members(path, object, items),
+    }
+
+    fn value(&mut self, value: &Json) {
+        match value {
+            Json::Null => {}
+            Json::Bool(flag) => self.found.extend(flag_item(&self.path, *flag)),
+            Json::Text(text) => self.found.extend(text_item(&self.path, text)),
+            Json::Number(number) => self.found.extend(number_item(&self.path, number.value())),
+            Json::List(elements) => {
+                let length = self.path.len();
+                for (index, element) in elements.iter().enumerate() {
+                    let _ = write!(self.path, "[{index}]");
+                    self.value(element);
+                    self.path.truncate(length);
+                }
+            }
+            Json::Object(object) => self.members(object),
+        }
     }
 }
 
@@ -182,11 +202,11 @@ pub(crate) fn is_plain(name: &str) -> bool {
 }
 
 pub(crate) fn text_item(path: &str, text: &str) -> Option<String> {
-    checked(format!("{path}=\"{text}\""))
+    item(path, &["\"", text, "\""])
 }
 
 pub(crate) fn flag_item(path: &str, flag: bool) -> Option<String> {
-    checked(format!("{path}={flag}"))
+    item(path, &[if flag { "true" } else { "false" }])
 }
 
 /// Returns the item of a number, however it was written. Whole numbers that are not all doubles have none.
@@ -195,9 +215,16 @@ pub(crate) fn number_item(path: &str, number: f64) -> Option<String> {
     // Zero has two signs and one item.
     let number = if number == 0.0 { 0.0 } else { number };
     let is_known = number.is_finite() && number.abs() < WHOLE_MAX;
-    is_known.then(|| checked(format!("{path}={}", Json::number(number)))).flatten()
+    let Json::Number(number) = (if is_known { Json::number(number) } else { Json::Null }) else { return None };
+    item(path, &[number.as_str()])
 }
 
-fn checked(item: String) -> Option<String> {
-    (item.len() <= ITEM_BYTES_MAX).then_some(item)
+fn item(path: &str, value: &[&str]) -> Option<String> {
+    let bytes = path.len() + 1 + value.iter().map(|part| part.len()).sum::<usize>();
+    (bytes <= ITEM_BYTES_MAX).then(|| {
+        let mut item = String::with_capacity(bytes);
+        item.extend([path, "="]);
+        item.extend(value.iter().copied());
+        item
+    })
 }

@@ -47,7 +47,7 @@ pub use error::Invalid;
 pub use filter::{Condition, Field, Filter, Path, Sql, Step};
 pub use ids::{SpanId, TraceId, Uuid};
 pub use json::{Json, Object};
-pub use latest::{DATASET, TABLE, latest};
+pub use latest::{DATASET, TABLE, latest, scope};
 pub use moment::{moment, read_moment};
 pub use otlp::{Exported, read_export};
 pub use prices::{Price, Prices};

@@ -57,17 +57,7 @@ impl FileId {
 
 impl Followed {
     pub(super) fn new(id: FileId, file: File, mark: Mark, source: usize, now: Duration) -> Self {
-        Self {
-            id,
-            file,
-            mark,
-            source,
-            found_at: None,
-            is_read: false,
-            found_last: now,
-            bytes: 0,
-            grown_at: now,
-        }
+        Self { id, file, mark, source, found_at: None, is_read: false, found_last: now, bytes: 0, grown_at: now }
     }
 
     /// Reads the next rows into a piece.

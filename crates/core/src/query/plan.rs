@@ -30,8 +30,6 @@ pub struct Plan<'t> {
 pub struct TableUse<'t> {
     /// The table.
     pub spec: &'t TableSpec,
-    /// How often its name occurs.
-    pub times: usize,
     /// The columns that the statement can reach, as positions in the spec; `_seq` is always among those that travel.
     pub columns: Vec<usize>,
     /// Whether the user's own WITH takes the table's name, so that `database.table` needs another.
@@ -238,7 +236,7 @@ fn uses<'t>(tokens: &[Token<'_>], tables: &[&'t TableSpec]) -> Vec<TableUse<'t>>
                 && tokens.get(at + 2).is_some_and(|next| next.is_mark('('))
         });
         let columns = columns::reached(tokens, spec, &at);
-        uses.push(TableUse { spec, times: at.len(), columns, renamed, pushed: None });
+        uses.push(TableUse { spec, columns, renamed, pushed: None });
     }
     uses
 }

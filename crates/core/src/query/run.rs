@@ -199,11 +199,10 @@ impl Run<'_> {
         };
         let tails = self.query.buffer.snapshot(&self.read_from());
         let is_at_rest = |tail: &TableTail| tail.chunks.is_empty() && !tail.in_flight;
-        let named_once = self.plan.tables.iter().all(|used| used.times == 1);
         if let Some(tail) = tails.iter().find(|tail| self.moves(tail)) {
             return Ok(Attempt::Moving(tail.table.clone()));
         }
-        let untouched = tails.is_empty() || (untouched_allowed && named_once && tails.iter().all(is_at_rest));
+        let untouched = tails.is_empty() || (untouched_allowed && tails.iter().all(is_at_rest));
 
         let freshness = freshness(
             tails.iter().filter(|tail| !tables::all().iter().any(|spec| spec.name == tail.table && is_counted(spec))),
@@ -254,7 +253,8 @@ impl Run<'_> {
     }
 
     /// Says whether no row can have come into the store since the snapshot. ClickHouse chooses the parts it reads
-    /// before its first byte, so a cut that opens later is not in the answer.
+    /// before its first byte, also where the statement names a table several times, so a cut that opens later is not in
+    /// the answer.
     fn still_at_rest(&self, then: &[TableTail], untouched: bool) -> bool {
         let unsure = self.unsure();
         let now = self.query.buffer.snapshot(&self.read_from());

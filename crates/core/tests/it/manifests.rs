@@ -43,6 +43,7 @@ fn everything() -> TableSpec {
         ("whole", optional(ColumnKind::I64)),
         ("flag", optional(ColumnKind::Bool)),
         ("text", optional(ColumnKind::Text)),
+        ("keyword", optional(ColumnKind::Keyword)),
         ("list", ColumnKind::List(Box::new(optional(ColumnKind::F64)))),
         ("labels", ColumnKind::Labels),
         ("map", ColumnKind::Attributes),
@@ -91,7 +92,7 @@ fn everything_rows(spec: &TableSpec) -> arrow_array::RecordBatch {
         }
         counts.append(true).expect("as many keys as values");
     }
-    let given: [(&str, ArrayRef); 14] = [
+    let given: [(&str, ArrayRef); 15] = [
         ("short", decimals(9, 2, [Some(-1), Some(999_999_999), None, Some(0)])),
         ("middle", decimals(18, 0, [Some(-999_999_999_999_999_999), Some(1), None, Some(0)])),
         ("wide", decimals(38, 10, [Some(10_i128.pow(38) - 1), Some(-(10_i128.pow(38) - 1)), None, Some(0)])),
@@ -106,6 +107,7 @@ fn everything_rows(spec: &TableSpec) -> arrow_array::RecordBatch {
         ("flag", Arc::new(BooleanArray::from(vec![Some(true), Some(false), None, None]))),
         ("text", Arc::new(StringArray::from(vec![Some(""), Some(&long), None, Some("a\0b")]))),
         ("list", Arc::new(list)),
+        ("keyword", Arc::new(StringArray::from(vec![Some(""), Some("lisbon"), None, Some("lisbon")]))),
     ];
     rows(spec, &[DAY, DAY, DAY - 1, 0], &given)
 }

@@ -7,7 +7,7 @@ use tidegate_model::ErrorKind;
 use tidegate_model::limits::SQL_PARAMETERS_MAX;
 use tidegate_traces::{
     COLUMNS, DATASET, Derived, Json, Own, RollUp, Span, SpanId, Sql, TABLE, TraceId, Tree, Uuid, derived_of_row, json,
-    latest,
+    latest, scope,
 };
 
 use crate::api::tables_are_there;
@@ -45,7 +45,7 @@ pub(super) struct Select<'s> {
 impl Reader<'_> {
     /// Writes the condition that a row is the project's.
     pub(super) fn scope(&self, sql: &mut Sql) -> String {
-        format!("`project_id` = {}", sql.uuid(self.project))
+        scope(self.project, sql)
     }
 
     /// Reads of the latest versions of the project's spans.

@@ -61,6 +61,7 @@ impl Number {
 
 impl Json {
     /// Returns a number, or `null` for what JSON cannot write.
+    #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
     #[must_use]
     pub fn number(value: f64) -> Self {
         const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
@@ -68,7 +69,11 @@ impl Json {
             return Self::Null;
         }
         let is_whole = value.fract() == 0.0 && value.abs() < WHOLE_MAX;
-        Self::Number(Number(if is_whole { format!("{value:.0}") } else { format!("{value:?}") }))
+        Self::Number(Number(match is_whole {
+            true if value == 0.0 && value.is_sign_negative() => "-0".to_owned(),
+            true => (value as i64).to_string(),
+            false => format!("{value:?}"),
+        }))
     }
 
     /// Returns a text.

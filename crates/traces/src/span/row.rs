@@ -12,17 +12,17 @@ pub const TIME_COLUMN: &str = "created_at";
 /// The first timestamp is the time column.
 pub const COLUMNS: &[(&str, &str)] = &[
     ("created_at", "timestamp"),
-    ("project_id", "uuid"),
+    ("project_id", "keyword"),
     ("trace_id", "uuid"),
     ("span_id", "uuid"),
     ("parent_id", "uuid"),
-    ("trace_type", "string"),
-    ("span_type", "string"),
-    ("span_kind", "string"),
+    ("trace_type", "keyword"),
+    ("span_type", "keyword"),
+    ("span_kind", "keyword"),
     ("span_name", "string"),
     ("start_time", "timestamp"),
     ("end_time", "timestamp"),
-    ("status_code", "string"),
+    ("status_code", "keyword"),
     ("status_message", "string"),
     ("session_id", "string"),
     ("user_id", "string"),
@@ -47,7 +47,7 @@ pub const COLUMNS: &[(&str, &str)] = &[
     ("cost_completion", "double"),
     ("cost_total", "double"),
     ("errors", "int64"),
-    ("model", "string"),
+    ("model", "keyword"),
     ("attribute_items", "array(string)"),
 ];
 

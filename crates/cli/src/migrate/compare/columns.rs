@@ -89,7 +89,7 @@ impl Summary {
             Scalar::Date => self.whole(array.as_primitive::<Date32Type>().iter().flatten().map(i128::from)),
             Scalar::Decimal { .. } => self.whole(array.as_primitive::<Decimal128Type>().iter().flatten()),
             Scalar::Boolean => self.whole(array.as_boolean().iter().flatten().map(i128::from)),
-            Scalar::String | Scalar::Json | Scalar::Uuid => {
+            Scalar::String | Scalar::Keyword | Scalar::Json | Scalar::Uuid => {
                 let texts = array.as_string_opt::<i32>().context("a text column of another form")?;
                 self.whole(texts.iter().flatten().map(|text| text.len() as i128));
             }
@@ -182,7 +182,7 @@ fn asked(name: &str, kind: FieldType, summary: &Summary) -> Vec<(&'static str, S
             )
         }
         Scalar::Uuid => format!("toInt256(length(toString({name})))"),
-        Scalar::String | Scalar::Json | Scalar::Double => format!("toInt256(length({name}))"),
+        Scalar::String | Scalar::Keyword | Scalar::Json | Scalar::Double => format!("toInt256(length({name}))"),
     };
     let shown = |value: Option<i128>| value.unwrap_or(0).to_string();
     asked.push(("min", format!("toString(ifNull(min({value}), 0))"), shown(summary.low)));

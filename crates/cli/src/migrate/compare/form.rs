@@ -84,7 +84,11 @@ fn one(name: &str, scalar: Scalar) -> String {
 
 /// ClickHouse writes UUIDs in lower case, whoever sent them otherwise.
 fn lower(array: &ArrayRef) -> ArrayRef {
-    Arc::new(array.as_string::<i32>().iter().map(|text| text.map(str::to_ascii_lowercase)).collect::<StringArray>())
+    let texts = array.as_string::<i32>();
+    if !texts.value_data().iter().any(u8::is_ascii_uppercase) {
+        return Arc::clone(array);
+    }
+    Arc::new(texts.iter().map(|text| text.map(str::to_ascii_lowercase)).collect::<StringArray>())
 }
 
 /// Makes texts of decimals, wherever they are.

@@ -297,6 +297,7 @@ async fn make_table(told: &Told, migration: &Migration, plan: &Plan, target: Opt
     let versions = [(VERSION.to_owned(), "uint64".to_owned()), (DELETED.to_owned(), "boolean".to_owned())];
     let mut fields: Vec<(String, String)> = taken.chain(versions).collect();
     if spans::is_spans(&migration.dataset) {
+        fields = fields.into_iter().map(|(name, kind)| (name.clone(), spans::kind(&name, kind))).collect();
         let further: Vec<_> = spans::further(fields.iter().map(|(name, _)| name.as_str())).collect();
         fields.extend(further);
     }

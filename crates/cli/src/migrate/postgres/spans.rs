@@ -14,6 +14,12 @@ pub(super) fn is_spans(dataset: &str) -> bool {
     dataset == DATASET
 }
 
+/// Returns the type of a column, where spans have it of few distinct values: the source may know them as UUIDs or words.
+pub(super) fn kind(name: &str, planned: String) -> String {
+    let own = COLUMNS.iter().find(|(own, kind)| *own == name && *kind == "keyword");
+    own.map_or(planned, |(_, kind)| (*kind).to_owned())
+}
+
 /// Lists the columns that the source need not have, with their types.
 pub(super) fn further<'p>(planned: impl Iterator<Item = &'p str> + Clone) -> impl Iterator<Item = (String, String)> {
     let lacking = COLUMNS.iter().filter(move |(name, _)| !planned.clone().any(|own| own == *name));
@@ -59,8 +65,10 @@ impl<'r> Columns<'r> {
     }
 
     fn derived(&self, row: usize, prices: &Prices) -> Result<Derived> {
-        let attributes = document(self.attributes, row)?.and_then(|found| found.as_object().cloned());
-        let attributes = attributes.unwrap_or_else(Object::new);
+        let attributes = match document(self.attributes, row)? {
+            Some(Json::Object(attributes)) => attributes,
+            _ => Object::new(),
+        };
         let events = document(self.events, row)?;
         let is_exception = |event: &&Json| event.at("name").and_then(Json::as_text) == Some("exception");
         let errors = events.as_ref().and_then(Json::as_list).map_or(0, |list| list.iter().filter(is_exception).count());

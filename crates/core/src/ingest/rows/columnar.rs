@@ -74,10 +74,10 @@ pub(super) fn turned(
 
 /// Says whether values of the one type may be values of the other.
 fn turns(from: Scalar, to: Scalar) -> bool {
-    use Scalar::{Date, Decimal, Double, Integer, String, Timestamp, Unsigned, Uuid};
+    use Scalar::{Date, Decimal, Double, Integer, Keyword, String, Timestamp, Unsigned, Uuid};
     match (from, to) {
         (from, to) if from == to => true,
-        (_, String) => true,
+        (_, String | Keyword) => true,
         (Integer | Unsigned, Integer | Unsigned | Double | Decimal { .. }) => true,
         (Decimal { scale: from, .. }, Decimal { scale: to, .. }) => from <= to,
         (String, Timestamp | Date | Uuid | Decimal { .. } | Scalar::Json) => true,
@@ -150,6 +150,9 @@ fn parsed(array: &ArrayRef, to: Scalar, refuse: &mut Refuse<'_>) -> Result<Array
                 refuse(row, Reason::Malformed, "has a text that is not JSON");
             }
         }
+        return Ok(Arc::new(texts.clone()));
+    }
+    if to == Scalar::Uuid && texts.iter().flatten().all(scalar::is_usual_uuid) {
         return Ok(Arc::new(texts.clone()));
     }
     let quoted: Vec<_> = texts.iter().map(|text| text.map(|text| serde_json::json!(text).to_string())).collect();

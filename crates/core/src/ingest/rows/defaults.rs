@@ -28,7 +28,9 @@ pub(super) fn of(declared: &DeclaredSchema, name: &str, field_type: FieldType) -
     };
     let raw = raw.as_bytes();
     match scalar {
-        Scalar::String => scalar::text(raw).map(|text| Some(text.into_owned())).map_err(|misfit| unfit(name, misfit.1)),
+        Scalar::String | Scalar::Keyword => {
+            scalar::text(raw).map(|text| Some(text.into_owned())).map_err(|misfit| unfit(name, misfit.1))
+        }
         Scalar::Json => scalar::json(raw).map(|text| Some(text.into_owned())).map_err(|misfit| unfit(name, misfit.1)),
         // Without a zone: the name of one would ask for a table of all zones.
         Scalar::Timestamp => {

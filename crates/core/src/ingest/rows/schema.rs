@@ -96,7 +96,7 @@ pub(super) fn needed(asked: &Asked<'_>, stored: Option<&Dataset>) -> Result<Need
             match fields.iter().find(|field| field.name == column.name) {
                 None => fates.push(Fate::Removed { column: column.name.clone(), kept }),
                 Some(field) if is_widening(kept, field.field_type) => widened.push(column.name.clone()),
-                Some(field) if field.field_type == kept || is_widening(field.field_type, kept) => {}
+                Some(field) if field.field_type == kept || is_held(field.field_type, kept) => {}
                 Some(field) => {
                     fates.push(Fate::Retyped { column: column.name.clone(), kept, wanted: field.field_type });
                 }
@@ -108,6 +108,12 @@ pub(super) fn needed(asked: &Asked<'_>, stored: Option<&Dataset>) -> Result<Need
     }
     let wanted = if asked.may_grow { wanted } else { &[] };
     next(asked, stored, (wanted, widened))
+}
+
+/// Says whether a column may stay as it is for values that are declared otherwise: both sorts of text take any.
+fn is_held(declared: FieldType, kept: FieldType) -> bool {
+    const TEXTS: [FieldType; 2] = [FieldType::One(Scalar::String), FieldType::One(Scalar::Keyword)];
+    is_widening(declared, kept) || (TEXTS.contains(&declared) && TEXTS.contains(&kept))
 }
 
 /// Integers may become doubles; nothing else becomes anything.

@@ -116,7 +116,7 @@ pub(super) fn scalars<'a>(
             Arc::new(filled!(builder, |raw| scalar::decimal(read(raw), (precision, scale))))
         }
         Scalar::Uuid => Arc::new(filled!(StringBuilder::new(), |raw| scalar::uuid(read(raw)))),
-        Scalar::String => Arc::new(filled!(StringBuilder::new(), scalar::text)),
+        Scalar::String | Scalar::Keyword => Arc::new(filled!(StringBuilder::new(), scalar::text)),
         Scalar::Json => Arc::new(filled!(StringBuilder::new(), scalar::json)),
     }
 }

@@ -95,8 +95,11 @@ fn one(aggregation: &Aggregation, spec: &TableSpec, place: &str) -> Result<Told,
     let is_whole =
         matches!(kind, ColumnKind::I64 | ColumnKind::U64 | ColumnKind::I32 | ColumnKind::U32 | ColumnKind::U8);
     let is_number = is_whole || *kind == ColumnKind::F64;
-    let is_ordered =
-        is_number || matches!(kind, ColumnKind::Text | ColumnKind::Word | ColumnKind::Timestamp | ColumnKind::Bool);
+    let is_ordered = is_number
+        || matches!(
+            kind,
+            ColumnKind::Text | ColumnKind::Word | ColumnKind::Keyword | ColumnKind::Timestamp | ColumnKind::Bool
+        );
     let needs_number = matches!(function, Function::Avg | Function::Sum | Function::Median | Function::Percentile);
     if (needs_number && !is_number) || (matches!(function, Function::Min | Function::Max) && !is_ordered) {
         let kind = kind.clickhouse();

@@ -138,7 +138,7 @@ fn told_type(place: &str, filter: &Value) -> Result<Option<Compared>, QueryError
 
 fn compared(kind: &ColumnKind) -> Option<Compared> {
     match bare(kind) {
-        ColumnKind::Text | ColumnKind::Word => Some(Compared::Text),
+        ColumnKind::Text | ColumnKind::Word | ColumnKind::Keyword => Some(Compared::Text),
         ColumnKind::U8 | ColumnKind::U32 | ColumnKind::U64 | ColumnKind::I32 | ColumnKind::I64 | ColumnKind::F64 => {
             Some(Compared::Number)
         }

@@ -61,7 +61,8 @@ pub(super) fn selected(expression: &str, kind: &ColumnKind) -> (String, Form) {
         ColumnKind::Bool => (expression.to_owned(), Form::Flag),
         ColumnKind::Text | ColumnKind::Json => (expression.to_owned(), Form::Text),
         ColumnKind::Uuid | ColumnKind::Date => (format!("toString({expression})"), Form::Text),
-        // Without its dictionary.
+        // Without their dictionaries.
+        ColumnKind::Keyword => (format!("CAST({expression}, 'Nullable(String)')"), Form::Text),
         ColumnKind::Word => (format!("CAST({expression}, 'String')"), Form::Text),
         _ => (format!("toJSONString({expression})"), Form::Json),
     }

@@ -23,7 +23,7 @@ fn check(sql: &str, expect: Expect) {
                 let count = used.columns.len();
                 let names: Vec<_> = used.columns.iter().map(|&at| used.spec.columns[at].name.as_str()).collect();
                 let columns = if count > 6 { format!("{count} columns") } else { names.join(", ") };
-                lines.push(format!("{} x{}{renamed}: {columns}", used.spec.name, used.times));
+                lines.push(format!("{}{renamed}: {columns}", used.spec.name));
             }
             lines.join("\n")
         }
@@ -37,43 +37,43 @@ fn only_columns_that_the_sql_can_reach_travel() {
         "select count() from logs",
         expect![[r#"
         select count() from logs
-        logs x1: "#]],
+        logs: "#]],
     );
     check(
         "SELECT count(*), max(body) FROM logs WHERE attributes['k'] = 'v'",
         expect![[r#"
         SELECT count(*), max(body) FROM logs WHERE attributes['k'] = 'v'
-        logs x1: body, attributes"#]],
+        logs: body, attributes"#]],
     );
     check(
         "select `service_name`, \"logs\".severity_text from logs",
         expect![[r#"
         select `service_name`, "logs".severity_text from logs
-        logs x2: severity_text, service_name"#]],
+        logs: severity_text, service_name"#]],
     );
     check(
         "select body, attributes.keys from logs",
         expect![[r#"
         select body, attributes.keys from logs
-        logs x1: body, attributes"#]],
+        logs: body, attributes"#]],
     );
     check(
         "select `attributes.keys` from logs",
         expect![[r#"
         select `attributes.keys` from logs
-        logs x1: attributes"#]],
+        logs: attributes"#]],
     );
     check(
         "select flags * severity_number from logs",
         expect![[r#"
         select flags * severity_number from logs
-        logs x1: flags, severity_number"#]],
+        logs: flags, severity_number"#]],
     );
     check(
         "select 2 * flags, (flags) * 3 from logs",
         expect![[r#"
         select 2 * flags, (flags) * 3 from logs
-        logs x1: flags"#]],
+        logs: flags"#]],
     );
 }
 
@@ -108,45 +108,45 @@ fn tables_are_found_wherever_they_are_named() {
         "from `logs` select count()",
         expect![[r#"
         from `logs` select count()
-        logs x1: "#]],
+        logs: "#]],
     );
     check(
         "select count() from logs, spans where logs.trace_id = spans.trace_id",
         expect![[r#"
         select count() from logs, spans where logs.trace_id = spans.trace_id
-        logs x2: trace_id
-        spans x2: trace_id"#]],
+        logs: trace_id
+        spans: trace_id"#]],
     );
     check(
         "select count() from logs a join logs b using (trace_id)",
         expect![[r#"
         select count() from logs a join logs b using (trace_id)
-        logs x2: trace_id"#]],
+        logs: trace_id"#]],
     );
     check(
         "select (select max(flags) from spans) from system.one",
         expect![[r#"
         select (select max(flags) from spans) from system.one
-        spans x1: flags"#]],
+        spans: flags"#]],
     );
     check(
         "select count() from {t:Identifier}",
         expect![[r#"
         select count() from `logs`
-        logs x1: "#]],
+        logs: "#]],
     );
     check(
         "(select count() from logs) union all (select count() from spans)",
         expect![[r#"
         (select count() from logs) union all (select count() from spans)
-        logs x1: 
-        spans x1: "#]],
+        logs: 
+        spans: "#]],
     );
     check(
         "with recursive t as (select 1 as n union all select n + 1 from t, logs where n < 5) select max(n) from t",
         expect![[r#"
             with recursive t as (select 1 as n union all select n + 1 from t, logs where n < 5) select max(n) from t
-            logs x1: "#]],
+            logs: "#]],
     );
 }
 
@@ -156,25 +156,25 @@ fn the_database_before_a_table_does_not_lead_past_the_hot_rows() {
         "select count() from tidegate.logs",
         expect![[r#"
         select count() from          logs
-        logs x1: "#]],
+        logs: "#]],
     );
     check(
         "select tidegate.logs.body from `tidegate` . \"logs\"",
         expect![[r#"
         select          logs.body from              "logs"
-        logs x2: body"#]],
+        logs: body"#]],
     );
     check(
         "with logs as (select body from tidegate.logs) select count() from logs",
         expect![[r#"
         with logs as (select body from _all_logs) select count() from logs
-        logs x3 renamed: body"#]],
+        logs renamed: body"#]],
     );
     check(
         "with logs as (select 1) select tidegate.logs.body from tidegate.logs",
         expect![[r#"
         with logs as (select 1) select          logs.body from _all_logs
-        logs x3 renamed: body"#]],
+        logs renamed: body"#]],
     );
 }
 
@@ -191,14 +191,14 @@ fn a_format_clause_is_taken_off() {
         expect![[r#"
         select body from logs
         format: CSVWithNames
-        logs x1: body"#]],
+        logs: body"#]],
     );
     check("select 1 as format", expect!["select 1 as format"]);
     check(
         "select body from logs order by format desc",
         expect![[r#"
         select body from logs order by format desc
-        logs x1: body"#]],
+        logs: body"#]],
     );
     check(
         "select 1 format Avro",

@@ -166,11 +166,15 @@ const fn decimal_bytes(precision: u8) -> usize {
 
 /// Writes a UUID as two numbers of eight bytes, the higher one first, each little-endian.
 fn write_uuid(text: &str, out: &mut Vec<u8>) {
-    let digits = text.bytes().filter_map(|digit| char::from(digit).to_digit(16)).map(u128::from);
-    let number = digits.fold(0_u128, |number, digit| number << 4 | digit);
-    let [high, low] = [number >> 64, number & u128::from(u64::MAX)];
-    for half in [high, low] {
-        out.extend_from_slice(&half.to_le_bytes()[..8]);
+    let mut digits = text.bytes().filter_map(|byte| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    });
+    for _half in 0..2 {
+        let half = digits.by_ref().take(16).fold(0_u64, |half, digit| half << 4 | u64::from(digit));
+        out.extend_from_slice(&half.to_le_bytes());
     }
 }
 

@@ -19,7 +19,7 @@ use tidegate_core::world::SystemClock;
 use tidegate_model::UnixNanos;
 use tidegate_traces::{
     COLUMNS, DATASET, Defaults, Filter, Json, Prices, Span, SpanId, Sql, TABLE, TraceId, Uuid, derive, json as text,
-    latest, row,
+    latest, row, scope,
 };
 
 use crate::world::{LIMIT, World};
@@ -101,7 +101,7 @@ impl House {
     }
 
     async fn rows(&self, columns: &str, condition: &str, mut sql: Sql) -> Vec<Json> {
-        let scope = format!("`project_id` = {}", sql.uuid(PROJECT));
+        let scope = scope(PROJECT, &mut sql);
         let request = ReadRequest {
             sql: format!("SELECT {columns} FROM {TABLE} WHERE {scope} AND {} AND ({condition})", latest(&scope)),
             params: sql.params().into_iter().map(|(name, value)| (name, parameter_text(&value))).collect(),

@@ -55,6 +55,19 @@ async fn a_declared_column_is_in_the_next_answer_without_any_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keywords_are_texts_of_few_values_whoever_declares_them_otherwise() {
+    let place = begun().await;
+    place.taken(&with(r#"{"name":"k","type":"keyword"}"#, "", r#"{"n":4,"k":"lisbon"},{"n":5,"k":""},{"n":6}"#)).await;
+    place.taken(&with(r#"{"name":"k","type":"string"}"#, "", r#"{"n":7,"k":"lisbon"}"#)).await;
+    place.taken(r#"{"rows":[{"n":8,"k":"porto"},{"n":9,"k":1.50}]}"#).await;
+    let sql = "SELECT k, count(), any(toTypeName(k)) FROM visits GROUP BY k ORDER BY k NULLS FIRST";
+    let kind = "LowCardinality(Nullable(String))";
+    let expected = format!("\\N\t4\t{kind}\n\t1\t{kind}\n1.50\t1\t{kind}\nlisbon\t2\t{kind}\nporto\t1\t{kind}");
+    place.hot_and_stored(sql, &expected).await;
+    place.hot_and_stored("SELECT count() FROM visits WHERE k = 'lisbon' AND startsWith(k, 'lis')", "2").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn integers_become_doubles_where_all_of_them_are() {
     let place = begun().await;
     let declared = r#"{"schema":{"fields":[{"name":"n","type":"double"}]},"rows":[{"n":0.5},{"n":9007199254740993}]}"#;

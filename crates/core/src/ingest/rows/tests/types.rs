@@ -125,7 +125,7 @@ fn what_is_not_a_request_of_rows_is_refused_as_a_whole() {
     check_refused(
         r#"{"schema":{"fields":[{"name":"a","type":"text"}]},"rows":[]}"#,
         &expect![
-            "schema: `text` is no type of a column: use timestamp, string, double, integer, boolean, uint64, decimal(P,S) with P up to 38, date, uuid, json, array(T) or map(T) of one of these at line 1 column 37"
+            "schema: `text` is no type of a column: use timestamp, string, keyword, double, integer, boolean, uint64, decimal(P,S) with P up to 38, date, uuid, json, array(T) or map(T) of one of these at line 1 column 37"
         ],
     );
     check_refused(
