@@ -12,7 +12,7 @@ const DEPENDENCY_BORDERS: &[(&str, &[&str])] = &[
     ("axum", &["crates/server"]),
     ("tonic", &["crates/server"]),
     ("anyhow", &["crates/cli", "crates/load", "xtask"]),
-    ("sqlx", &["crates/core", "crates/cli"]),
+    ("sqlx", &["crates/core", "crates/cli", "crates/primary"]),
     ("libc", &["crates/chdb"]),
 ];
 

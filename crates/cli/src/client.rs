@@ -27,6 +27,14 @@ pub(crate) struct Asker {
     scopes: Option<String>,
 }
 
+impl Asker {
+    /// Is a server that asks itself, with the scope for everything where it wants one.
+    pub(crate) fn own(url: &str, scope: &str) -> Self {
+        let scopes = (!scope.is_empty()).then(|| scope.to_owned());
+        Self { url: url.to_owned(), actor: Some("tidegate".to_owned()), scopes }
+    }
+}
+
 /// A server's address, and what every request to it says of who asks.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {

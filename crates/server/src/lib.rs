@@ -74,5 +74,5 @@ pub use metrics::Metrics;
 pub use migrations::{Mirrors, run_mirrors};
 pub use self_metrics::metrics_request;
 pub use stages::{SchemaState, Stages};
-pub use tracing::Tracing;
+pub use tracing::{Follow, Tracing, TracingChoice, TracingMode, TracingReads, watch_primary};
 pub use webhook::{Webhook, signature as hmac_sha256};

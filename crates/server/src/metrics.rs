@@ -54,8 +54,7 @@ pub struct Metrics {
     alerts_firing: IntGauge,
     alert_rules_failing: IntGauge,
     lifecycle: LifecycleGauges,
-    mirror_lag_rows: IntGaugeVec,
-    mirror_failures: IntCounter,
+    moves: Moves,
     engine_up: IntGauge,
     engine_restarts: IntGauge,
     retry_keys_evicted: IntGauge,
@@ -65,6 +64,17 @@ pub struct Metrics {
     own_logs_dropped: IntCounter,
     resident_bytes: IntGauge,
     uptime_seconds: Gauge,
+}
+
+/// How far older engines are behind, and ClickHouse behind the PostgreSQL of the tracing API.
+#[derive(Debug)]
+struct Moves {
+    mirror_lag_rows: IntGaugeVec,
+    mirror_failures: IntCounter,
+    lag_rows: IntGauge,
+    lag_seconds: IntGauge,
+    failures: IntGauge,
+    fallbacks: IntCounter,
 }
 
 /// What became of rows past their retention, and of requests past a quota.
@@ -135,13 +145,7 @@ impl Metrics {
             alerts_firing: list.gauge("tidegate_alerts_firing", "Alerts that fire or have no data"),
             alert_rules_failing: list.gauge("tidegate_alert_rules_failing", "Rules whose last question got no answer"),
             lifecycle: LifecycleGauges::new(&list),
-            mirror_lag_rows: list.gauges(
-                "tidegate_mirror_lag_rows",
-                "Rows that an older engine cannot have yet, of a dataset's table that is mirrored to it",
-                &["dataset", "table"],
-            ),
-            mirror_failures: list
-                .counter("tidegate_mirror_failures_total", "Files for older engines that failed and were tried again"),
+            moves: Moves::new(&list),
             engine_up: list.gauge("tidegate_engine_up", "1 while the engine answers"),
             engine_restarts: list.gauge("tidegate_engine_restarts", "How often the engine was started again"),
             retry_keys_evicted: list
@@ -210,7 +214,12 @@ impl Metrics {
 
     /// Counts a file for an older engine that failed.
     pub(crate) fn mirror_failed(&self) {
-        self.mirror_failures.inc();
+        self.moves.mirror_failures.inc();
+    }
+
+    /// Counts a read of spans that PostgreSQL answers in the place of ClickHouse.
+    pub(crate) fn tracing_fell_back(&self) {
+        self.moves.fallbacks.inc();
     }
 
     /// Returns the gauge of a door's connections.
@@ -248,13 +257,7 @@ impl Metrics {
         self.alerts_firing.set(signed(firing as u64));
         self.alert_rules_failing.set(signed(failing as u64));
         self.lifecycle.set(stages);
-        // A mirror that was stopped is behind nobody.
-        self.mirror_lag_rows.reset();
-        for mirror in migrations::healths(stages) {
-            let names =
-                [mirror["dataset"].as_str().unwrap_or_default(), mirror["tableName"].as_str().unwrap_or_default()];
-            self.mirror_lag_rows.with_label_values(&names).set(signed(mirror["lagRows"].as_u64().unwrap_or(0)));
-        }
+        self.moves.set(stages);
         self.hot_tail_bytes.set(signed(stages.buffer.hot_bytes()));
         self.wal_bytes.set(signed(stages.buffer.wal_bytes()));
         self.retry_keys_evicted.set(signed(stages.buffer.retries_evicted()));
@@ -274,6 +277,44 @@ impl Metrics {
     /// Returns everything in Prometheus's text form.
     pub(crate) fn text(&self, stages: &Stages) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.gather(stages))
+    }
+}
+
+impl Moves {
+    fn new(list: &List) -> Self {
+        Self {
+            mirror_lag_rows: list.gauges(
+                "tidegate_mirror_lag_rows",
+                "Rows that an older engine cannot have yet, of a dataset's table that is mirrored to it",
+                &["dataset", "table"],
+            ),
+            mirror_failures: list
+                .counter("tidegate_mirror_failures_total", "Files for older engines that failed and were tried again"),
+            lag_rows: list
+                .gauge("tidegate_tracing_lag_rows", "Changes of spans in PostgreSQL that are not in ClickHouse yet"),
+            lag_seconds: list
+                .gauge("tidegate_tracing_lag_seconds", "Age of the oldest of these changes when it was looked last"),
+            failures: list
+                .gauge("tidegate_tracing_failures", "How often bringing these changes failed since the start"),
+            fallbacks: list.counter(
+                "tidegate_tracing_fallbacks_total",
+                "Reads of spans that PostgreSQL answered in the place of ClickHouse",
+            ),
+        }
+    }
+
+    fn set(&self, stages: &Stages) {
+        // A mirror that was stopped is behind nobody.
+        self.mirror_lag_rows.reset();
+        for mirror in migrations::healths(stages) {
+            let names =
+                [mirror["dataset"].as_str().unwrap_or_default(), mirror["tableName"].as_str().unwrap_or_default()];
+            self.mirror_lag_rows.with_label_values(&names).set(signed(mirror["lagRows"].as_u64().unwrap_or(0)));
+        }
+        let (lag_rows, lag_seconds, failures) = stages.tracing.follow.counts();
+        self.lag_rows.set(signed(lag_rows));
+        self.lag_seconds.set(signed(lag_seconds));
+        self.failures.set(signed(failures));
     }
 }
 

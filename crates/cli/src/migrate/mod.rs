@@ -39,6 +39,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+pub(crate) use postgres::Following;
 use server::Server;
 
 use crate::client::Asker;

@@ -9,7 +9,7 @@ use crate::settings::Listen;
 /// The bound listeners and their real addresses.
 pub(super) struct Doors {
     pub(super) listeners: Listeners,
-    http: SocketAddr,
+    pub(super) http: SocketAddr,
     pub(super) otlp_http: SocketAddr,
     otlp_grpc: SocketAddr,
 }

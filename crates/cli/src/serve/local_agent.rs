@@ -59,7 +59,7 @@ impl LocalAgent {
 }
 
 /// A door that is open everywhere is reached over loopback.
-fn reachable(mut door: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(mut door: SocketAddr) -> SocketAddr {
     if door.ip().is_unspecified() {
         let loopback = if door.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
         door.set_ip(loopback);

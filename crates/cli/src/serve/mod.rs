@@ -9,6 +9,7 @@
 //! | `reconcile.rs` | looks whether datasets' tables are what the catalog says |
 //! | `drills.rs` | backups restored on trial |
 //! | `doors.rs` | the listeners |
+//! | `follow.rs` | changes of the tracing API's PostgreSQL, brought to ClickHouse |
 //! | `local_agent.rs` | an agent in the server's process |
 //! | `logs.rs` | what is printed |
 //! | `own_logs.rs` | the server's own log records, kept to be stored |
@@ -22,6 +23,7 @@ mod banner;
 mod doors;
 mod drills;
 mod folder;
+mod follow;
 mod local_agent;
 mod logs;
 mod own_logs;

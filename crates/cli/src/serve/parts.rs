@@ -23,10 +23,12 @@ use tidegate_model::tables::{
     METRIC_SAMPLES, METRIC_SUMMARIES, SPANS,
 };
 use tidegate_model::{Clock, Retention, UnixNanos};
+use tidegate_primary::Primary;
 use tidegate_server::{
     Access, Alerts, BackupOffice, BackupPlan, CardinalityState, DrillAsked, ExportOptions, Exports, LargeBodies,
-    Lifecycle, Metrics, Mirrors, ReplicaWatch, SchemaState, Stages, Webhook,
+    Lifecycle, Metrics, Mirrors, ReplicaWatch, SchemaState, Stages, Tracing, TracingChoice, Webhook,
 };
+use tidegate_traces::Uuid;
 use tokio::sync::{mpsc, watch};
 
 use super::DataFolder;
@@ -56,6 +58,7 @@ pub(super) struct Parts {
     alerts: Arc<Alerts>,
     lifecycle: Arc<Lifecycle>,
     mirrors: Mirrors,
+    tracing: Arc<Tracing>,
     replica_age_sla_ms: u64,
     admin_sql: bool,
     large_bodies: Arc<LargeBodies>,
@@ -119,6 +122,7 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
     });
     let (backups, drills) = backups.unzip();
     let lifecycle = Arc::new(lifecycle(settings, &query, &clock));
+    let tracing = Arc::new(tracing(settings, &catalog).await?);
     Ok(Parts {
         backups,
         drills,
@@ -137,10 +141,23 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
         exports: Exports::new(exports(&settings.exports, folder, bucket)?),
         alerts: Arc::new(Alerts::new(settings.alerts.options().map_err(anyhow::Error::msg)?)),
         mirrors: Mirrors::new(mirror_folder(settings, folder)?),
+        tracing,
         replica_age_sla_ms: settings.freshness.replica_age_sla_ms,
         admin_sql: settings.query.admin_sql,
         large_bodies: Arc::new(LargeBodies::new(folder.path().to_owned())),
     })
+}
+
+/// Prepares the tracing API: which PostgreSQL it has, and which projects are there.
+async fn tracing(settings: &Settings, catalog: &Catalog) -> Result<Tracing> {
+    let own = &settings.tracing;
+    let Some(options) = own.primary().map_err(anyhow::Error::msg)? else { return Ok(Tracing::default()) };
+    let primary = Primary::new(options).context("read tracing.postgres_url")?;
+    let decided = catalog.policies::<TracingChoice>(PolicyKind::Tracing).await?;
+    let decided = decided.into_iter().map(|own| Ok((Uuid::read(&own.slug, "project_id")?, own.policy)));
+    let decided =
+        decided.collect::<Result<Vec<_>, tidegate_traces::Invalid>>().context("read the modes of projects")?;
+    Ok(Tracing::default().with_primary(primary, TracingChoice { mode: own.mode, reads: own.reads }, decided))
 }
 
 /// Says how much may come into each dataset: what was decided of it by itself goes before the settings.
@@ -185,7 +202,7 @@ impl Parts {
             alerts: Arc::clone(&self.alerts),
             lifecycle: Arc::clone(&self.lifecycle),
             mirrors: self.mirrors.clone(),
-            tracing: Arc::default(),
+            tracing: Arc::clone(&self.tracing),
             requests: Arc::default(),
             access: self.access.clone(),
             backups: self.backups.clone(),

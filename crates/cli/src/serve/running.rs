@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::own_logs::OwnLog;
 use super::stop::{self, Signals, WayDown};
-use super::{DataFolder, doors, drills, parts, reconcile, schema, telemetry, templates};
+use super::{DataFolder, doors, drills, follow, parts, reconcile, schema, telemetry, templates};
 use crate::settings::Settings;
 
 /// A server whose doors are open.
@@ -34,7 +34,7 @@ pub(crate) async fn start(
     let (schema, schema_state) = watch::channel(SchemaState::Waiting);
     let stages = parts.stages(metrics, schema_state.clone(), doors.addresses(&settings.listen));
 
-    let otlp_http = doors.otlp_http;
+    let (http, otlp_http) = (doors.http, doors.otlp_http);
     let (stop, stopped) = watch::channel(false);
     let options = ServerOptions { connections_max: settings.listen.connections_max, ..ServerOptions::default() };
     let serving = tokio::spawn(tidegate_server::serve(stages.clone(), doors.listeners, options, stopped.clone()));
@@ -54,6 +54,10 @@ pub(crate) async fn start(
         .map(|drills| drills::start(settings, drills.room, drills.backups, drills.asked, stopped.clone()));
     tokio::spawn(tidegate_server::run_lifecycle(stages.clone(), stopped.clone()));
     tokio::spawn(tidegate_server::run_mirrors(stages.clone(), stopped.clone()));
+    tokio::spawn(tidegate_server::watch_primary(stages.clone(), stopped.clone()));
+    if let Some(own) = follow::Own::of(settings, http) {
+        tokio::spawn(follow::run(own, Arc::clone(&stages.tracing), stopped.clone()));
+    }
     let templates = templates::start(parts.ingest.clone(), stopped);
     Ok(Running { stages, otlp_http, way_down: WayDown { parts, serving, batches, telemetry, templates, drills, stop } })
 }

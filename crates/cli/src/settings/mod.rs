@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `tree.rs` | [`Settings`]: every setting with its default and what it does |
 //! | `sources.rs` | the four places, laid over each other; which one each value came from |
+//! | `places.rs` | where other programs are that it names |
 //! | `print.rs` | the tree as commented TOML |
 
 mod alerts;
+mod places;
 mod print;
 mod sources;
 mod tree;

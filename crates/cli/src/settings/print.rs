@@ -6,7 +6,7 @@ use super::sources::Loaded;
 use super::tree::{Settings, explained};
 
 /// Settings that are never shown.
-const SECRETS: [&str; 7] = [
+const SECRETS: [&str; 8] = [
     "clickhouse.password",
     "clickhouse.reader_password",
     "exports.webhook_secret",
@@ -14,6 +14,7 @@ const SECRETS: [&str; 7] = [
     "alerts.slack_url",
     "alerts.smtp_server",
     "s3.secret_access_key",
+    "tracing.postgres_url",
 ];
 
 /// Returns the whole tree as TOML that can be used as a file: what each setting does, its default, where its value

@@ -10,7 +10,7 @@ const FILE: &str = "tidegate.toml";
 const PREFIX: &str = "TIDEGATE_";
 
 /// Names that other tools' users know already, and the settings they mean.
-const KNOWN_NAMES: [(&str, &str); 15] = [
+const KNOWN_NAMES: [(&str, &str); 16] = [
     ("CLICKHOUSE_URL", "clickhouse.url"),
     ("CLICKHOUSE_HOST", "clickhouse.host"),
     ("CLICKHOUSE_PORT", "clickhouse.port"),
@@ -26,7 +26,11 @@ const KNOWN_NAMES: [(&str, &str); 15] = [
     ("TIDEGATE_DATA", "data"),
     ("AWS_ACCESS_KEY_ID", "s3.access_key_id"),
     ("AWS_SECRET_ACCESS_KEY", "s3.secret_access_key"),
+    ("TIDEGATE_POSTGRES", "tracing.postgres_url"),
 ];
+
+/// Whether spans go to ClickHouse too, as an application of the tracing API knows it.
+const USE_CLICKHOUSE: &str = "USE_CLICKHOUSE";
 
 /// Why the settings cannot be used: which, from where, and what would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,11 +126,27 @@ impl Layers {
             let path = format!("{}.{}", section.to_ascii_lowercase(), key.to_ascii_lowercase());
             self.set(&path, value, &format!("environment {name}"))?;
         }
+        self.tracing_mode(environment)?;
         let names_a_server = ["clickhouse.url", "clickhouse.host"].iter().any(|path| self.sources.contains_key(*path));
         if names_a_server && !self.sources.contains_key("storage.backend") {
             self.set("storage.backend", "clickhouse", "a ClickHouse server is named")?;
         }
         Ok(())
+    }
+
+    /// Takes the mode of the tracing API from a name that says less than the setting, where there is a PostgreSQL.
+    fn tracing_mode(&mut self, environment: &BTreeMap<String, String>) -> Result<(), SettingsError> {
+        let has_postgres = self.slot("tracing.postgres_url", PREFIX)?.as_str().is_some_and(|url| !url.is_empty());
+        let Some(text) = environment.get(USE_CLICKHOUSE).filter(|_| has_postgres) else { return Ok(()) };
+        if self.sources.contains_key("tracing.mode") {
+            return Ok(());
+        }
+        let mode = match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => "dual",
+            "false" | "0" | "no" | "off" | "" => "postgres",
+            _ => return Err(SettingsError(format!("{USE_CLICKHOUSE} must be true or false, it is `{text}`"))),
+        };
+        self.set("tracing.mode", mode, &format!("environment {USE_CLICKHOUSE}"))
     }
 
     /// Reads text as the kind of value that the setting has.
@@ -230,6 +250,7 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
         return Err(SettingsError(text.to_owned()));
     }
     settings.alerts.options().map_err(SettingsError)?;
+    settings.tracing.primary().map_err(SettingsError)?;
     check_s3(&settings.s3)?;
     if settings.backup.target == BackupTarget::S3 && settings.s3.bucket.is_empty() {
         let text = "backup.target is \"s3\", and s3.bucket names no bucket: set it with what else `[s3]` needs";

@@ -1,6 +1,7 @@
 use super::tree::explained;
 use super::*;
 use std::collections::BTreeMap;
+use tidegate_server::TracingMode;
 use toml::{Table, Value};
 
 fn with(environment: &[(&str, &str)]) -> Result<Loaded, SettingsError> {
@@ -39,7 +40,27 @@ fn names_that_users_know_are_honoured() {
 }
 
 #[test]
+fn a_postgres_alone_switches_nothing() {
+    let check = |environment: &[(&str, &str)], wanted| {
+        assert_eq!(with(environment).expect("good").settings.tracing.mode, wanted, "{environment:?}");
+    };
+    let url = ("TIDEGATE_POSTGRES", "postgres://me:secret@db/traces");
+    check(&[url], TracingMode::ClickHouse);
+    check(&[("USE_CLICKHOUSE", "false")], TracingMode::ClickHouse);
+    check(&[url, ("USE_CLICKHOUSE", "true")], TracingMode::Dual);
+    check(&[url, ("USE_CLICKHOUSE", "false")], TracingMode::Postgres);
+    check(&[url, ("USE_CLICKHOUSE", "false"), ("TIDEGATE_TRACING__MODE", "clickhouse")], TracingMode::ClickHouse);
+    let shown = commented(&with(&[url]).expect("good")).expect("TOML");
+    assert!(!shown.contains("secret@"), "the password is shown: {shown}");
+}
+
+#[test]
 fn mistakes_are_named() {
+    check_refused(&[("TIDEGATE_TRACING__MODE", "dual")], "names no PostgreSQL");
+    check_refused(&[("TIDEGATE_POSTGRES", "db:5432")], "must be like postgres://");
+    let url = ("TIDEGATE_POSTGRES", "postgres://db/traces");
+    check_refused(&[url, ("TIDEGATE_TRACING__POSTGRES_TABLE", "a b")], "tracing.postgres_table: `a b` names no table");
+    check_refused(&[url, ("USE_CLICKHOUSE", "perhaps")], "USE_CLICKHOUSE must be true or false");
     check_refused(&[("TIDEGATE_BATCH__ROWZ", "1")], "no setting `batch.rowz` (environment TIDEGATE_BATCH__ROWZ)");
     check_refused(&[("TIDEGATE_BATCH__ROWS", "many")], "batch.rows must be a whole number, it is `many`");
     check_refused(&[("TIDEGATE_BATCH__ROWS", "0")], "batch.rows must be at least 1");

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tidegate_alerts::Rule;
 use tidegate_model::limits;
+use tidegate_server::{TracingMode, TracingReads};
 use tidegate_templates::UserMask;
 
 /// Makes one section of the tree: its struct, its defaults, and what each of its settings does.
@@ -69,6 +70,8 @@ section! {
         quota: Quota = Quota::default(),
         /// An S3 server, for whatever is kept there.
         s3: S3 = S3::default(),
+        /// Where spans of the tracing API are, beside ClickHouse.
+        tracing: Tracing = Tracing::default(),
         /// What the server stores about itself.
         telemetry: Telemetry = Telemetry::default(),
         /// What the server prints.
@@ -388,6 +391,22 @@ section! {
 }
 
 section! {
+    /// Where spans of the tracing API are, beside ClickHouse (`docs/tracing-api.md`).
+    Tracing, TRACING {
+        /// The PostgreSQL that is the primary: `postgres://user:password@host/database`; empty: none. Also
+        /// `TIDEGATE_POSTGRES`.
+        postgres_url: String = String::new(),
+        /// Its table, as schema.name; made when absent.
+        postgres_table: String = "public.spans".into(),
+        /// Of projects for which nothing else was decided: "postgres", "dual" or "clickhouse". With `USE_CLICKHOUSE` and a
+        /// PostgreSQL it is "dual" (true) or "postgres" (false), unless it is set.
+        mode: TracingMode = TracingMode::ClickHouse,
+        /// Which side answers reads in mode "dual": "postgres" or "clickhouse".
+        reads: TracingReads = TracingReads::Postgres,
+    }
+}
+
+section! {
     /// What the server stores about itself.
     Telemetry, TELEMETRY {
         /// Store the server's own metrics and logs, as the service `tidegate`.
@@ -476,55 +495,6 @@ impl Templates {
     }
 }
 
-impl ClickHouse {
-    /// Returns the address of the server's HTTP interface.
-    pub(crate) fn address(&self) -> String {
-        if self.url.is_empty() {
-            let scheme = if self.secure { "https" } else { "http" };
-            format!("{scheme}://{}:{}", self.host, self.port)
-        } else {
-            self.url.trim_end_matches('/').to_owned()
-        }
-    }
-}
-
-impl S3 {
-    /// Returns the address of the server.
-    pub(crate) fn address(&self) -> String {
-        if self.endpoint.is_empty() {
-            format!("https://s3.{}.amazonaws.com", self.region)
-        } else {
-            self.endpoint.trim_end_matches('/').to_owned()
-        }
-    }
-
-    /// Says what is wrong with it, if anything is.
-    pub(super) fn mistake(&self) -> Option<String> {
-        if self.bucket.is_empty() {
-            return None;
-        }
-        let is_address = ["http://", "https://"].iter().any(|scheme| self.address().starts_with(scheme));
-        if !is_address {
-            return Some(format!("s3.endpoint must be an address like https://host:9000, it is `{}`", self.endpoint));
-        }
-        if self.region.is_empty() {
-            return Some(
-                "s3.region must be set: requests are signed for it; any name will do for most servers".to_owned(),
-            );
-        }
-        if self.access_key_id.is_empty() || self.secret_access_key.is_empty() {
-            let text = "s3.access_key_id and s3.secret_access_key (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) must be set \
-                        where s3.bucket is: every request is signed";
-            return Some(text.to_owned());
-        }
-        let is_part = |part: &str| !part.is_empty() && part != "." && part != "..";
-        let is_plain = self.prefix.is_empty() || self.prefix.split('/').all(is_part);
-        (!is_plain).then(|| {
-            format!("s3.prefix is a path such as tidegate/production, without `/` at its ends, it is `{}`", self.prefix)
-        })
-    }
-}
-
 impl Retain {
     /// Returns the signals whose rows are not kept, as their settings are called.
     pub(crate) fn dropped(&self) -> Vec<&'static str> {
@@ -561,6 +531,7 @@ fn list(section: &str) -> &'static [(&'static str, &'static [&'static str])] {
         "lifecycle" => LIFECYCLE,
         "quota" => QUOTA,
         "s3" => S3_SETTINGS,
+        "tracing" => TRACING,
         "telemetry" => TELEMETRY,
         "log" => LOG,
         _ => &[],

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Moves tables of a real PostgreSQL here, while both sides and the migration are killed, and compares them.
-# usage: run.sh [--run SCRIPT, as its first words: another script than check.py] [--rows N] [--corruptions N] [--seconds N] [--tidegate PATH]
+# Then PostgreSQL as the primary of the tracing API (primary.py).
+# usage: run.sh [--run SCRIPT, as its first words: another script than these] [--rows N] [--corruptions N] [--seconds N] [--tidegate PATH]
 # needs python3, and apt-get where PostgreSQL's programs are not installed.
 set -euo pipefail
 script=
@@ -37,4 +38,10 @@ data=$(mktemp -d)
 trap 'rm -rf "$data"' EXIT
 # The server of PostgreSQL refuses to be root, and runs as somebody else then.
 chmod 755 "$data"
-python3 "${script:-$here/check.py}" --programs "$(dirname "$programs")" --data "$data" --tidegate "$repository/target/debug/tidegate" "$@"
+scripts=("$here/check.py" "$here/primary.py")
+if [ -n "$script" ]; then
+    scripts=("$script")
+fi
+for each in "${scripts[@]}"; do
+    python3 "$each" --programs "$(dirname "$programs")" --data "$data" --tidegate "$repository/target/debug/tidegate" "$@"
+done

@@ -98,12 +98,12 @@ class Postgres:
 class Tidegate:
     """The server, and its command line."""
 
-    def __init__(self, program, folder, postgres):
+    def __init__(self, program, folder, postgres, more=None):
         self.program, self.folder, self.postgres = program, folder, postgres
         self.begun = []
         self.ports = [free_port() for _ in range(3)]
         self.url = f"http://127.0.0.1:{self.ports[0]}"
-        self.env = os.environ | {"TIDEGATE_URL": self.url, "TIDEGATE_POSTGRES": postgres.url, "TIDEGATE_TELEMETRY__OWN": "false"}
+        self.env = os.environ | {"TIDEGATE_URL": self.url, "TIDEGATE_POSTGRES": postgres.url, "TIDEGATE_TELEMETRY__OWN": "false"} | (more or {})
         self.start()
 
     def start(self):
@@ -130,13 +130,17 @@ class Tidegate:
         self.process.wait(60)
 
     def ask(self, method, path, body=None, headers=None):
+        return self.ask_whole(method, path, body, headers)[:2]
+
+    def ask_whole(self, method, path, body=None, headers=None):
+        """Asks; returns the status, the body and the headers."""
         headers = {"content-type": "application/json"} | (headers or {})
         request = urllib.request.Request(self.url + path, data=body, headers=headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
-                return answer.status, answer.read()
+                return answer.status, answer.read(), answer.headers
         except urllib.error.HTTPError as error:
-            return error.code, error.read()
+            return error.code, error.read(), error.headers
 
     def rows(self, sql):
         body = json.dumps({"sql": sql, "format": "ndjson"}).encode()

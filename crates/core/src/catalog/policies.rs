@@ -15,6 +15,8 @@ pub enum PolicyKind {
     TenantQuota,
     /// Since when a retention that nobody decided is known here.
     Notice,
+    /// Where spans of one project are written and read, whose id then stands for the dataset's name.
+    Tracing,
 }
 
 impl PolicyKind {
@@ -24,6 +26,7 @@ impl PolicyKind {
             Self::Quota => "quota",
             Self::TenantQuota => "tenant_quota",
             Self::Notice => "notice",
+            Self::Tracing => "tracing",
         }
     }
 }

@@ -7,16 +7,19 @@
 //! | `catalogue.rs` | what is counted, and what reads of it may take |
 //! | `copies.rs` | exports, backups, buckets, moves from older engines |
 //! | `lifecycle.rs` | how long rows stay, and how many may come |
+//! | `primary.rs` | PostgreSQL as the primary of the tracing API |
 
 mod alerts;
 mod catalogue;
 mod copies;
 mod lifecycle;
+mod primary;
 
 pub use alerts::*;
 pub use catalogue::*;
 pub use copies::*;
 pub use lifecycle::*;
+pub use primary::*;
 
 /// A table's name, in bytes: a ClickHouse folder name holds it with room for suffixes, and existing clients allow 120.
 pub const TABLE_NAME_BYTES_MAX: usize = 120;

@@ -23,6 +23,7 @@ pub(crate) async fn health(State(stages): State<Stages>) -> Json<Value> {
         "writes": writes(&stages),
         "engine": engine(&stages).await,
         "schema": schema(&stages),
+        "tracing": crate::tracing::health(&stages),
         "mirrors": migrations::healths(&stages),
         "freshness": stages.replica.look(&stages.buffer).told(),
         "backups": stages.backups.as_ref().map(crate::backups::BackupOffice::told),
@@ -32,7 +33,8 @@ pub(crate) async fn health(State(stages): State<Stages>) -> Json<Value> {
 
 /// Answers `GET /ready`: 200 only when a write would be acknowledged.
 ///
-/// The engine is told of and does not count: without it writes are acknowledged all the same.
+/// The engine is told of and does not count: without it writes are acknowledged all the same. So is the PostgreSQL of the
+/// tracing API: most rows have nothing to do with it.
 pub(super) async fn ready(State(stages): State<Stages>) -> Response {
     let writes = writes(&stages);
     let is_ready = writes["ready"] == true;
@@ -44,6 +46,7 @@ pub(super) async fn ready(State(stages): State<Stages>) -> Response {
         "writes": writes,
         "engine": engine(&stages).await,
         "schema": schema(&stages),
+        "tracing": crate::tracing::health(&stages),
     });
     (status, Json(told)).into_response()
 }

@@ -127,7 +127,8 @@ fn server() -> Shapes {
         ("version?", nullable(text())),
     ]);
     let schema = object(&[("state", one_of_words(&["waiting", "current", "failed"])), ("why?", text())]);
-    let parts = [("writes", writes), ("engine", engine), ("schema", schema)];
+    let spans = nullable(crate::tracing::health_shape());
+    let parts = [("writes", writes), ("engine", engine), ("schema", schema), ("tracing", spans)];
     let mut health = parts.to_vec();
     let address = object(&[("name", text()), ("address", text())]);
     let freshness = object(&[

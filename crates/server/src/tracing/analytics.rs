@@ -2,16 +2,16 @@ use std::collections::HashMap;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::StatusCode;
 use tidegate_model::{ErrorKind, UnixNanos};
 use tidegate_traces::{
     Amounts, Analytics, Derived, Json, Object, Path, Plan, QueryBody, RollUp, Spec, Sql, Step, TraceId, json,
     read_moment,
 };
 
-use super::asked::{conditions, reader, trace_of};
+use super::asked::{conditions, trace_of};
 use super::read::{Reader, Select};
-use super::{answered, asked, invalid};
+use super::sides::{self, Side, Wanted};
+use super::{asked, invalid};
 use crate::datasets::Want;
 use crate::errors::Failure;
 use crate::stages::Stages;
@@ -20,10 +20,18 @@ use crate::stages::Stages;
 const ROLLED_UP: &str = "ag.metrics.";
 
 /// A root, with what its trace comes to and the attributes that are asked for.
-struct Root {
+pub(super) struct Root {
     created_at: UnixNanos,
     roll_up: RollUp,
     attributes: Object,
+}
+
+impl Root {
+    /// Takes a root with what is asked of its attributes, and tells there what its trace comes to.
+    pub(super) fn of(created_at: UnixNanos, roll_up: RollUp, mut attributes: Object) -> Self {
+        roll_up.tell(&Derived::default(), &mut attributes);
+        Self { created_at, roll_up, attributes }
+    }
 }
 
 /// Answers `POST …/analytics/query`.
@@ -32,22 +40,32 @@ pub(super) async fn query(State(stages): State<Stages>, request: Request) -> Res
         let asked = asked(&stages, request, Want::Read).await?;
         let query = QueryBody::read(&asked.body, &["specs"]).map_err(|error| invalid(&error))?;
         let specs = Spec::read_all(asked.body.at("specs"), "specs").map_err(|error| invalid(&error))?;
-        let plan = Plan::of(&query.window, stages.clock.now());
-        let mut analytics = Analytics::of(specs.clone(), plan);
-        for root in roots(&reader(&stages, &asked), &query, (&plan, &specs)).await? {
-            analytics.add(root.created_at, |path| json::at(&root.attributes, bare(path)));
-        }
-        let buckets = analytics.buckets().into_iter().map(|bucket| {
-            Json::object([
-                ("timestamp", Json::text(bucket.timestamp.to_string())),
-                ("interval", Json::from(u64::from(bucket.interval))),
-                ("metrics", bucket.metrics),
-            ])
-        });
-        let buckets: Vec<Json> = buckets.collect();
-        Ok(Json::object([("count", Json::from(buckets.len() as u64)), ("buckets", Json::List(buckets))]).to_string())
+        sides::told(&stages, &asked, &Wanted::Analytics(query, specs)).await
     };
-    answered(&stages, StatusCode::OK, outcome.await)
+    sides::answered(&stages, outcome.await)
+}
+
+/// Tells statistics by time.
+pub(super) async fn told(
+    side: &mut Side<'_>,
+    query: &QueryBody,
+    (specs, now): (&[Spec], UnixNanos),
+) -> Result<String, Failure> {
+    let plan = Plan::of(&query.window, now);
+    let mut analytics = Analytics::of(specs.to_vec(), plan);
+    let paths: Vec<&str> = specs.iter().map(|spec| bare(&spec.path)).collect();
+    for root in side.roots(&within(query, &plan), &paths).await? {
+        analytics.add(root.created_at, |path| json::at(&root.attributes, bare(path)));
+    }
+    let buckets = analytics.buckets().into_iter().map(|bucket| {
+        Json::object([
+            ("timestamp", Json::text(bucket.timestamp.to_string())),
+            ("interval", Json::from(u64::from(bucket.interval))),
+            ("metrics", bucket.metrics),
+        ])
+    });
+    let buckets: Vec<Json> = buckets.collect();
+    Ok(Json::object([("count", Json::from(buckets.len() as u64)), ("buckets", Json::List(buckets))]).to_string())
 }
 
 /// Answers `POST …/spans/analytics`, in the older form.
@@ -55,29 +73,41 @@ pub(super) async fn legacy(State(stages): State<Stages>, request: Request) -> Re
     let outcome = async {
         let asked = asked(&stages, request, Want::Read).await?;
         let query = QueryBody::read(&asked.body, &[]).map_err(|error| invalid(&error))?;
-        let plan = Plan::of(&query.window, stages.clock.now());
-        let mut sums = vec![(Sum::default(), Sum::default()); plan.count];
-        for root in roots(&reader(&stages, &asked), &query, (&plan, &[])).await? {
-            let Some((total, errors)) = plan.bucket(root.created_at).and_then(|bucket| sums.get_mut(bucket)) else {
-                continue;
-            };
-            total.add(&root.roll_up);
-            if root.roll_up.errors > 0 {
-                errors.add(&root.roll_up);
-            }
-        }
-        let buckets = sums.into_iter().enumerate().map(|(index, (total, errors))| {
-            Json::object([
-                ("timestamp", Json::text(plan.begins(index).to_string())),
-                ("interval", Json::from(u64::from(plan.interval))),
-                ("total", total.json()),
-                ("errors", errors.json()),
-            ])
-        });
-        let buckets: Vec<Json> = buckets.collect();
-        Ok(Json::object([("count", Json::from(buckets.len() as u64)), ("buckets", Json::List(buckets))]).to_string())
+        sides::told(&stages, &asked, &Wanted::Legacy(query)).await
     };
-    answered(&stages, StatusCode::OK, outcome.await)
+    sides::answered(&stages, outcome.await)
+}
+
+/// Tells the older form.
+pub(super) async fn legacy_told(side: &mut Side<'_>, query: &QueryBody, now: UnixNanos) -> Result<String, Failure> {
+    let plan = Plan::of(&query.window, now);
+    let mut sums = vec![(Sum::default(), Sum::default()); plan.count];
+    for root in side.roots(&within(query, &plan), &[]).await? {
+        let Some((total, errors)) = plan.bucket(root.created_at).and_then(|bucket| sums.get_mut(bucket)) else {
+            continue;
+        };
+        total.add(&root.roll_up);
+        if root.roll_up.errors > 0 {
+            errors.add(&root.roll_up);
+        }
+    }
+    let buckets = sums.into_iter().enumerate().map(|(index, (total, errors))| {
+        Json::object([
+            ("timestamp", Json::text(plan.begins(index).to_string())),
+            ("interval", Json::from(u64::from(plan.interval))),
+            ("total", total.json()),
+            ("errors", errors.json()),
+        ])
+    });
+    let buckets: Vec<Json> = buckets.collect();
+    Ok(Json::object([("count", Json::from(buckets.len() as u64)), ("buckets", Json::List(buckets))]).to_string())
+}
+
+/// Narrows a query down to the window of a plan.
+fn within(query: &QueryBody, plan: &Plan) -> QueryBody {
+    let mut query = query.clone();
+    (query.window.oldest, query.window.newest) = (Some(plan.oldest), Some(plan.newest));
+    query
 }
 
 /// What traces come to in the older form.
@@ -111,21 +141,23 @@ fn bare(path: &str) -> &str {
     path.strip_prefix("attributes.").unwrap_or(path)
 }
 
-/// Reads the roots of a window, by when they came in.
-async fn roots(reader: &Reader<'_>, query: &QueryBody, (plan, specs): (&Plan, &[Spec])) -> Result<Vec<Root>, Failure> {
-    let mut query = query.clone();
-    (query.window.oldest, query.window.newest) = (Some(plan.oldest), Some(plan.newest));
+/// Says whether a path is worked out of a whole trace.
+pub(super) fn is_rolled_up(path: &str) -> bool {
+    path.starts_with(ROLLED_UP)
+}
+
+/// Reads the roots of a window in ClickHouse, by when they came in.
+pub(super) async fn roots(reader: &Reader<'_>, query: &QueryBody, paths: &[&str]) -> Result<Vec<Root>, Failure> {
     let mut sql = Sql::default();
     let mut columns = "`trace_id`, `span_id`, `created_at`".to_owned();
-    let paths: Vec<&str> =
-        specs.iter().map(|spec| bare(&spec.path)).filter(|path| !path.starts_with(ROLLED_UP)).collect();
+    let paths: Vec<&str> = paths.iter().copied().filter(|path| !is_rolled_up(path)).collect();
     for (index, path) in paths.iter().enumerate() {
         let steps: Vec<String> = Path::dotted(path).0.iter().map(|step| bound(step, &mut sql)).collect();
         columns.push_str(&format!(", JSONExtractRaw(`attributes`, {}) AS a{index}", steps.join(", ")));
     }
-    let of_roots = format!("isNull(`parent_id`) AND {}", conditions(&query, "created_at", &mut sql));
+    let of_roots = format!("isNull(`parent_id`) AND {}", conditions(query, "created_at", &mut sql));
     let rows = reader.select(Select { columns: &columns, conditions: of_roots, behind: String::new() }, sql).await?;
-    let sums = sums(reader, &query).await?;
+    let sums = sums(reader, query).await?;
     let mut odd: Vec<TraceId> = rows.iter().map(trace_of).collect::<Result<_, _>>()?;
     odd.retain(|trace| !sums.contains_key(trace));
     odd.sort_unstable();
@@ -146,8 +178,7 @@ async fn roots(reader: &Reader<'_>, query: &QueryBody, (plan, specs): (&Plan, &[
                 let _ = json::put(&mut attributes, &steps, value);
             }
         }
-        roll_up.tell(&Derived::default(), &mut attributes);
-        Ok(Root { created_at, roll_up, attributes })
+        Ok(Root::of(created_at, roll_up, attributes))
     };
     rows.iter().map(one).collect()
 }

@@ -1,10 +1,10 @@
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use http::StatusCode;
 use tidegate_traces::{Cursor, Focus, Form, Json, Own, QueryBody, RollUp, SpanId, Sql, TraceId, Window, read_moment};
 
 use super::read::{Reader, Select, Stored};
-use super::{Asked, answered, asked, invalid, only, told};
+use super::sides::{self, Side, Wanted};
+use super::{Asked, asked, invalid, only, told};
 use crate::datasets::Want;
 use crate::errors::Failure;
 use crate::stages::Stages;
@@ -37,13 +37,9 @@ async fn query(stages: &Stages, request: Request, own: Option<(Focus, &str)>) ->
             Some((own, path)) => only(query.focus, own, path)?,
             None => query.focus.unwrap_or_default(),
         };
-        let reader = reader(stages, &asked);
-        match focus {
-            Focus::Span => spans_page(&reader, &query).await,
-            Focus::Trace => traces_page(&reader, &query).await,
-        }
+        sides::told(stages, &asked, &Wanted::Page(query, focus)).await
     };
-    answered(stages, StatusCode::OK, outcome.await)
+    sides::answered(stages, outcome.await)
 }
 
 /// Answers `GET /spans/`.
@@ -51,15 +47,9 @@ pub(super) async fn spans_of(State(stages): State<Stages>, request: Request) -> 
     let outcome = async {
         let asked = asked(&stages, request, Want::Read).await?;
         let ids = named(&asked)?;
-        let found = reader(&stages, &asked).traces(&ids).await?;
-        let mut all: Vec<(Stored, RollUp)> = Vec::new();
-        for spans in found.into_values() {
-            let (_, roll_ups) = super::read::tree(&spans);
-            all.extend(spans.into_iter().zip(roll_ups));
-        }
-        Ok(told::spans(&all, None))
+        sides::told(&stages, &asked, &Wanted::SpansOf(ids)).await
     };
-    answered(&stages, StatusCode::OK, outcome.await)
+    sides::answered(&stages, outcome.await)
 }
 
 /// Answers `GET /traces/`.
@@ -67,10 +57,9 @@ pub(super) async fn traces_of(State(stages): State<Stages>, request: Request) ->
     let outcome = async {
         let asked = asked(&stages, request, Want::Read).await?;
         let ids = named(&asked)?;
-        let found = reader(&stages, &asked).traces(&ids).await?;
-        Ok(told::traces(&ids, &found, (Form::default(), None)))
+        sides::told(&stages, &asked, &Wanted::TracesOf(ids)).await
     };
-    answered(&stages, StatusCode::OK, outcome.await)
+    sides::answered(&stages, outcome.await)
 }
 
 /// Answers `GET /traces/{trace_id}`.
@@ -78,10 +67,9 @@ pub(super) async fn one_trace(State(stages): State<Stages>, Path(id): Path<Strin
     let outcome = async {
         let id = TraceId::read(&id, "the path").map_err(|error| invalid(&error))?;
         let asked = asked(&stages, request, Want::Read).await?;
-        let found = reader(&stages, &asked).traces(&[id]).await?;
-        Ok(told::traces(&[id], &found, (Form::default(), None)))
+        sides::told(&stages, &asked, &Wanted::TracesOf(vec![id])).await
     };
-    answered(&stages, StatusCode::OK, outcome.await)
+    sides::answered(&stages, outcome.await)
 }
 
 /// Answers `GET /spans/{trace_id}/{span_id}`.
@@ -94,16 +82,38 @@ pub(super) async fn one_span(
         let trace = TraceId::read(&trace, "the path").map_err(|error| invalid(&error))?;
         let span = SpanId::read(&span, "the path").map_err(|error| invalid(&error))?;
         let asked = asked(&stages, request, Want::Read).await?;
-        let found = reader(&stages, &asked).traces(&[trace]).await?.remove(&trace).unwrap_or_default();
-        let (_, roll_ups) = super::read::tree(&found);
-        let one = found.iter().zip(&roll_ups).find(|(stored, _)| stored.span.span_id == span);
-        let members = match one {
-            Some((stored, roll_up)) => vec![("count", Json::from(1_u64)), ("span", told::span_json(stored, roll_up))],
-            None => vec![("count", Json::from(0_u64))],
-        };
-        Ok(Json::object(members).to_string())
+        sides::told(&stages, &asked, &Wanted::Span(trace, span)).await
     };
-    answered(&stages, StatusCode::OK, outcome.await)
+    sides::answered(&stages, outcome.await)
+}
+
+/// Tells the spans of some traces.
+pub(super) async fn spans_told(side: &mut Side<'_>, ids: &[TraceId]) -> Result<String, Failure> {
+    let mut all: Vec<(Stored, RollUp)> = Vec::new();
+    for mut spans in side.traces(ids).await?.into_values() {
+        // The order of rows is nobody's promise, and another one on either side.
+        spans.sort_by_key(|stored| (stored.span.start_time, stored.span.span_id));
+        let (_, roll_ups) = super::read::tree(&spans);
+        all.extend(spans.into_iter().zip(roll_ups));
+    }
+    Ok(told::spans(&all, None))
+}
+
+/// Tells whole traces.
+pub(super) async fn traces_told(side: &mut Side<'_>, ids: &[TraceId]) -> Result<String, Failure> {
+    Ok(told::traces(ids, &side.traces(ids).await?, (Form::default(), None)))
+}
+
+/// Tells one span.
+pub(super) async fn span_told(side: &mut Side<'_>, trace: TraceId, span: SpanId) -> Result<String, Failure> {
+    let found = side.traces(&[trace]).await?.remove(&trace).unwrap_or_default();
+    let (_, roll_ups) = super::read::tree(&found);
+    let one = found.iter().zip(&roll_ups).find(|(stored, _)| stored.span.span_id == span);
+    let members = match one {
+        Some((stored, roll_up)) => vec![("count", Json::from(1_u64)), ("span", told::span_json(stored, roll_up))],
+        None => vec![("count", Json::from(0_u64))],
+    };
+    Ok(Json::object(members).to_string())
 }
 
 pub(super) fn reader<'r>(stages: &'r Stages, asked: &Asked) -> Reader<'r> {
@@ -137,8 +147,32 @@ const fn order(window: &Window) -> (&'static str, &'static str) {
     if window.is_ascending { ("ASC", ">") } else { ("DESC", "<") }
 }
 
-async fn spans_page(reader: &Reader<'_>, query: &QueryBody) -> Result<String, Failure> {
-    let (limit, mut sql) = (query.window.limit.unwrap_or(LIMIT_DEFAULT), Sql::default());
+/// Tells a page of spans.
+pub(super) async fn spans_page(side: &mut Side<'_>, query: &QueryBody) -> Result<String, Failure> {
+    let (found, next) = side.page(query, query.window.limit.unwrap_or(LIMIT_DEFAULT)).await?;
+    let mut traces: Vec<TraceId> = found.iter().map(|stored| stored.span.trace_id).collect();
+    traces.sort_unstable();
+    traces.dedup();
+    let mut roll_ups = side.roll_ups(&traces).await?;
+    let told: Vec<(Stored, RollUp)> = found
+        .into_iter()
+        .map(|stored| {
+            let roll_up = roll_ups.remove(&(stored.span.trace_id, stored.span.span_id));
+            // What was written between the two reads stands for itself.
+            let roll_up = roll_up.unwrap_or_else(|| RollUp::from(Own::of(&stored.span, &stored.derived)));
+            (stored, roll_up)
+        })
+        .collect();
+    Ok(told::spans(&told, next))
+}
+
+/// Reads a page of spans in ClickHouse.
+pub(super) async fn spans_in(
+    reader: &Reader<'_>,
+    query: &QueryBody,
+    limit: u32,
+) -> Result<(Vec<Stored>, Option<Cursor>), Failure> {
+    let mut sql = Sql::default();
     let ((word, later), mut all) = (order(&query.window), conditions(query, "start_time", &mut sql));
     if let Some(Cursor { time, trace, span }) = query.window.next {
         let (time, trace, span) = (sql.moment(time), sql.uuid(trace.uuid()), sql.uuid(span.uuid()));
@@ -153,24 +187,23 @@ async fn spans_page(reader: &Reader<'_>, query: &QueryBody) -> Result<String, Fa
     let next = cut(&mut found, limit);
     let next =
         next.map(|last| Cursor { time: last.span.start_time, trace: last.span.trace_id, span: last.span.span_id });
-    let mut traces: Vec<TraceId> = found.iter().map(|stored| stored.span.trace_id).collect();
-    traces.sort_unstable();
-    traces.dedup();
-    let mut roll_ups = reader.roll_ups(&traces).await?;
-    let told: Vec<(Stored, RollUp)> = found
-        .into_iter()
-        .map(|stored| {
-            let roll_up = roll_ups.remove(&(stored.span.trace_id, stored.span.span_id));
-            // What was written between the two reads stands for itself.
-            let roll_up = roll_up.unwrap_or_else(|| RollUp::from(Own::of(&stored.span, &stored.derived)));
-            (stored, roll_up)
-        })
-        .collect();
-    Ok(told::spans(&told, next))
+    Ok((found, next))
 }
 
-async fn traces_page(reader: &Reader<'_>, query: &QueryBody) -> Result<String, Failure> {
-    let (limit, mut sql) = (query.window.limit.unwrap_or(LIMIT_DEFAULT), Sql::default());
+/// Tells a page of traces.
+pub(super) async fn traces_page(side: &mut Side<'_>, query: &QueryBody) -> Result<String, Failure> {
+    let (ids, next) = side.trace_ids(query, query.window.limit.unwrap_or(LIMIT_DEFAULT)).await?;
+    let found = side.traces(&ids).await?;
+    Ok(told::traces(&ids, &found, (query.format.unwrap_or_default(), next)))
+}
+
+/// Finds a page of traces in ClickHouse.
+pub(super) async fn traces_in(
+    reader: &Reader<'_>,
+    query: &QueryBody,
+    limit: u32,
+) -> Result<(Vec<TraceId>, Option<Cursor>), Failure> {
+    let mut sql = Sql::default();
     let ((word, later), all) = (order(&query.window), conditions(query, "start_time", &mut sql));
     let having = query.window.next.map(|Cursor { time, trace, .. }| {
         let (time, trace) = (sql.moment(time), sql.uuid(trace.uuid()));
@@ -186,8 +219,7 @@ async fn traces_page(reader: &Reader<'_>, query: &QueryBody) -> Result<String, F
     let last = cut(&mut rows, limit);
     let next = last.as_ref().map(cursor_of).transpose()?;
     let ids: Vec<TraceId> = rows.iter().map(trace_of).collect::<Result<_, _>>()?;
-    let found = reader.traces(&ids).await?;
-    Ok(told::traces(&ids, &found, (query.format.unwrap_or_default(), next)))
+    Ok((ids, next))
 }
 
 /// Takes off what was read beyond the limit; returns the last that stays, if anything was.

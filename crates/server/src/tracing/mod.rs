@@ -12,9 +12,14 @@
 //! | file | does |
 //! |---|---|
 //! | `project.rs` | whose request it is |
-//! | `state.rs` | locks and prices |
+//! | `state.rs` | locks, prices, PostgreSQL |
+//! | `choice.rs` | where spans of a project are written and read |
+//! | `modes.rs` | routes that tell and switch that |
+//! | `follow.rs` | how far ClickHouse is behind PostgreSQL |
+//! | `sides.rs` | which side answers a read |
 //! | `write.rs` | spans become versions of rows |
 //! | `read.rs` | rows become spans and traces |
+//! | `held.rs` | spans of PostgreSQL |
 //! | `sent.rs` | routes that take spans |
 //! | `asked.rs` | routes that tell spans and traces |
 //! | `listing.rs` | sessions and users |
@@ -25,12 +30,17 @@
 
 mod analytics;
 mod asked;
+mod choice;
+mod follow;
+mod held;
 mod listing;
+mod modes;
 mod otlp;
 mod project;
 mod read;
 mod sent;
 mod shapes;
+mod sides;
 mod state;
 mod told;
 mod write;
@@ -52,7 +62,10 @@ use crate::routes::{Gives, Param, Route, Sends, delete, get, post, put};
 use crate::stages::Stages;
 use project::{PROJECT, PROJECT_HEADER, project};
 
-pub(crate) use shapes::shapes;
+pub use choice::{TracingChoice, TracingMode, TracingReads};
+pub(crate) use follow::told as health;
+pub use follow::{Follow, watch_primary};
+pub(crate) use shapes::{primary as health_shape, shapes};
 pub use state::Tracing;
 
 const REFUSES: &[u16] = &[401, 403, 408, 409, 413, 415, 429, 504];
@@ -85,7 +98,8 @@ pub(crate) fn routes() -> Vec<Route> {
             "/preview/tracing/users/query",
         ]),
     };
-    let all = [tracing("/tracing"), tracing("/preview/tracing"), of_spans(), of_traces(), otlp::routes()];
+    let all =
+        [tracing("/tracing"), tracing("/preview/tracing"), of_spans(), of_traces(), otlp::routes(), modes::routes()];
     all.into_iter().flatten().collect()
 }
 

@@ -1,4 +1,24 @@
-use crate::routes::{Shapes, anything, count, found, list_of, map_of, nullable, number, object, text, texts};
+use crate::routes::{
+    Shapes, anything, count, flag, found, list_of, map_of, nullable, number, object, one_of_words, text, texts,
+};
+
+const MODES: &[&str] = &["postgres", "dual", "clickhouse"];
+const SIDES: &[&str] = &["postgres", "clickhouse"];
+
+/// Returns how PostgreSQL and the way from there are told.
+pub(crate) fn primary() -> serde_json::Value {
+    object(&[
+        ("state", one_of_words(&["ok", "degraded"])),
+        ("why", texts()),
+        ("postgres", text()),
+        ("table", text()),
+        ("migration", nullable(text())),
+        ("isWhole", flag()),
+        ("lagRows", count()),
+        ("lagSeconds", count()),
+        ("failures", count()),
+    ])
+}
 
 /// Returns every shape of these routes.
 pub(crate) fn shapes() -> Shapes {
@@ -22,7 +42,18 @@ pub(crate) fn shapes() -> Shapes {
         ("dropped", count()),
         ("rejections", list_of(rejection)),
     ]);
+    let mode = [("mode", one_of_words(MODES)), ("reads", one_of_words(SIDES))];
+    let of_project =
+        |own: &[(&'static str, serde_json::Value)]| object(&[&mode[..], &[("project_id", text())][..], own].concat());
+    let all = [
+        ("default", object(&mode)),
+        ("primary", nullable(primary())),
+        ("modes", list_of(of_project(&[("updated_at", text()), ("updated_by", text())]))),
+    ];
     Shapes::from([
+        ("TracingModes", object(&all)),
+        ("TracingMode", of_project(&[("source", one_of_words(&["project", "settings"]))])),
+        ("TracingModeAsked", object(&[mode[0].clone(), ("reads?", one_of_words(SIDES)), ("force?", flag())])),
         ("SpansSent", map_of(anything())),
         ("SpansTaken", taken),
         ("SpansAsked", map_of(anything())),

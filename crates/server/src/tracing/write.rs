@@ -3,8 +3,10 @@ use std::sync::Arc;
 
 use tidegate_core::ingest::rows::{DatasetRequest, RowsFormat};
 use tidegate_model::{ErrorKind, UnixNanos};
+use tidegate_primary::Primary;
 use tidegate_traces::{COLUMNS, DATASET, Json, Span, SpanId, Sql, TABLE, TraceId, Uuid, derive, json, row};
 
+use super::choice::TracingMode;
 use super::read::{Reader, is_among};
 use crate::errors::Failure;
 use crate::stages::Stages;
@@ -29,25 +31,58 @@ struct Known {
     created_by_id: Option<Uuid>,
 }
 
-/// Writes spans as the next versions of themselves; returns which.
+/// Writes spans where the project has them; returns which.
 ///
 /// It goes on when its client goes away: nobody else may number versions before these rows are in the log.
 pub(super) async fn write(stages: &Stages, project: Uuid, change: Change) -> Result<Vec<(TraceId, SpanId)>, Failure> {
     let stages = stages.clone();
     let written = tokio::spawn(async move {
         let tracing = Arc::clone(&stages.tracing);
-        let _held = tracing.lock(project).await;
-        let reader = Reader { stages: &stages, project, id: stages.request_id() };
-        let rows = match change {
-            Change::Put(spans) => put(&reader, spans).await?,
-            Change::Delete(traces) => deleted(&reader, &traces).await?,
-        };
-        if !rows.is_empty() {
-            take(&stages, &rows).await?;
+        loop {
+            let shared = tracing.shared(project).await;
+            let mode = tracing.choices.of(project).0.mode;
+            if let Some(primary) = tracing.primary().filter(|_| mode != TracingMode::ClickHouse) {
+                let written = to_postgres(&stages, (primary, project), change).await;
+                tracing.follow.wake();
+                return written;
+            }
+            drop(shared);
+            let _alone = tracing.alone(project).await;
+            // Somebody may have switched it meanwhile.
+            if tracing.choices.of(project).0.mode == mode {
+                return to_clickhouse(&stages, project, change).await;
+            }
         }
-        Ok(rows.into_iter().map(|(key, _)| key).collect())
     });
     written.await.map_err(|error| Failure::of(ErrorKind::Internal, &error))?
+}
+
+/// Writes spans in one transaction of PostgreSQL.
+async fn to_postgres(
+    stages: &Stages,
+    (primary, project): (&Primary, Uuid),
+    change: Change,
+) -> Result<Vec<(TraceId, SpanId)>, Failure> {
+    match change {
+        Change::Put(spans) => {
+            primary.put(project, &spans, stages.clock.now()).await?;
+            Ok(spans.iter().map(|span| (span.trace_id, span.span_id)).collect())
+        }
+        Change::Delete(traces) => Ok(primary.delete(project, &traces).await?),
+    }
+}
+
+/// Writes spans as the next versions of themselves. Nobody else does for this project.
+async fn to_clickhouse(stages: &Stages, project: Uuid, change: Change) -> Result<Vec<(TraceId, SpanId)>, Failure> {
+    let reader = Reader { stages, project, id: stages.request_id() };
+    let rows = match change {
+        Change::Put(spans) => put(&reader, spans).await?,
+        Change::Delete(traces) => deleted(&reader, &traces).await?,
+    };
+    if !rows.is_empty() {
+        take(stages, &rows).await?;
+    }
+    Ok(rows.into_iter().map(|(key, _)| key).collect())
 }
 
 type Row = ((TraceId, SpanId), Json);

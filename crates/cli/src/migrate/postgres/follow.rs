@@ -163,7 +163,7 @@ pub(super) async fn level(told: &Told, moving: &mut Moving, within: Duration) ->
 }
 
 /// Says whether nobody else takes changes of the table. Two relays would be right, and each would do all of the work.
-async fn is_alone(moving: &mut Moving) -> Result<bool> {
+pub(super) async fn is_alone(moving: &mut Moving) -> Result<bool> {
     let sql = format!(
         "SELECT pg_try_advisory_lock({}, {}) AS is_alone",
         i32::from_be_bytes(*b"tide"),

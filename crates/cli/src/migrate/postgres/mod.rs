@@ -16,12 +16,14 @@
 //! | `capture.rs` | the trigger that captures changes |
 //! | `backfill.rs` | takes the rows that are there |
 //! | `follow.rs` | takes changes |
+//! | `attend.rs` | takes them in the server's own process |
 //! | `spans.rs` | what spans of AI applications have beside the columns of the source |
 //! | `sweep.rs` | finds changes by columns of the application's, where there is no trigger |
 //! | `verify/` | compares |
 //! | `report.rs` | the signed file of a comparison |
 //! | `steps.rs` | cut-over, and removing what was made in PostgreSQL |
 
+mod attend;
 mod backfill;
 mod capture;
 mod follow;
@@ -43,6 +45,7 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub(crate) use attend::Following;
 use capture::Capture;
 pub(super) use follow::{FollowArgs, follow};
 use link::{Address, Link};

@@ -153,7 +153,10 @@ fn planned(
     }
     let becomes = column.becomes();
     let there = target.and_then(|table| table.fields.iter().find(|field| field.name == own));
-    if let Some(there) = there.filter(|field| field.kind.parse() != Ok(becomes)) {
+    // A keyword holds any text, and UUIDs come as texts.
+    let takes_text =
+        |field: &server::Field| field.kind == "keyword" && ["string", "uuid"].contains(&becomes.to_string().as_str());
+    if let Some(there) = there.filter(|field| field.kind.parse() != Ok(becomes) && !takes_text(field)) {
         problems.push(format!("`{own}` of the dataset is {}, and `{told}` would be {becomes}", there.kind));
     }
     PlannedColumn {

@@ -25,14 +25,20 @@ use reqwest::Method;
 use serde::Serialize;
 use serde_json::json;
 use tidegate_model::limits::DIFFERENCES_LISTED_MAX;
+use tidegate_traces::Uuid;
 
+use super::link::name;
 use super::report::{Signing, write};
+use super::spans::is_spans;
 use super::{Moving, follow};
 use crate::migrate::Told;
 use rows::Difference;
 use source::{Tally, Wanted};
-use target::{RANGES, Sum};
+use target::{Apart, RANGES, Sum};
 pub(super) use target::{Shape, versions_of};
+
+/// The column with the project of a span.
+const PROJECT: &str = "project_id";
 
 /// Rows of ranges that differ, which are compared one by one.
 const ROWS_COMPARED_MAX: u64 = 200_000;
@@ -118,7 +124,8 @@ async fn compare(told: &Told, moving: &mut Moving, workers: usize) -> Result<Com
     let migration = told.server.again(&moving.migration).await?;
     let table = told.server.table(&migration.dataset, &migration.table_name).await?;
     let table = table.with_context(|| format!("the dataset `{}` has no table yet", migration.dataset))?;
-    let shape = Arc::new(Shape::of(&table, moving)?);
+    let apart = apart(told, moving).await?;
+    let shape = Arc::new(Shape { apart, ..Shape::of(&table, moving)? });
     let began = Instant::now();
     let (there, here) = tokio::join!(
         source::read(moving, &shape, (workers, Wanted::All { spots: SPOT_CHECKS })),
@@ -172,6 +179,27 @@ async fn compare(told: &Told, moving: &mut Moving, workers: usize) -> Result<Com
         differences: found.differences.into_values().take(DIFFERENCES_LISTED_MAX).collect(),
         problems,
         rows_per_second: (read / 2).saturating_mul(1_000) / millis,
+    })
+}
+
+/// Leaves out spans of projects that are in ClickHouse alone by now: PostgreSQL does not know what came since.
+async fn apart(told: &Told, moving: &Moving) -> Result<Apart> {
+    if !is_spans(&moving.migration.dataset) {
+        return Ok(Apart::default());
+    }
+    let taken = moving.table.taken(&moving.origin.map);
+    let Some((column, _)) = taken.into_iter().find(|(_, own)| *own == PROJECT) else { return Ok(Apart::default()) };
+    let modes = told.server.ask(Method::GET, "/tracing/modes", None).await?;
+    let alone = modes["modes"].as_array().into_iter().flatten().filter(|own| own["mode"] == "clickhouse");
+    let ids = alone.map(|own| Uuid::read(own["project_id"].as_str().unwrap_or_default(), PROJECT));
+    let ids: Vec<String> = ids.map(|id| Ok(format!("'{}'", id?))).collect::<Result<_, tidegate_traces::Invalid>>()?;
+    if ids.is_empty() {
+        return Ok(Apart::default());
+    }
+    let ids = ids.join(", ");
+    Ok(Apart {
+        source: format!(" AND r.{}::text NOT IN ({ids})", name(&column.column)),
+        target: format!(" AND toString(`{PROJECT}`) NOT IN ({ids})"),
     })
 }
 

@@ -102,7 +102,7 @@ async fn worker(
 ) -> Result<()> {
     loop {
         let Some((leaf, range)) = work.pieces.lock().await.pop_front() else { break };
-        let mut reading = work.table.blocks(&work.map, &leaf, (range.first, range.rows), "");
+        let mut reading = work.table.blocks(&work.map, &leaf, (range.first, range.rows), &shape.apart.source);
         reading.before = format!("SET TRANSACTION SNAPSHOT '{}'", work.snapshot);
         reading.after = None;
         let (decoded, _) = link.read(&reading).await?;

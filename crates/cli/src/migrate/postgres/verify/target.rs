@@ -28,6 +28,15 @@ pub(in crate::migrate::postgres) struct Shape {
     pub(super) key: Form,
     /// The target's condition of the latest version of each key.
     pub(super) latest: String,
+    /// Rows that are no part of the comparison.
+    pub(super) apart: Apart,
+}
+
+/// What leaves rows out that only one side is to have, as further conditions of either.
+#[derive(Debug, Default)]
+pub(super) struct Apart {
+    pub(super) source: String,
+    pub(super) target: String,
 }
 
 /// What one range is on one side.
@@ -56,7 +65,7 @@ impl Shape {
         };
         let (whole, key) = (only(&own)?, only(&key)?);
         let latest = latest(&key);
-        Ok(Self { whole, key, latest })
+        Ok(Self { whole, key, latest, apart: Apart::default() })
     }
 
     /// Returns the hashes of the keys of rows, and the place of each of these rows: those that the target would refuse have none.
@@ -72,7 +81,7 @@ impl Shape {
     }
 
     fn from(&self) -> String {
-        format!("FROM `{}` WHERE {}", self.whole.table, self.latest)
+        format!("FROM `{}` WHERE {}{}", self.whole.table, self.latest, self.apart.target)
     }
 }
 

@@ -187,6 +187,8 @@ fn tracing(mount: &'static str) -> Vec<Call> {
 fn ai_spans() -> Vec<Call> {
     const ONE: &str = "/traces/{trace_id}";
     const SENT: &str = "/traces/0000000000000000000000000000000a";
+    const MODE: &str = "/tracing/modes/{project_id}";
+    const MODES: &str = "/tracing/modes/00000000-0000-0000-0000-00000000000a";
     let taken = |path: &'static str, sent, body| Call { status: 202, ..post(path, sent, body) };
     let exported = ("application/x-protobuf", Body::Bytes(Vec::new()));
     vec![
@@ -205,6 +207,12 @@ fn ai_spans() -> Vec<Call> {
         get(ONE, SENT),
         Call { method: "put", ..taken(ONE, SENT, ai_span()) },
         Call { method: "delete", status: 202, ..get(ONE, SENT) },
+        plain("/tracing/modes"),
+        Call { method: "put", ..post(MODE, MODES, json!({ "mode": "clickhouse" })) },
+        Call { method: "put", status: 409, ..post(MODE, MODES, json!({ "mode": "dual" })) },
+        Call { method: "put", status: 400, ..post(MODE, MODES, json!({ "mode": "both" })) },
+        get(MODE, MODES),
+        get(MODE, "/tracing/modes/mine").refused(400),
         plain("/otlp/v1/traces"),
         Call { body: Some(exported), ..post("/otlp/v1/traces", "/otlp/v1/traces", Value::Null) },
     ]
