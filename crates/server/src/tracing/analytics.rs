@@ -156,7 +156,9 @@ pub(super) async fn roots(reader: &Reader<'_>, query: &QueryBody, paths: &[&str]
         columns.push_str(&format!(", JSONExtractRaw(`attributes`, {}) AS a{index}", steps.join(", ")));
     }
     let of_roots = format!("isNull(`parent_id`) AND {}", conditions(query, "created_at", &mut sql));
-    let rows = reader.select(Select { columns: &columns, conditions: of_roots, behind: String::new() }, sql).await?;
+    let rows = reader
+        .select(Select { columns: &columns, among: String::new(), conditions: of_roots, behind: String::new() }, sql)
+        .await?;
     let sums = sums(reader, query).await?;
     let mut odd: Vec<TraceId> = rows.iter().map(trace_of).collect::<Result<_, _>>()?;
     odd.retain(|trace| !sums.contains_key(trace));
@@ -207,7 +209,9 @@ async fn sums(reader: &Reader<'_>, query: &QueryBody) -> Result<HashMap<TraceId,
     let behind = "GROUP BY `trace_id` HAVING countIf(isNull(`parent_id`)) = 1 AND \
         length(arrayIntersect(groupUniqArray(assumeNotNull(`parent_id`)), groupArray(assumeNotNull(`span_id`)))) = \
         uniqExactIf(`parent_id`, isNotNull(`parent_id`))";
-    let rows = reader.select(Select { columns, conditions: of_window, behind: behind.to_owned() }, sql).await?;
+    let rows = reader
+        .select(Select { columns, among: of_window, conditions: "true".to_owned(), behind: behind.to_owned() }, sql)
+        .await?;
     let mut sums = HashMap::with_capacity(rows.len());
     for row in rows {
         let number = |name: &str| row.at(name).and_then(Json::as_number);

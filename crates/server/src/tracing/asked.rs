@@ -183,7 +183,7 @@ pub(super) async fn spans_in(
     }
     let behind =
         format!("ORDER BY `start_time` {word}, `trace_id` {word}, `span_id` {word} LIMIT {}", u64::from(limit) + 1);
-    let mut found = reader.spans(all, behind, sql).await?;
+    let mut found = reader.spans((String::new(), all), behind, sql).await?;
     let next = cut(&mut found, limit);
     let next =
         next.map(|last| Cursor { time: last.span.start_time, trace: last.span.trace_id, span: last.span.span_id });
@@ -215,7 +215,7 @@ pub(super) async fn traces_in(
         u64::from(limit) + 1
     );
     let columns = "`trace_id`, min(`start_time`) AS at";
-    let mut rows = reader.select(Select { columns, conditions: all, behind }, sql).await?;
+    let mut rows = reader.select(Select { columns, among: String::new(), conditions: all, behind }, sql).await?;
     let last = cut(&mut rows, limit);
     let next = last.as_ref().map(cursor_of).transpose()?;
     let ids: Vec<TraceId> = rows.iter().map(trace_of).collect::<Result<_, _>>()?;

@@ -81,7 +81,7 @@ pub(super) async fn listed_in(reader: &Reader<'_>, listing: &Listing) -> Result<
     let columns = format!("`{column}` AS id, {of_time}(`start_time`) AS at");
     let having = having.unwrap_or_default();
     let behind = format!("GROUP BY id {having} ORDER BY at {word}, id {word} LIMIT {}", listing.limit() + 1);
-    let rows = reader.select(Select { columns: &columns, conditions: all, behind }, sql).await?;
+    let rows = reader.select(Select { columns: &columns, among: String::new(), conditions: all, behind }, sql).await?;
     rows.iter().map(place_of).collect()
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Stored {
 pub(super) struct Select<'s> {
     /// What is selected.
     pub(super) columns: &'s str,
+    /// Of which spans, by what all versions of a span have alike; empty: of all.
+    pub(super) among: String,
     /// Which of the latest rows.
     pub(super) conditions: String,
     /// Groups, order and limit.
@@ -50,8 +52,9 @@ impl Reader<'_> {
 
     /// Reads of the latest versions of the project's spans.
     pub(super) async fn select(&self, select: Select<'_>, mut sql: Sql) -> Result<Vec<Json>, Failure> {
-        let scope = self.scope(&mut sql);
-        let Select { columns, conditions, behind } = select;
+        let Select { columns, among, conditions, behind } = select;
+        let and = if among.is_empty() { "" } else { " AND " };
+        let scope = format!("{}{and}{among}", self.scope(&mut sql));
         let latest = latest(&scope);
         let text = format!("SELECT {columns} FROM {TABLE} WHERE {scope} AND {latest} AND ({conditions}) {behind}");
         self.rows(text, sql).await
@@ -87,13 +90,18 @@ impl Reader<'_> {
     }
 
     /// Reads spans.
-    pub(super) async fn spans(&self, conditions: String, behind: String, sql: Sql) -> Result<Vec<Stored>, Failure> {
+    pub(super) async fn spans(
+        &self,
+        (among, conditions): (String, String),
+        behind: String,
+        sql: Sql,
+    ) -> Result<Vec<Stored>, Failure> {
         let columns: Vec<String> = COLUMNS
             .iter()
             .filter(|(name, _)| !matches!(*name, "attribute_items" | "project_id"))
             .map(|(name, _)| format!("`{name}`"))
             .collect();
-        let rows = self.select(Select { columns: &columns.join(", "), conditions, behind }, sql).await?;
+        let rows = self.select(Select { columns: &columns.join(", "), among, conditions, behind }, sql).await?;
         rows.iter().map(stored).collect()
     }
 
@@ -102,8 +110,8 @@ impl Reader<'_> {
         let mut found: BTreeMap<TraceId, Vec<Stored>> = BTreeMap::new();
         for some in ids.chunks(TRACES_AT_ONCE) {
             let mut sql = Sql::default();
-            let conditions = is_among(some, &mut sql);
-            for stored in self.spans(conditions, String::new(), sql).await? {
+            let among = is_among(some, &mut sql);
+            for stored in self.spans((among, "true".to_owned()), String::new(), sql).await? {
                 found.entry(stored.span.trace_id).or_default().push(stored);
             }
         }
@@ -117,8 +125,8 @@ impl Reader<'_> {
         let mut by_trace: BTreeMap<TraceId, Vec<Stored>> = BTreeMap::new();
         for some in ids.chunks(TRACES_AT_ONCE) {
             let mut sql = Sql::default();
-            let conditions = is_among(some, &mut sql);
-            for row in self.select(Select { columns, conditions, behind: String::new() }, sql).await? {
+            let (among, conditions) = (is_among(some, &mut sql), "true".to_owned());
+            for row in self.select(Select { columns, among, conditions, behind: String::new() }, sql).await? {
                 let stored = stored(&row)?;
                 by_trace.entry(stored.span.trace_id).or_default().push(stored);
             }
