@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use crate::members::Members;
-use crate::{Invalid, json};
+use crate::{Invalid, Json, json};
 
 /// What models cost.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -52,6 +52,18 @@ impl Prices {
         self.0.extend(others.0);
     }
 
+    /// Tells them in the form of a file of prices.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let models = self.0.iter().map(|(name, price)| {
+            let cached = price.cached_input.map(|cached| ("cached_input", Json::number(cached)));
+            let told = [("input", Json::number(price.input)), ("output", Json::number(price.output))];
+            (name.clone(), Json::object(told.into_iter().chain(cached)))
+        });
+        let unit = ("unit".to_owned(), Json::text("US dollars per million tokens"));
+        Json::object([unit, ("models".to_owned(), Json::object(models))])
+    }
+
     /// Finds a model's price: by its name, and by its name without who offers it and without its date.
     #[must_use]
     pub fn of(&self, model: &str) -> Option<Price> {
@@ -100,6 +112,7 @@ mod tests {
         prices.override_with(others.expect("prices"));
         assert_eq!(prices.of("my-own"), Some(Price { input: 1.0, cached_input: None, output: 2.0 }));
         assert_eq!(prices.of("gpt-4o").map(|price| price.input), Some(9.0));
+        assert_eq!(Prices::read(&prices.to_json().to_string()), Ok(prices), "they are told as they are read");
         let wrong = Prices::read(r#"{"models": {"x": {"input": -1, "output": 2}}}"#).expect_err("a negative price");
         assert_eq!(wrong.to_string(), "models.x.input: -1 is out of range; send 0 to 1000000");
     }

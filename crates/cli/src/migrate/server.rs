@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tidegate_model::MigrationPiece;
+use tidegate_traces::Prices;
 
 use crate::client::{Asker, Client, ClientError, encoded};
 
@@ -161,6 +162,12 @@ impl Server {
         };
         let tables: Vec<Table> = serde_json::from_value(told["tables"].take())?;
         Ok(tables.into_iter().find(|table| table.table_name == label))
+    }
+
+    /// Returns what the server takes models to cost.
+    pub(super) async fn prices(&self) -> Result<Prices> {
+        let told = self.ask(Method::GET, "/tracing/prices", None).await?;
+        Prices::read(&told.to_string()).context("read the server's prices of models")
     }
 
     /// Answers SQL with rows, also from a table whose reads are not switched. After a backfill more rows may wait for

@@ -28,7 +28,7 @@ use tidegate_server::{
     Access, Alerts, BackupOffice, BackupPlan, CardinalityState, DrillAsked, ExportOptions, Exports, LargeBodies,
     Lifecycle, Metrics, Mirrors, ReplicaWatch, SchemaState, Stages, Tracing, TracingChoice, Webhook,
 };
-use tidegate_traces::Uuid;
+use tidegate_traces::{Prices, Uuid};
 use tokio::sync::{mpsc, watch};
 
 use super::DataFolder;
@@ -151,13 +151,24 @@ pub(super) async fn make(settings: &Settings, folder: &DataFolder) -> Result<Par
 /// Prepares the tracing API: which PostgreSQL it has, and which projects are there.
 async fn tracing(settings: &Settings, catalog: &Catalog) -> Result<Tracing> {
     let own = &settings.tracing;
-    let Some(options) = own.primary().map_err(anyhow::Error::msg)? else { return Ok(Tracing::default()) };
+    let tracing = Tracing::new(prices(&own.prices)?);
+    let Some(options) = own.primary().map_err(anyhow::Error::msg)? else { return Ok(tracing) };
     let primary = Primary::new(options).context("read tracing.postgres_url")?;
     let decided = catalog.policies::<TracingChoice>(PolicyKind::Tracing).await?;
     let decided = decided.into_iter().map(|own| Ok((Uuid::read(&own.slug, "project_id")?, own.policy)));
     let decided =
         decided.collect::<Result<Vec<_>, tidegate_traces::Invalid>>().context("read the modes of projects")?;
-    Ok(Tracing::default().with_primary(primary, TracingChoice { mode: own.mode, reads: own.reads }, decided))
+    Ok(tracing.with_primary(primary, TracingChoice { mode: own.mode, reads: own.reads }, decided))
+}
+
+/// Returns what models cost: what a file says goes before what is known.
+fn prices(file: &str) -> Result<Prices> {
+    let mut prices = Prices::known().context("read the prices that are known")?;
+    if !file.is_empty() {
+        let text = std::fs::read_to_string(file).with_context(|| format!("tracing.prices: read {file}"))?;
+        prices.override_with(Prices::read(&text).with_context(|| format!("tracing.prices: {file}"))?);
+    }
+    Ok(prices)
 }
 
 /// Says how much may come into each dataset: what was decided of it by itself goes before the settings.

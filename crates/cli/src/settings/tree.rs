@@ -70,7 +70,7 @@ section! {
         quota: Quota = Quota::default(),
         /// An S3 server, for whatever is kept there.
         s3: S3 = S3::default(),
-        /// Where spans of the tracing API are, beside ClickHouse.
+        /// Where spans of the tracing API are, beside ClickHouse, and what models cost.
         tracing: Tracing = Tracing::default(),
         /// What the server stores about itself.
         telemetry: Telemetry = Telemetry::default(),
@@ -391,7 +391,7 @@ section! {
 }
 
 section! {
-    /// Where spans of the tracing API are, beside ClickHouse (`docs/tracing-api.md`).
+    /// Where spans of the tracing API are, beside ClickHouse, and what models cost (`docs/tracing-api.md`).
     Tracing, TRACING {
         /// The PostgreSQL that is the primary: `postgres://user:password@host/database`; empty: none. Also
         /// `TIDEGATE_POSTGRES`.
@@ -403,6 +403,8 @@ section! {
         mode: TracingMode = TracingMode::ClickHouse,
         /// Which side answers reads in mode "dual": "postgres" or "clickhouse".
         reads: TracingReads = TracingReads::Postgres,
+        /// A file of prices of models, which go before those that are known, as `GET /tracing/prices` tells them; empty: none.
+        prices: String = String::new(),
     }
 }
 

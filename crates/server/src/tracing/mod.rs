@@ -25,6 +25,7 @@
 //! | `listing.rs` | sessions and users |
 //! | `analytics.rs` | statistics |
 //! | `otlp.rs` | `/otlp/v1/traces` |
+//! | `prices.rs` | what models cost |
 //! | `told.rs` | spans and traces as answers |
 //! | `shapes.rs` | the answers' JSON schemas |
 
@@ -36,6 +37,7 @@ mod held;
 mod listing;
 mod modes;
 mod otlp;
+mod prices;
 mod project;
 mod read;
 mod sent;
@@ -98,8 +100,15 @@ pub(crate) fn routes() -> Vec<Route> {
             "/preview/tracing/users/query",
         ]),
     };
-    let all =
-        [tracing("/tracing"), tracing("/preview/tracing"), of_spans(), of_traces(), otlp::routes(), modes::routes()];
+    let all = [
+        tracing("/tracing"),
+        tracing("/preview/tracing"),
+        of_spans(),
+        of_traces(),
+        otlp::routes(),
+        modes::routes(),
+        prices::routes(),
+    ];
     all.into_iter().flatten().collect()
 }
 

@@ -50,10 +50,12 @@ pub(crate) fn shapes() -> Shapes {
         ("primary", nullable(primary())),
         ("modes", list_of(of_project(&[("updated_at", text()), ("updated_by", text())]))),
     ];
+    let price = object(&[("input", number()), ("output", number()), ("cached_input?", number())]);
     Shapes::from([
         ("TracingModes", object(&all)),
         ("TracingMode", of_project(&[("source", one_of_words(&["project", "settings"]))])),
         ("TracingModeAsked", object(&[mode[0].clone(), ("reads?", one_of_words(SIDES)), ("force?", flag())])),
+        ("Prices", object(&[("unit", text()), ("models", map_of(price))])),
         ("SpansSent", map_of(anything())),
         ("SpansTaken", taken),
         ("SpansAsked", map_of(anything())),

@@ -12,6 +12,7 @@ use sqlx::Row as _;
 use tidegate_model::MigrationPiece;
 use tidegate_model::limits::FILE_REQUEST_BYTES_MAX;
 use tidegate_postgres::Decoded;
+use tidegate_traces::Prices;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
@@ -78,6 +79,7 @@ struct Work {
     origin: Origin,
     table: Table,
     only: String,
+    prices: Option<Arc<Prices>>,
     pace: Pace,
     pieces: Mutex<VecDeque<Piece>>,
 }
@@ -106,6 +108,7 @@ pub(super) async fn take(told: &Told, moving: &mut Moving, pace: Pace) -> Result
         origin: moving.origin.clone(),
         table: moving.table.clone(),
         only: moving.origin.only(&moving.table),
+        prices: moving.prices.clone(),
         pace,
         pieces: Mutex::new(pieces),
     });
@@ -210,7 +213,7 @@ async fn taken(link: &mut Link, work: &Work, piece: &Piece) -> Result<Option<Don
     let refusals =
         refused.iter().map(|row| format!("{} row {}: `{}` has {}", piece.leaf.name, row.row, row.column, row.why));
     let refusals: Vec<String> = refusals.collect();
-    let body = encoded_rows(&work.migration.dataset, &first_versions(&rows)?)?;
+    let body = encoded_rows(work.prices.as_deref(), &first_versions(&rows)?)?;
     if body.len() > FILE_REQUEST_BYTES_MAX && blocks > 1 {
         let half = blocks / 2;
         let mut pieces = work.pieces.lock().await;
@@ -270,12 +273,11 @@ pub(super) fn versioned(rows: &RecordBatch, versions: ArrayRef, deleted: ArrayRe
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
 }
 
-/// Encodes rows as their dataset takes them.
-pub(super) fn encoded_rows(dataset: &str, rows: &RecordBatch) -> Result<Vec<u8>> {
-    if spans::is_spans(dataset) {
-        backfill::encoded_rows(&spans::completed(rows)?)
-    } else {
-        backfill::encoded_rows(rows)
+/// Encodes rows as their dataset takes them; those of spans with what is worked out of them, at the prices of models.
+pub(super) fn encoded_rows(prices: Option<&Prices>, rows: &RecordBatch) -> Result<Vec<u8>> {
+    match prices {
+        Some(prices) => backfill::encoded_rows(&spans::completed(rows, prices)?),
+        None => backfill::encoded_rows(rows),
     }
 }
 

@@ -225,7 +225,7 @@ async fn relay(told: &Told, moving: &mut Moving, capture: &Capture, batch: u64) 
     for row in &refused {
         eprintln!("a change of {} is refused: `{}` has {}", moving.origin.table, row.column, row.why);
     }
-    let body = encoded_rows(&moving.migration.dataset, &with_versions(&rows)?)?;
+    let body = encoded_rows(moving.prices.as_deref(), &with_versions(&rows)?)?;
     let piece = MigrationPiece { migration: moving.migration.id.clone(), file: FILE.to_owned(), first: batch, rows: 0 };
     let admitted = brought(told, moving, &piece, body).await?;
     for row in &admitted.rejections {

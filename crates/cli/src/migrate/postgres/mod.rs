@@ -38,12 +38,14 @@ mod table;
 mod verify;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tidegate_traces::Prices;
 
 pub(crate) use attend::Following;
 use capture::Capture;
@@ -125,6 +127,8 @@ pub(super) struct Moving {
     table: Table,
     link: Link,
     address: Address,
+    /// What models cost, where the rows are spans.
+    prices: Option<Arc<Prices>>,
 }
 
 impl Origin {
@@ -288,7 +292,8 @@ async fn moving_of(told: &Told, migration: Migration, place: Origin) -> Result<M
         capture.belongs(&mut link, &migration.id).await?;
         capture.check(&mut link).await?;
     }
-    Ok(Moving { migration, origin: place, table, link, address })
+    let prices = if spans::is_spans(&migration.dataset) { Some(Arc::new(told.server.prices().await?)) } else { None };
+    Ok(Moving { migration, origin: place, table, link, address, prices })
 }
 
 /// Makes the table with all of its columns, or adds those that it lacks.

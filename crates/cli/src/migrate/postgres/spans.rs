@@ -1,4 +1,4 @@
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 use arrow_array::builder::{Float64Builder, Int64Builder, ListBuilder, StringBuilder};
@@ -7,7 +7,7 @@ use arrow_array::types::{TimestampMicrosecondType, TimestampNanosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{Field, Schema};
 use tidegate_model::UnixNanos;
-use tidegate_traces::{Basis, COLUMNS, DATASET, Derived, Invalid, Json, Object, Prices, SpanType, derived, json};
+use tidegate_traces::{Basis, COLUMNS, DATASET, Derived, Json, Object, Prices, SpanType, derived, json};
 
 /// Says whether rows of a dataset are spans of AI applications, which have columns that are worked out of the others.
 pub(super) fn is_spans(dataset: &str) -> bool {
@@ -27,9 +27,7 @@ pub(super) fn further<'p>(planned: impl Iterator<Item = &'p str> + Clone) -> imp
 }
 
 /// Adds what is worked out of spans: durations, tokens, costs, errors, models, and the items by which attributes are found.
-pub(super) fn completed(rows: &RecordBatch) -> Result<RecordBatch> {
-    static PRICES: LazyLock<Result<Prices, Invalid>> = LazyLock::new(Prices::known);
-    let prices = PRICES.as_ref().map_err(|error| anyhow!("read the prices of models: {error}"))?;
+pub(super) fn completed(rows: &RecordBatch, prices: &Prices) -> Result<RecordBatch> {
     let columns = Columns::of(rows);
     let mut worked_out = WorkedOut::default();
     for row in 0..rows.num_rows() {

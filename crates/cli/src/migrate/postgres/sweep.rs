@@ -151,7 +151,7 @@ async fn lacking(
     let deleted = BooleanArray::from(vec![false; rows.num_rows()]);
     let source = rows.project(&(0..last).collect::<Vec<_>>())?;
     let body = encoded_rows(
-        &moving.migration.dataset,
+        moving.prices.as_deref(),
         &versioned(&source, Arc::new(versions.collect::<UInt64Array>()), Arc::new(deleted))?,
     )?;
     let first = Sha256::digest(&body).iter().take(7).fold(0, |number, byte| number << 8 | u64::from(*byte));

@@ -88,6 +88,25 @@ async fn a_trace_is_told_whole_and_added_up_however_it_came_in() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prices_of_a_file_go_before_those_that_are_known() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("prices.json");
+    std::fs::write(&file, r#"{"models": {"gpt-4o": {"input": 7, "output": 1}, "my-own": {"input": 3, "output": 4}}}"#)?;
+    let file = file.display().to_string();
+    let settings = [SMALL_BATCHES, &[("TIDEGATE_TRACING__PRICES", file.as_str())]].concat();
+    let (_folder, stack) = started(&settings).await?;
+    post(&stack, "/traces/ingest", json!({ "spans": [with_tokens(span(1, None, "root", (0, 9)), 1_000_000)] }), 202)
+        .await?;
+    let answer = get(&stack, &format!("/traces/{TRACE}")).await?;
+    let metrics = &answer["traces"][TRACE]["spans"]["root"]["attributes"]["ag"]["metrics"];
+    ensure!(metrics["costs"]["incremental"]["total"] == 7, "a million tokens at 7: {metrics}");
+    let prices = get(&stack, "/tracing/prices").await?;
+    ensure!(prices["models"]["my-own"] == json!({ "input": 3, "output": 4 }), "{prices}");
+    ensure!(prices["models"]["gpt-4o-mini"]["input"].is_number(), "the others are known as before: {prices}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_keeps_who_made_a_span_and_a_deleted_trace_is_gone() -> Result<()> {
     let (_folder, stack) = started(SMALL_BATCHES).await?;
     let path = format!("/tracing/traces/{TRACE}");

@@ -208,6 +208,7 @@ fn ai_spans() -> Vec<Call> {
         Call { method: "put", ..taken(ONE, SENT, ai_span()) },
         Call { method: "delete", status: 202, ..get(ONE, SENT) },
         plain("/tracing/modes"),
+        plain("/tracing/prices"),
         Call { method: "put", ..post(MODE, MODES, json!({ "mode": "clickhouse" })) },
         Call { method: "put", status: 409, ..post(MODE, MODES, json!({ "mode": "dual" })) },
         Call { method: "put", status: 400, ..post(MODE, MODES, json!({ "mode": "both" })) },
