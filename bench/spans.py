@@ -94,12 +94,12 @@ class Session:
         return [line.rstrip("\n") for line in lines]
 
 
-def latest(scope):
+def latest(scope, among=""):
     """The condition of the latest version of each span, as the program writes it."""
     further = f"FROM ai_spans WHERE `row_version` > 0 AND {scope}"
     earlier = "arrayJoin(arrayPopBack(arraySort(arrayPushFront(groupArray(`row_version`), 0))))"
     return (f"(NOT EXISTS (SELECT 1 {further}) OR ((`trace_id`, `span_id`, `row_version`) NOT IN "
-            f"(SELECT `trace_id`, `span_id`, {earlier} {further} GROUP BY `trace_id`, `span_id`) "
+            f"(SELECT `trace_id`, `span_id`, {earlier} {further}{among} GROUP BY `trace_id`, `span_id`) "
             "AND NOT ifNull(`row_deleted`, false)))")
 
 
@@ -124,7 +124,7 @@ def timed(ask):
 def compare(postgres, tidegate, options, when):
     session = Session(postgres)
     scope = f"`project_id` = '{PROJECT}'"
-    rows_of = lambda scope: f"FROM ai_spans WHERE {scope} AND isNull(deleted_at) AND {latest(scope)}"
+    rows_of = lambda among: f"FROM ai_spans WHERE {scope}{among} AND isNull(deleted_at) AND {latest(scope, among)}"
     print(f"{when:<34} {'PostgreSQL ms':>14} {'Tidegate ms':>12} {'ratio':>7}  bar")
     missed = []
     for name, theirs, ours, scans, limit in QUESTIONS:
@@ -132,7 +132,7 @@ def compare(postgres, tidegate, options, when):
         for round_ in range(ROUNDS + 1):
             number = (round_ * 7919 + 13) % (options.rows // 10)
             trace = session.ask(f"SELECT md5('t{number}')::uuid")[0]
-            asked = ours.replace("{rows}", rows_of(scope)).replace("{rows of the trace}", rows_of(f"{scope} AND `trace_id` = '{trace}'"))
+            asked = ours.replace("{rows}", rows_of("")).replace("{rows of the trace}", rows_of(f" AND `trace_id` = '{trace}'"))
             took, there = timed(lambda: session.ask(theirs.replace("{n}", str(number))))
             mine, here = timed(lambda: tidegate.rows(asked))
             flat = [cell for line in there for cell in line.split("|")]
@@ -173,13 +173,21 @@ def main():
     missed = compare(postgres, tidegate, options, "as they were moved")
     changed = options.rows // 100
     postgres.sql(f"UPDATE spans SET status_message = 'changed', updated_at = now() WHERE span_id IN "
-                 f"(SELECT md5('s' || n * 100)::uuid FROM generate_series(0, {changed} - 1) AS n); VACUUM ANALYZE spans")
-    took, _ = timed(lambda: tidegate.migrate("follow", "ai-spans", "--once"))
+                 f"(SELECT md5('s' || n * 100)::uuid FROM generate_series(0, {changed} - 1) AS n)")
+    took, _ = timed(lambda: level(postgres))
+    postgres.sql("VACUUM ANALYZE spans")
     print(f"changes: {changed / took * 1000:,.0f} a second")
     missed += compare(postgres, tidegate, options, f"after {changed} updates")
     tidegate.stop()
     postgres.stop()
     print("missed: " + (", ".join(missed) or "none"))
+
+
+def level(postgres):
+    """Waits until the server, which follows by itself, has taken all changes."""
+    changes = postgres.sql("SELECT 'tidegate.changes_' || oid FROM tidegate.captures")
+    while int(postgres.sql(f"SELECT count(*) FROM {changes}")) > 0:
+        time.sleep(0.05)
 
 
 def copy(postgres):

@@ -53,10 +53,10 @@ impl Reader<'_> {
     /// Reads of the latest versions of the project's spans.
     pub(super) async fn select(&self, select: Select<'_>, mut sql: Sql) -> Result<Vec<Json>, Failure> {
         let Select { columns, among, conditions, behind } = select;
-        let and = if among.is_empty() { "" } else { " AND " };
-        let scope = format!("{}{and}{among}", self.scope(&mut sql));
-        let latest = latest(&scope);
-        let text = format!("SELECT {columns} FROM {TABLE} WHERE {scope} AND {latest} AND ({conditions}) {behind}");
+        let scope = self.scope(&mut sql);
+        let (latest, and) = (latest(&scope, &among), if among.is_empty() { "" } else { " AND " });
+        let text =
+            format!("SELECT {columns} FROM {TABLE} WHERE {scope}{and}{among} AND {latest} AND ({conditions}) {behind}");
         self.rows(text, sql).await
     }
 

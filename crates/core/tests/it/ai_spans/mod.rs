@@ -103,7 +103,7 @@ impl House {
     async fn rows(&self, columns: &str, condition: &str, mut sql: Sql) -> Vec<Json> {
         let scope = scope(PROJECT, &mut sql);
         let request = ReadRequest {
-            sql: format!("SELECT {columns} FROM {TABLE} WHERE {scope} AND {} AND ({condition})", latest(&scope)),
+            sql: format!("SELECT {columns} FROM {TABLE} WHERE {scope} AND {} AND ({condition})", latest(&scope, "")),
             params: sql.params().into_iter().map(|(name, value)| (name, parameter_text(&value))).collect(),
             format: Format::named("jsoneachrow").expect("a format"),
             min_watermark: None,
