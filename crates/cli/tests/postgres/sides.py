@@ -53,7 +53,8 @@ class Postgres:
         command = [f"{self.programs}/postgres", "-D", str(self.folder / "data")]
         command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         self.process = subprocess.Popen(self.prefix + command, stdout=self.log, stderr=self.log, cwd="/")
-        wait_for("PostgreSQL", lambda: self.try_sql("SELECT 1").returncode == 0)
+        # After a kill under a million rows it reads up to 4 GB of its log again.
+        wait_for("PostgreSQL", lambda: self.try_sql("SELECT 1").returncode == 0, 600)
 
     def psql(self):
         return [f"{self.programs}/psql", "-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", "-d", self.url]
