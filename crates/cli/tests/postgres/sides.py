@@ -52,9 +52,18 @@ class Postgres:
         settings |= {"fsync": "off", "max_wal_size": "4GB", "max_connections": "50"} | self.more
         command = [f"{self.programs}/postgres", "-D", str(self.folder / "data")]
         command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        self.process = subprocess.Popen(self.prefix + command, stdout=self.log, stderr=self.log, cwd="/")
+        begin = lambda: subprocess.Popen(self.prefix + command, stdout=self.log, stderr=self.log, cwd="/")
+        self.process = begin()
+
+        def is_there():
+            # It refuses to start while a child of one that was killed is left.
+            if self.process.poll() is not None:
+                time.sleep(0.5)
+                self.process = begin()
+            return self.try_sql("SELECT 1").returncode == 0
+
         # After a kill under a million rows it reads up to 4 GB of its log again.
-        wait_for("PostgreSQL", lambda: self.try_sql("SELECT 1").returncode == 0, 600)
+        wait_for("PostgreSQL", is_there, 600)
 
     def psql(self):
         return [f"{self.programs}/psql", "-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", "-d", self.url]
