@@ -2,40 +2,15 @@ use std::collections::BTreeMap;
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row as _};
-use tidegate_traces::Json;
+use tidegate_traces::{Json, OWN_COLUMNS};
 
 use crate::pool::Primary;
 use crate::{PrimaryError, TableName, ddl};
 
-/// The columns of spans in PostgreSQL, in the order in which they are written and read.
-pub(crate) const COLUMNS: [&str; 26] = [
-    "project_id",
-    "trace_id",
-    "span_id",
-    "parent_id",
-    "trace_type",
-    "span_type",
-    "span_kind",
-    "span_name",
-    "start_time",
-    "end_time",
-    "status_code",
-    "status_message",
-    "session_id",
-    "user_id",
-    "agent_id",
-    "attributes",
-    "references",
-    "links",
-    "hashes",
-    "events",
-    "created_at",
-    "updated_at",
-    "deleted_at",
-    "created_by_id",
-    "updated_by_id",
-    "deleted_by_id",
-];
+/// Lists the columns of spans in PostgreSQL, in the order in which they are written and read.
+pub(crate) fn columns() -> impl Iterator<Item = &'static str> {
+    OWN_COLUMNS.iter().map(|(name, _)| *name)
+}
 
 /// Who makes the table waits for the others who do.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('tidegate:' || $1, 0))";
@@ -100,7 +75,7 @@ impl Form {
 
 /// Says which columns a table lacks, if it lacks any.
 fn checked(labels: BTreeMap<String, Vec<String>>, table: &TableName) -> Result<Form, PrimaryError> {
-    let lacking: Vec<&str> = COLUMNS.into_iter().filter(|column| !labels.contains_key(*column)).collect();
+    let lacking: Vec<&str> = columns().filter(|column| !labels.contains_key(*column)).collect();
     if lacking.is_empty() {
         return Ok(Form { labels });
     }

@@ -1,10 +1,10 @@
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use tidegate_model::UnixNanos;
-use tidegate_traces::{Derived, Json, Span, Uuid, row};
+use tidegate_traces::{Derived, Json, OWN_COLUMNS, Span, Uuid, row};
 
 use crate::PrimaryError;
-use crate::form::{COLUMNS, Form};
+use crate::form::{Form, columns};
 use crate::pool::Primary;
 
 /// PostgreSQL knows microseconds.
@@ -12,17 +12,17 @@ const NANOS_PER_TICK: i64 = 1_000;
 
 /// Lists the columns of a span, each as text.
 pub(crate) fn selected() -> String {
-    let columns: Vec<String> = COLUMNS.iter().map(|column| format!("r.\"{column}\"::text")).collect();
-    columns.join(", ")
+    let texts: Vec<String> = columns().map(|column| format!("r.\"{column}\"::text")).collect();
+    texts.join(", ")
 }
 
 /// Reads a row of [`selected`]; returns its bytes too.
 pub(crate) fn span_of(primary: &Primary, row: &PgRow) -> Result<(Span, u64), PrimaryError> {
-    let (mut members, mut bytes) = (Vec::with_capacity(COLUMNS.len()), 0);
-    for (at, column) in COLUMNS.iter().enumerate() {
+    let (mut members, mut bytes) = (Vec::with_capacity(OWN_COLUMNS.len()), 0);
+    for (at, column) in columns().enumerate() {
         let text: Option<String> = row.try_get(at).map_err(|error| primary.failed(error))?;
         bytes += text.as_ref().map_or(0, |text| text.len() as u64);
-        members.push((*column, text.map_or(Json::Null, Json::Text)));
+        members.push((column, text.map_or(Json::Null, Json::Text)));
     }
     let span = Span::from_row(&Json::object(members));
     let span = span.map_err(|source| PrimaryError::Corrupt { table: primary.table.to_string(), source })?;
@@ -37,7 +37,7 @@ pub(crate) fn json_of(span: &Span, project: Uuid, form: &Form) -> Json {
         *time = UnixNanos(time.0 - time.0.rem_euclid(NANOS_PER_TICK));
     }
     let Json::Object(mut members) = row(&ticks, &Derived::default(), project, (0, false)) else { return Json::Null };
-    members.retain(|name, _| COLUMNS.contains(&name.as_str()));
+    members.retain(|name, _| columns().any(|column| column == name));
     for (column, value) in &mut members {
         if let ("trace_type" | "span_type" | "span_kind" | "status_code", Json::Text(word)) = (column.as_str(), &value)
         {

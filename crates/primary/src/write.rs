@@ -6,7 +6,7 @@ use tidegate_model::UnixNanos;
 use tidegate_model::limits::PRIMARY_ATTEMPTS_MAX;
 use tidegate_traces::{Json, Span, SpanId, TraceId, Uuid};
 
-use crate::form::COLUMNS;
+use crate::form::columns;
 use crate::pool::Primary;
 use crate::{PrimaryError, row};
 
@@ -90,10 +90,9 @@ impl Primary {
 /// Writes the statement for rows that come as one JSON array. They are locked in the order of their keys, so that two
 /// requests for the same spans wait for each other and do not meet.
 fn upsert(table: &str) -> String {
-    let quoted: Vec<String> = COLUMNS.iter().map(|column| format!("\"{column}\"")).collect();
+    let quoted: Vec<String> = columns().map(|column| format!("\"{column}\"")).collect();
     let list = quoted.join(", ");
-    let changed: Vec<String> = COLUMNS
-        .iter()
+    let changed: Vec<String> = columns()
         .filter(|column| !KEPT.contains(column))
         .map(|column| format!("\"{column}\" = EXCLUDED.\"{column}\""))
         .collect();

@@ -53,6 +53,7 @@ pub use otlp::{Exported, read_export};
 pub use prices::{Price, Prices};
 pub use query::{Cursor, Focus, Form, QueryBody, Window};
 pub use span::{
-    COLUMNS, Defaults, Lifecycle, Span, SpanKind, SpanType, StatusCode, TIME_COLUMN, TraceType, derived_of_row, row,
+    COLUMNS, Defaults, Lifecycle, OWN_COLUMNS, Span, SpanKind, SpanType, StatusCode, TIME_COLUMN, TraceType,
+    derived_of_row, row,
 };
 pub use tree::{Own, Place, RollUp, Tree};

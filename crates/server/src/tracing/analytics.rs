@@ -210,7 +210,7 @@ async fn sums(reader: &Reader<'_>, query: &QueryBody) -> Result<HashMap<TraceId,
         length(arrayIntersect(groupUniqArray(assumeNotNull(`parent_id`)), groupArray(assumeNotNull(`span_id`)))) = \
         uniqExactIf(`parent_id`, isNotNull(`parent_id`))";
     let rows = reader
-        .select(Select { columns, among: of_window, conditions: "true".to_owned(), behind: behind.to_owned() }, sql)
+        .select(Select { columns, among: String::new(), conditions: of_window, behind: behind.to_owned() }, sql)
         .await?;
     let mut sums = HashMap::with_capacity(rows.len());
     for row in rows {

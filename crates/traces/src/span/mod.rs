@@ -13,7 +13,7 @@ use tidegate_model::UnixNanos;
 use crate::{Json, Object, SpanId, TraceId, Uuid};
 pub use read::Defaults;
 pub(crate) use read::LINK_IDS;
-pub use row::{COLUMNS, TIME_COLUMN, derived_of_row, row};
+pub use row::{COLUMNS, OWN_COLUMNS, TIME_COLUMN, derived_of_row, row};
 pub use words::{SpanKind, SpanType, StatusCode, TraceType};
 
 /// A step of an application, with all that is known of it.

@@ -51,6 +51,9 @@ pub const COLUMNS: &[(&str, &str)] = &[
     ("attribute_items", "array(string)"),
 ];
 
+/// Those of them that a span has wherever it is stored, also in PostgreSQL: all before its version and what is worked out.
+pub const OWN_COLUMNS: &[(&str, &str)] = COLUMNS.split_at(26).0;
+
 /// Returns a span's row, as a dataset takes it.
 #[must_use]
 pub fn row(span: &Span, derived: &Derived, project: Uuid, (version, is_deleted): (u64, bool)) -> Json {

@@ -89,6 +89,8 @@ fn a_row_is_read_as_the_span_that_it_was() {
         names.sort_unstable();
         names
     });
+    let ends = (OWN_COLUMNS.last().map(|(name, _)| *name), COLUMNS.get(OWN_COLUMNS.len()).map(|(name, _)| *name));
+    assert_eq!(ends, (Some("deleted_by_id"), Some("row_version")));
     // Columns of JSON are texts in the table.
     for name in ["attributes", "references", "links", "hashes", "events"] {
         let text = row[name].to_string();
