@@ -1,7 +1,9 @@
 """Spans in PostgreSQL and in Tidegate: how fast they are moved and compared, and how long each side takes to answer."""
 
 import argparse
+import os
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
@@ -166,10 +168,11 @@ def main():
     print(f"COPY of PostgreSQL alone, to nowhere: {options.rows / copied * 1000:,.0f} rows/s")
     tidegate = Tidegate(options.tidegate, folder, postgres)
     take = ("postgres", "--table", "spans", "--dataset", "ai-spans", "--time", "created_at", "--capture", "--json")
-    took, (report, _) = timed(lambda: tidegate.migrate(*take))
-    print(f"backfill: {report['accepted'] / took * 1000:,.0f} spans/s, start and plan of the program counted ({took / 1000:.1f} s)")
-    took, (comparison, _) = timed(lambda: tidegate.migrate("validate", "ai-spans", "--json"))
-    print(f"verify: {comparison['sourceRows'] / took * 1000:,.0f} spans/s ({took / 1000:.1f} s), equal: {comparison['equal']}")
+    step("backfill, start and plan of the program counted", postgres, tidegate, take, "accepted")
+    check = ("validate", "ai-spans", "--json")
+    step("verify, while ClickHouse takes what was just moved", postgres, tidegate, check, "sourceRows")
+    rest(tidegate)
+    step("verify, when it has", postgres, tidegate, check, "sourceRows")
     missed = compare(postgres, tidegate, options, "as they were moved")
     changed = options.rows // 100
     postgres.sql(f"UPDATE spans SET status_message = 'changed', updated_at = now() WHERE span_id IN "
@@ -181,6 +184,50 @@ def main():
     tidegate.stop()
     postgres.stop()
     print("missed: " + (", ".join(missed) or "none"))
+
+
+def step(name, postgres, tidegate, words, rows):
+    """Runs a step of the migration; prints its rate, and the processor time of each side for a row."""
+    sides = {"PostgreSQL": postgres.process.pid, "serve": tidegate.process.pid}
+    before, own = processor(sides), resource.getrusage(resource.RUSAGE_CHILDREN)
+    took, (report, _) = timed(lambda: tidegate.migrate(*words))
+    after, now = processor(sides), resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = {side: after[side] - before[side] for side in after}
+    used["mover"] = now.ru_utime + now.ru_stime - own.ru_utime - own.ru_stime
+    count = report[rows]
+    shares = ", ".join(f"{side} {seconds / count * 1e6:.1f}" for side, seconds in used.items())
+    total = sum(used.values()) / count * 1e6
+    print(f"{name}: {count / took * 1000:,.0f} spans/s ({took / 1000:.1f} s); µs of processor a span: {total:.1f} ({shares})")
+    if not report.get("equal", True):
+        raise SystemExit(f"spans: both sides differ: {report}")
+
+
+def processor(sides):
+    """Seconds of processor that each side has used, its children with it; ClickHouse is the child of `serve`."""
+    used = dict.fromkeys([*sides, "ClickHouse"], 0.0)
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parent, own, ended = int(fields[1]), sum(map(int, fields[11:13])), sum(map(int, fields[13:15]))
+        for side, process in sides.items():
+            if int(folder.name) == process:
+                used[side] += own + (ended if side == "PostgreSQL" else 0)
+            elif parent == process:
+                used["ClickHouse" if side == "serve" else side] += own
+    return {side: ticks / os.sysconf("SC_CLK_TCK") for side, ticks in used.items()}
+
+
+def rest(tidegate):
+    """Waits until ClickHouse has all rows, and has merged what it will merge."""
+    sides, last = {"serve": tidegate.process.pid}, 0.0
+    while True:
+        time.sleep(2)
+        used = sum(processor(sides).values())
+        if used - last < 0.2:
+            return
+        last = used
 
 
 def level(postgres):

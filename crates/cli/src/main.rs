@@ -97,17 +97,20 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    memory::keep_freed();
-    run()
-}
-
-#[tokio::main]
-async fn run() -> ExitCode {
-    let environment: BTreeMap<String, String> = std::env::vars().collect();
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
         Err(error) => return not_understood(&error),
     };
+    match &command {
+        Command::Migrate(args) if args.moves_and_ends() => memory::keep_freed_to_the_end(),
+        _ => memory::keep_freed(),
+    }
+    run(command)
+}
+
+#[tokio::main]
+async fn run(command: Command) -> ExitCode {
+    let environment: BTreeMap<String, String> = std::env::vars().collect();
     let outcome = match command {
         Command::Check(args) => {
             return check::run(*args, &environment).await.unwrap_or_else(|error| {

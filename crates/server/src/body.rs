@@ -12,7 +12,8 @@ use tidegate_model::limits::DISCARDED_BYTES_MAX;
 
 use crate::errors::Failure;
 
-/// Room made at once for a body that says its length; a longer one grows as its bytes come.
+/// Room made at once for a body that says its length. Once so much of a longer one has come, there is room for all of it:
+/// growing by doubling would copy it once more, through memory that nobody has touched yet.
 const RESERVED_BYTES_MAX: usize = 4 << 20;
 
 /// A body, or the beginning of one that is larger than it may be in memory.
@@ -70,6 +71,9 @@ pub(crate) async fn begin(
                 if rest.is_empty() {
                     rest.reserve(announced.min(RESERVED_BYTES_MAX).max(length));
                     rest.extend_from_slice(head);
+                }
+                if length > RESERVED_BYTES_MAX && rest.capacity() < announced {
+                    rest.reserve(announced - rest.len());
                 }
                 rest.extend_from_slice(&data);
             }

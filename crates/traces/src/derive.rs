@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use tidegate_model::UnixNanos;
 
-use crate::json::{Json, Object, at};
+use crate::json::{Json, View};
 use crate::prices::Prices;
 use crate::span::{Span, SpanType};
 
@@ -69,7 +69,7 @@ fn sum(a: Option<f64>, b: Option<f64>) -> Option<f64> {
 #[derive(Debug, Clone, Copy)]
 pub struct Basis<'s> {
     /// All that was said of the span.
-    pub attributes: &'s Object,
+    pub attributes: &'s View<'s>,
     /// What it does.
     pub span_type: Option<SpanType>,
     /// When it began.
@@ -84,7 +84,7 @@ pub struct Basis<'s> {
 #[must_use]
 pub fn derive(span: &Span, prices: &Prices) -> Derived {
     let basis = Basis {
-        attributes: &span.attributes,
+        attributes: &View::of(&span.attributes),
         span_type: span.span_type,
         start_time: span.start_time,
         end_time: span.end_time,
@@ -96,11 +96,11 @@ pub fn derive(span: &Span, prices: &Prices) -> Derived {
 /// Works out the same of no more than it needs.
 #[must_use]
 pub fn derived(span: &Basis<'_>, prices: &Prices) -> Derived {
-    let finite = |value: &Json| value.as_number().filter(|number| number.is_finite());
-    let metrics = at(span.attributes, "ag.metrics");
+    let finite = |value: &View<'_>| value.as_number().filter(|number| number.is_finite());
+    let metrics = span.attributes.at(&["ag", "metrics"]);
     let told = |of: &str| {
-        let own = metrics.and_then(|metrics| metrics.at(of)?.at("incremental"));
-        let one = |name: &str| own.and_then(|own| finite(own.at(name)?));
+        let own = metrics.and_then(|metrics| metrics.at(&[of, "incremental"]));
+        let one = |name: &str| own.and_then(|own| finite(own.at(&[name])?));
         Amounts::of(one("prompt"), one("completion"), one("total"))
     };
     let tokens = told("tokens");
@@ -108,7 +108,8 @@ pub fn derived(span: &Basis<'_>, prices: &Prices) -> Derived {
     let told_costs = told("costs");
     let costs = match (&model, told_costs == Amounts::default()) {
         (Some(model), true) if span.span_type.is_some_and(|kind| ASKING.contains(&kind)) => {
-            let cached = metrics.and_then(|metrics| finite(metrics.at("tokens.incremental.cached")?)).unwrap_or(0.0);
+            let cached =
+                metrics.and_then(|metrics| finite(metrics.at(&["tokens", "incremental", "cached"])?)).unwrap_or(0.0);
             costs(tokens, cached, prices, model)
         }
         _ => told_costs,
@@ -125,9 +126,10 @@ pub fn derived(span: &Basis<'_>, prices: &Prices) -> Derived {
     }
 }
 
-fn model(attributes: &Object) -> Option<String> {
-    let paths = ["ag.meta.response.model", "ag.meta.request.model", "ag.meta.model"];
-    let found = paths.iter().find_map(|path| at(attributes, path).and_then(Json::as_text));
+fn model(attributes: &View<'_>) -> Option<String> {
+    let paths: [&[&str]; 3] = [&["response", "model"], &["request", "model"], &["model"]];
+    let meta = attributes.at(&["ag", "meta"])?;
+    let found = paths.into_iter().find_map(|path| meta.at(path).and_then(View::as_text));
     found.filter(|model| !model.is_empty()).map(str::to_owned)
 }
 
@@ -147,11 +149,10 @@ fn costs(tokens: Amounts, cached: f64, prices: &Prices, model: &str) -> Amounts 
 /// for texts, which stand between quotes letter by letter.
 ///
 /// A filter for a value asks for its item and for nothing else, so an item must mean one value at one path: names with one of
-/// `.=[` have none, nor does what is longer than 256 bytes. Whoever writes rows writes them with this.
-#[must_use]
-pub fn attribute_items(attributes: &Object) -> Vec<String> {
+/// `.=[` have none, nor does what is longer than 256 bytes.
+fn attribute_items(attributes: &View<'_>) -> Vec<String> {
     let mut items = Items::default();
-    items.members(attributes);
+    items.value(attributes);
     items.found.sort_unstable();
     items.found.dedup();
     items.found
@@ -165,33 +166,33 @@ struct Items {
 }
 
 impl Items {
-    fn members(&mut self, members: &Object) {
+    fn value(&mut self, value: &View<'_>) {
         let length = self.path.len();
-        for (name, value) in members.iter().filter(|(name, _)| is_plain(name)) {
-            if length > 0 {
-                self.path.push('.');
-            }
-            self.path.push_str(name);
-            self.value(value);
-            self.path.truncate(length);
-        }
-    }
-
-    fn value(&mut self, value: &Json) {
         match value {
-            Json::Null => {}
-            Json::Bool(flag) => self.found.extend(flag_item(&self.path, *flag)),
-            Json::Text(text) => self.found.extend(text_item(&self.path, text)),
-            Json::Number(number) => self.found.extend(number_item(&self.path, number.value())),
-            Json::List(elements) => {
-                let length = self.path.len();
+            View::Null => {}
+            View::Bool(flag) => self.found.extend(flag_item(&self.path, *flag)),
+            View::Text(text) => self.found.extend(text_item(&self.path, text)),
+            View::Number(_) => {
+                let number = value.as_number().unwrap_or(f64::NAN);
+                self.found.extend(number_item(&self.path, number));
+            }
+            View::List(elements) => {
                 for (index, element) in elements.iter().enumerate() {
                     let _ = write!(self.path, "[{index}]");
                     self.value(element);
                     self.path.truncate(length);
                 }
             }
-            Json::Object(object) => self.members(object),
+            View::Object(members) => {
+                for (name, value) in members.iter().filter(|(name, _)| is_plain(name)) {
+                    if length > 0 {
+                        self.path.push('.');
+                    }
+                    self.path.push_str(name);
+                    self.value(value);
+                    self.path.truncate(length);
+                }
+            }
         }
     }
 }

@@ -42,11 +42,11 @@ mod tree;
 pub mod vocabulary;
 
 pub use analytics::{Analytics, Bucket, MetricType, Plan, Spec, default_specs};
-pub use derive::{Amounts, Basis, Derived, attribute_items, derive, derived};
+pub use derive::{Amounts, Basis, Derived, derive, derived};
 pub use error::Invalid;
 pub use filter::{Condition, Field, Filter, Path, Sql, Step};
 pub use ids::{SpanId, TraceId, Uuid};
-pub use json::{Json, Object};
+pub use json::{Json, Object, View};
 pub use latest::{DATASET, TABLE, latest, scope};
 pub use moment::{moment, read_moment};
 pub use otlp::{Exported, read_export};

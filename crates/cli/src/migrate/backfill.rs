@@ -3,8 +3,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use arrow_array::RecordBatch;
-use arrow_ipc::writer::StreamWriter;
-use bytes::Bytes;
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -14,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Told;
+use super::encoded::Encoded;
 use super::files::{Files, Range, SourceFile};
 use super::plan::{Plan, plan};
 use super::progress::Progress;
@@ -149,7 +148,7 @@ async fn send_all(
         }
         let (server, table) = (server.clone(), (migration.dataset.clone(), migration.table_name.clone()));
         sending.spawn(async move {
-            let admitted = server.send((&table.0, &table.1), &piece, body).await;
+            let admitted = server.send((&table.0, &table.1), &piece, &body).await;
             (piece, admitted)
         });
     }
@@ -182,7 +181,7 @@ fn ended(
     Ok(())
 }
 
-type Outlet = mpsc::Sender<(MigrationPiece, Bytes)>;
+type Outlet = mpsc::Sender<(MigrationPiece, Encoded)>;
 
 fn read_all(files: &Files, known: &BTreeMap<String, Vec<Range>>, id: &str, outlet: &Outlet) -> Result<()> {
     let nothing = Vec::new();
@@ -196,7 +195,7 @@ fn read_all(files: &Files, known: &BTreeMap<String, Vec<Range>>, id: &str, outle
             for (range, body) in bodies(&batch, range, known)? {
                 let Range { first, rows } = range;
                 let piece = MigrationPiece { migration: id.to_owned(), file: file.name.clone(), first, rows };
-                if outlet.blocking_send((piece, body.into())).is_err() {
+                if outlet.blocking_send((piece, body)).is_err() {
                     // Who sends has given up, and says why.
                     return Ok(());
                 }
@@ -226,13 +225,13 @@ pub(super) fn left(range: Range, known: &[Range]) -> Vec<Range> {
 }
 
 /// Encodes what of a range is not known, in pieces that a request may have.
-fn bodies(batch: &RecordBatch, range: Range, known: &[Range]) -> Result<Vec<(Range, Vec<u8>)>> {
+fn bodies(batch: &RecordBatch, range: Range, known: &[Range]) -> Result<Vec<(Range, Encoded)>> {
     let mut wanted: VecDeque<Range> = left(range, known).into();
     let mut bodies = Vec::new();
     while let Some(piece) = wanted.pop_front() {
         let (offset, rows) = (usize::try_from(piece.first - range.first)?, usize::try_from(piece.rows)?);
-        let body = encoded_rows(&batch.slice(offset, rows))?;
-        if body.len() > FILE_REQUEST_BYTES_MAX && piece.rows > 1 {
+        let body = Encoded::of(&batch.slice(offset, rows))?;
+        if body.bytes() > FILE_REQUEST_BYTES_MAX && piece.rows > 1 {
             let half = piece.rows / 2;
             wanted.push_front(Range { first: piece.first + half, rows: piece.rows - half });
             wanted.push_front(Range { first: piece.first, rows: half });
@@ -241,12 +240,6 @@ fn bodies(batch: &RecordBatch, range: Range, known: &[Range]) -> Result<Vec<(Ran
         bodies.push((piece, body));
     }
     Ok(bodies)
-}
-
-pub(super) fn encoded_rows(rows: &RecordBatch) -> Result<Vec<u8>> {
-    let mut writer = StreamWriter::try_new(Vec::new(), &rows.schema())?;
-    writer.write(rows)?;
-    Ok(writer.into_inner()?)
 }
 
 impl Report {

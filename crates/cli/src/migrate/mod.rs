@@ -24,6 +24,7 @@ mod apply;
 mod backfill;
 mod compare;
 mod duckdb;
+mod encoded;
 mod files;
 mod hive;
 mod plan;
@@ -95,6 +96,20 @@ enum Command {
     Cleanup(steps::CleanupArgs),
     /// Give a migration up whose reads are not switched; what was taken stays
     Abandon(steps::Which),
+}
+
+impl MigrateArgs {
+    /// Says whether all rows of a source go through this program, and it ends then.
+    pub(crate) const fn moves_and_ends(&self) -> bool {
+        matches!(
+            self.command,
+            Command::Parquet(_)
+                | Command::Duckdb(_)
+                | Command::Postgres(_)
+                | Command::Validate(_)
+                | Command::Cutover(_)
+        )
+    }
 }
 
 /// Does what the command line says.

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tidegate_model::MigrationPiece;
 use tidegate_traces::Prices;
 
+use super::encoded::Encoded;
 use crate::client::{Asker, Client, ClientError, encoded};
 
 /// Pauses before a request that had no room or no answer is sent again; a minute and a half in all, then a person decides.
@@ -196,7 +197,7 @@ impl Server {
         &self,
         (dataset, label): (&str, &str),
         piece: &MigrationPiece,
-        body: bytes::Bytes,
+        body: &Encoded,
     ) -> Result<Admitted> {
         self.put((dataset, label), ("x-tidegate-piece", piece.attributes()), body).await
     }
@@ -206,7 +207,7 @@ impl Server {
         &self,
         (dataset, label): (&str, &str),
         piece: &MigrationPiece,
-        body: bytes::Bytes,
+        body: &Encoded,
     ) -> Result<Admitted> {
         let key = format!("migration:{}", hex::encode(Sha256::digest(piece.attributes())));
         self.put((dataset, label), ("idempotency-key", key), body).await
@@ -216,7 +217,7 @@ impl Server {
         &self,
         (dataset, label): (&str, &str),
         (header, value): (&'static str, String),
-        body: bytes::Bytes,
+        body: &Encoded,
     ) -> Result<Admitted> {
         let path = format!("/datasets/{}/ingest?tableName={}", encoded(dataset), encoded(label));
         let mut pauses = PAUSES_MS.into_iter();
@@ -225,8 +226,9 @@ impl Server {
                 .client
                 .request(Method::POST, &path)
                 .header("content-type", "application/vnd.apache.arrow.stream")
+                .header("content-length", body.bytes())
                 .header(header, value.as_str())
-                .body(body.clone());
+                .body(body.body());
             let outcome = match self.client.send(request).await {
                 Ok(answer) => answer.bytes().await.map_err(|error| ClientError::CutOff { cause: error.to_string() }),
                 Err(error) => Err(error),

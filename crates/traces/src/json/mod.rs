@@ -1,6 +1,7 @@
 //! JSON whose numbers keep their letters: what a client sent is what it gets back, digit by digit.
 
 mod parse;
+mod view;
 mod write;
 
 #[cfg(test)]
@@ -8,7 +9,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-pub use parse::{DEPTH_MAX, parse};
+pub use parse::{DEPTH_MAX, parse, view};
+pub use view::View;
 pub use write::{escaped, write_text};
 
 /// The members of an object.

@@ -1,11 +1,95 @@
-use super::{Json, Number, Object};
+use std::borrow::Cow;
+
+use super::{Json, Number, View};
 use crate::Invalid;
 
 /// Arrays and objects within each other that a text may have: real ones stay under 20, and reading them takes the stack.
 pub const DEPTH_MAX: usize = 64;
 
+/// Members of one object that are few.
+const FEW: usize = 16;
+
 /// Reads one JSON value; of members with one name the last counts.
 pub fn parse(text: &str) -> Result<Json, Invalid> {
+    read(text)
+}
+
+/// Does the same, and copies nothing that stands in the text as it is.
+pub fn view(text: &str) -> Result<View<'_>, Invalid> {
+    read(text)
+}
+
+/// What a text is read into.
+trait Form<'t>: Sized {
+    fn null() -> Self;
+    fn flag(flag: bool) -> Self;
+    fn number(digits: &'t str) -> Self;
+    fn text(text: Cow<'t, str>) -> Self;
+    fn list(elements: Vec<Self>) -> Self;
+    /// Makes an object of members as they were written, those with one name among them.
+    fn object(members: Vec<(Cow<'t, str>, Self)>) -> Self;
+}
+
+impl<'t> Form<'t> for Json {
+    fn null() -> Self {
+        Self::Null
+    }
+
+    fn flag(flag: bool) -> Self {
+        Self::Bool(flag)
+    }
+
+    fn number(digits: &'t str) -> Self {
+        Self::Number(Number(digits.to_owned()))
+    }
+
+    fn text(text: Cow<'t, str>) -> Self {
+        Self::Text(text.into_owned())
+    }
+
+    fn list(elements: Vec<Self>) -> Self {
+        Self::List(elements)
+    }
+
+    fn object(members: Vec<(Cow<'t, str>, Self)>) -> Self {
+        Self::Object(members.into_iter().map(|(name, value)| (name.into_owned(), value)).collect())
+    }
+}
+
+impl<'t> Form<'t> for View<'t> {
+    fn null() -> Self {
+        Self::Null
+    }
+
+    fn flag(flag: bool) -> Self {
+        Self::Bool(flag)
+    }
+
+    fn number(digits: &'t str) -> Self {
+        Self::Number(digits)
+    }
+
+    fn text(text: Cow<'t, str>) -> Self {
+        Self::Text(text)
+    }
+
+    fn list(elements: Vec<Self>) -> Self {
+        Self::List(elements)
+    }
+
+    fn object(mut members: Vec<(Cow<'t, str>, Self)>) -> Self {
+        // Few members are compared with one another sooner than they are sorted.
+        let is_twice = |at: usize| members[..at].iter().any(|(name, _)| *name == members[at].0);
+        if members.len() > FEW || (1..members.len()).any(is_twice) {
+            members.reverse();
+            members.sort_by(|(one, _), (other, _)| one.cmp(other));
+            members.dedup_by(|(later, _), (first, _)| later == first);
+        }
+        Self::Object(members)
+    }
+}
+
+fn read<'t, F: Form<'t>>(text: &'t str) -> Result<F, Invalid> {
     let mut reader = Reader { text, at: 0 };
     let value = reader.value(0)?;
     reader.space();
@@ -17,7 +101,7 @@ struct Reader<'t> {
     at: usize,
 }
 
-impl Reader<'_> {
+impl<'t> Reader<'t> {
     fn wrong(&self, problem: &str) -> Invalid {
         Invalid::at(format!("byte {}", self.at), format!("no JSON: {problem}"), "send valid JSON (RFC 8259)")
     }
@@ -32,36 +116,36 @@ impl Reader<'_> {
         }
     }
 
-    fn value(&mut self, depth: usize) -> Result<Json, Invalid> {
+    fn value<F: Form<'t>>(&mut self, depth: usize) -> Result<F, Invalid> {
         self.space();
         match self.peek() {
             Some(b'{' | b'[') if depth == DEPTH_MAX => Err(self.wrong("arrays and objects are nested too deep")),
             Some(b'{') => self.object(depth),
             Some(b'[') => self.list(depth),
-            Some(b'"') => self.string().map(Json::Text),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.word("true", Json::Bool(true)),
-            Some(b'f') => self.word("false", Json::Bool(false)),
-            Some(b'n') => self.word("null", Json::Null),
+            Some(b'"') => self.string().map(F::text),
+            Some(b'-' | b'0'..=b'9') => self.number().map(F::number),
+            Some(b't') => self.word("true").map(|()| F::flag(true)),
+            Some(b'f') => self.word("false").map(|()| F::flag(false)),
+            Some(b'n') => self.word("null").map(|()| F::null()),
             Some(_) => Err(self.wrong("a value is expected here")),
             None => Err(self.wrong("the text ends where a value is expected")),
         }
     }
 
-    fn word(&mut self, word: &str, value: Json) -> Result<Json, Invalid> {
+    fn word(&mut self, word: &str) -> Result<(), Invalid> {
         if !self.text[self.at..].starts_with(word) {
             return Err(self.wrong("a value is expected here"));
         }
         self.at += word.len();
-        Ok(value)
+        Ok(())
     }
 
-    fn object(&mut self, depth: usize) -> Result<Json, Invalid> {
-        let mut members = Object::new();
+    fn object<F: Form<'t>>(&mut self, depth: usize) -> Result<F, Invalid> {
+        let mut members = Vec::new();
         self.at += 1;
         self.space();
         if self.ends(b'}') {
-            return Ok(Json::Object(members));
+            return Ok(F::object(members));
         }
         loop {
             self.space();
@@ -74,10 +158,10 @@ impl Reader<'_> {
                 return Err(self.wrong("`:` is expected here"));
             }
             let value = self.value(depth + 1)?;
-            members.insert(name, value);
+            members.push((name, value));
             self.space();
             if self.ends(b'}') {
-                return Ok(Json::Object(members));
+                return Ok(F::object(members));
             }
             if !self.ends(b',') {
                 return Err(self.wrong("`,` or `}` is expected here"));
@@ -85,18 +169,18 @@ impl Reader<'_> {
         }
     }
 
-    fn list(&mut self, depth: usize) -> Result<Json, Invalid> {
+    fn list<F: Form<'t>>(&mut self, depth: usize) -> Result<F, Invalid> {
         let mut elements = Vec::new();
         self.at += 1;
         self.space();
         if self.ends(b']') {
-            return Ok(Json::List(elements));
+            return Ok(F::list(elements));
         }
         loop {
             elements.push(self.value(depth + 1)?);
             self.space();
             if self.ends(b']') {
-                return Ok(Json::List(elements));
+                return Ok(F::list(elements));
             }
             if !self.ends(b',') {
                 return Err(self.wrong("`,` or `]` is expected here"));
@@ -111,7 +195,7 @@ impl Reader<'_> {
         is_next
     }
 
-    fn number(&mut self) -> Result<Json, Invalid> {
+    fn number(&mut self) -> Result<&'t str, Invalid> {
         let from = self.at;
         self.ends(b'-');
         let whole = self.digits();
@@ -130,7 +214,7 @@ impl Reader<'_> {
                 return Err(self.wrong("digits are expected in the exponent"));
             }
         }
-        Ok(Json::Number(Number(self.text[from..self.at].to_owned())))
+        Ok(&self.text[from..self.at])
     }
 
     fn digits(&mut self) -> usize {
@@ -141,21 +225,24 @@ impl Reader<'_> {
         self.at - from
     }
 
-    fn string(&mut self) -> Result<String, Invalid> {
+    fn string(&mut self) -> Result<Cow<'t, str>, Invalid> {
         self.at += 1;
+        let text = self.text;
         let mut out = String::new();
         loop {
-            let from = self.at;
-            while !matches!(self.peek(), None | Some(b'"' | b'\\' | 0..=0x1f)) {
-                self.at += 1;
-            }
-            out.push_str(&self.text[from..self.at]);
+            let rest = &text.as_bytes()[self.at..];
+            let length = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
+            let plain = &text[self.at..self.at + length];
+            self.at += length;
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(out);
+                    return Ok(if out.is_empty() { Cow::Borrowed(plain) } else { Cow::Owned(out + plain) });
                 }
-                Some(b'\\') => out.push(self.escape()?),
+                Some(b'\\') => {
+                    out.push_str(plain);
+                    out.push(self.escape()?);
+                }
                 Some(_) => return Err(self.wrong("a control character stands in a text: escape it")),
                 None => return Err(self.wrong("the text ends within a string")),
             }

@@ -59,11 +59,40 @@ fn values() -> impl Strategy<Value = Json> {
     })
 }
 
+/// Copies all of a view.
+fn owned(view: &View<'_>) -> Json {
+    match view {
+        View::Null => Json::Null,
+        View::Bool(flag) => Json::Bool(*flag),
+        View::Number(digits) => Json::Number(Number((*digits).to_owned())),
+        View::Text(text) => Json::text(text.as_ref()),
+        View::List(list) => Json::List(list.iter().map(owned).collect()),
+        View::Object(members) => Json::object(members.iter().map(|(name, value)| (name.as_ref(), owned(value)))),
+    }
+}
+
+#[test]
+fn of_members_with_one_name_the_last_counts() {
+    let many = |count: usize| {
+        let members = (0..count).flat_map(|n| [format!("\"k{n}\":0"), format!("\"same\":{n}")]);
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    };
+    for text in [many(1), many(2), many(7), many(8), many(100), "{\"a\":1,\"\\u0061\":2}".to_owned()] {
+        let whole = parse(&text).expect("JSON");
+        let View::Object(members) = view(&text).expect("JSON") else { panic!("an object is read as one") };
+        assert_eq!(members.len(), whole.as_object().expect("an object").len(), "{text}");
+        assert_eq!(owned(&View::Object(members)), whole, "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read_again_here_and_elsewhere(value in values()) {
         let text = value.to_string();
-        prop_assert_eq!(parse(&text).expect("JSON"), value);
+        prop_assert_eq!(&parse(&text).expect("JSON"), &value);
+        prop_assert_eq!(owned(&view(&text).expect("JSON")), value.clone());
+        let object = Object::from([("a".to_owned(), value)]);
+        prop_assert_eq!(owned(&View::of(&object)), Json::Object(object));
         let elsewhere: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         prop_assert_eq!(parse(&elsewhere.to_string()).is_ok(), true);
     }
@@ -71,5 +100,6 @@ proptest! {
     #[test]
     fn any_text_is_read_or_refused(text in any::<String>()) {
         prop_assert_eq!(parse(&text).is_ok(), serde_json::from_str::<serde_json::Value>(&text).is_ok());
+        prop_assert_eq!(parse(&text).ok(), view(&text).ok().as_ref().map(owned));
     }
 }

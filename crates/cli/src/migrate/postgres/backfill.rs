@@ -22,7 +22,8 @@ use super::spans;
 use super::table::{Leaf, Table};
 use super::{Moving, Origin};
 use crate::migrate::Told;
-use crate::migrate::backfill::{self, left};
+use crate::migrate::backfill::left;
+use crate::migrate::encoded::Encoded;
 use crate::migrate::files::Range;
 use crate::migrate::progress::Progress;
 use crate::migrate::server::{Admitted, Migration, Server};
@@ -214,7 +215,7 @@ async fn taken(link: &mut Link, work: &Work, piece: &Piece) -> Result<Option<Don
         refused.iter().map(|row| format!("{} row {}: `{}` has {}", piece.leaf.name, row.row, row.column, row.why));
     let refusals: Vec<String> = refusals.collect();
     let body = encoded_rows(work.prices.as_deref(), &first_versions(&rows)?)?;
-    if body.len() > FILE_REQUEST_BYTES_MAX && blocks > 1 {
+    if body.bytes() > FILE_REQUEST_BYTES_MAX && blocks > 1 {
         let half = blocks / 2;
         let mut pieces = work.pieces.lock().await;
         for (first, rows) in [(first + half, blocks - half), (first, half)] {
@@ -225,7 +226,7 @@ async fn taken(link: &mut Link, work: &Work, piece: &Piece) -> Result<Option<Don
     let file = piece.leaf.name.clone();
     let piece = MigrationPiece { migration: work.migration.id.clone(), file, first, rows: blocks };
     let table = (work.migration.dataset.as_str(), work.migration.table_name.as_str());
-    let Admitted { accepted, rejected, rejections } = sent(&work.server, &work.migration, table, &piece, body).await?;
+    let Admitted { accepted, rejected, rejections } = sent(&work.server, &work.migration, table, &piece, &body).await?;
     let later = rejections.iter().map(|row| format!("{} row {}: {}", piece.file, row.index, row.detail));
     let all = refused.len() as u64 + rejected;
     Ok(Some(Done {
@@ -243,9 +244,9 @@ pub(super) async fn sent(
     migration: &Migration,
     table: (&str, &str),
     piece: &MigrationPiece,
-    body: Vec<u8>,
+    body: &Encoded,
 ) -> Result<Admitted> {
-    match server.send(table, piece, body.into()).await {
+    match server.send(table, piece, body).await {
         Err(error) if crate::migrate::server::is_status(&error, 409) => {
             let known = server.taken(migration).await?;
             match known.iter().find(|one| (&one.file, one.first, one.rows) == (&piece.file, piece.first, piece.rows)) {
@@ -274,10 +275,10 @@ pub(super) fn versioned(rows: &RecordBatch, versions: ArrayRef, deleted: ArrayRe
 }
 
 /// Encodes rows as their dataset takes them; those of spans with what is worked out of them, at the prices of models.
-pub(super) fn encoded_rows(prices: Option<&Prices>, rows: &RecordBatch) -> Result<Vec<u8>> {
+pub(super) fn encoded_rows(prices: Option<&Prices>, rows: &RecordBatch) -> Result<Encoded> {
     match prices {
-        Some(prices) => backfill::encoded_rows(&spans::completed(rows, prices)?),
-        None => backfill::encoded_rows(rows),
+        Some(prices) => Encoded::of(&spans::completed(rows, prices)?),
+        None => Encoded::of(rows),
     }
 }
 

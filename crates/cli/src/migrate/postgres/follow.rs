@@ -18,6 +18,7 @@ use super::link::{Reading, is_away};
 use super::plan::{DELETED, VERSION};
 use super::sweep::{self, Swept};
 use crate::migrate::Told;
+use crate::migrate::encoded::Encoded;
 use crate::migrate::server::{Admitted, Taken, is_unreachable};
 
 /// Changes of one batch.
@@ -227,7 +228,7 @@ async fn relay(told: &Told, moving: &mut Moving, capture: &Capture, batch: u64) 
     }
     let body = encoded_rows(moving.prices.as_deref(), &with_versions(&rows)?)?;
     let piece = MigrationPiece { migration: moving.migration.id.clone(), file: FILE.to_owned(), first: batch, rows: 0 };
-    let admitted = brought(told, moving, &piece, body).await?;
+    let admitted = brought(told, moving, &piece, &body).await?;
     for row in &admitted.rejections {
         eprintln!("a change of {} is refused: {}", moving.origin.table, row.detail);
     }
@@ -235,12 +236,12 @@ async fn relay(told: &Told, moving: &mut Moving, capture: &Capture, batch: u64) 
 }
 
 /// Sends rows that are no part of the backfill, whatever the state of the migration.
-pub(super) async fn brought(told: &Told, moving: &Moving, piece: &MigrationPiece, body: Vec<u8>) -> Result<Admitted> {
+pub(super) async fn brought(told: &Told, moving: &Moving, piece: &MigrationPiece, body: &Encoded) -> Result<Admitted> {
     let migration = told.server.again(&moving.migration).await?;
     let table = (migration.dataset.as_str(), migration.table_name.as_str());
     if migration.state == "switched" {
         // Pieces are not taken any more; the key by which this one would be known is the same.
-        return told.server.send_known(table, piece, body.into()).await;
+        return told.server.send_known(table, piece, body).await;
     }
     sent(&told.server, &migration, table, piece, body).await
 }

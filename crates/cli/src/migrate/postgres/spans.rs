@@ -3,11 +3,10 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow};
 use arrow_array::builder::{Float64Builder, Int64Builder, ListBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{TimestampMicrosecondType, TimestampNanosecondType};
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray};
 use arrow_schema::{Field, Schema};
 use tidegate_model::UnixNanos;
-use tidegate_traces::{Basis, COLUMNS, DATASET, Derived, Json, Object, Prices, SpanType, derived, json};
+use tidegate_traces::{Basis, COLUMNS, DATASET, Derived, Prices, SpanType, View, derived, json};
 
 /// Says whether rows of a dataset are spans of AI applications, which have columns that are worked out of the others.
 pub(super) fn is_spans(dataset: &str) -> bool {
@@ -44,58 +43,74 @@ pub(super) fn completed(rows: &RecordBatch, prices: &Prices) -> Result<RecordBat
 
 /// The columns of which others are worked out.
 struct Columns<'r> {
-    attributes: Option<&'r ArrayRef>,
-    events: Option<&'r ArrayRef>,
-    span_type: Option<&'r ArrayRef>,
-    start_time: Option<&'r ArrayRef>,
-    end_time: Option<&'r ArrayRef>,
+    attributes: Option<&'r StringArray>,
+    events: Option<&'r StringArray>,
+    span_type: Option<&'r StringArray>,
+    start_time: Times<'r>,
+    end_time: Times<'r>,
 }
 
 impl<'r> Columns<'r> {
     fn of(rows: &'r RecordBatch) -> Self {
+        let texts = |name: &str| rows.column_by_name(name)?.as_string_opt();
         Self {
-            attributes: rows.column_by_name("attributes"),
-            events: rows.column_by_name("events"),
-            span_type: rows.column_by_name("span_type"),
-            start_time: rows.column_by_name("start_time"),
-            end_time: rows.column_by_name("end_time"),
+            attributes: texts("attributes"),
+            events: texts("events"),
+            span_type: texts("span_type"),
+            start_time: Times::of(rows.column_by_name("start_time")),
+            end_time: Times::of(rows.column_by_name("end_time")),
         }
     }
 
     fn derived(&self, row: usize, prices: &Prices) -> Result<Derived> {
         let attributes = match document(self.attributes, row)? {
-            Some(Json::Object(attributes)) => attributes,
-            _ => Object::new(),
+            Some(object @ View::Object(_)) => object,
+            _ => View::Null,
         };
         let events = document(self.events, row)?;
-        let is_exception = |event: &&Json| event.at("name").and_then(Json::as_text) == Some("exception");
-        let errors = events.as_ref().and_then(Json::as_list).map_or(0, |list| list.iter().filter(is_exception).count());
+        let is_exception = |event: &&View<'_>| event.at(&["name"]).and_then(View::as_text) == Some("exception");
+        let errors = events.as_ref().and_then(View::as_list).map_or(0, |list| list.iter().filter(is_exception).count());
         let basis = Basis {
             attributes: &attributes,
             span_type: text(self.span_type, row).and_then(|word| SpanType::read(word, "span_type").ok()),
-            start_time: moment(self.start_time, row),
-            end_time: moment(self.end_time, row),
+            start_time: self.start_time.at(row),
+            end_time: self.end_time.at(row),
             errors: errors as u64,
         };
         Ok(derived(&basis, prices))
     }
 }
 
-fn text(column: Option<&ArrayRef>, row: usize) -> Option<&str> {
-    let texts = column?.as_string_opt::<i32>()?;
-    texts.is_valid(row).then(|| texts.value(row))
+fn text(column: Option<&StringArray>, row: usize) -> Option<&str> {
+    column.filter(|texts| texts.is_valid(row)).map(|texts| texts.value(row))
 }
 
-fn document(column: Option<&ArrayRef>, row: usize) -> Result<Option<Json>> {
-    let read = |text| json::parse(text).map_err(|error| anyhow!("a span's JSON cannot be read: {error}"));
+fn document(column: Option<&StringArray>, row: usize) -> Result<Option<View<'_>>> {
+    let read = |text| json::view(text).map_err(|error| anyhow!("a span's JSON cannot be read: {error}"));
     text(column, row).map(read).transpose()
 }
 
-fn moment(column: Option<&ArrayRef>, row: usize) -> UnixNanos {
-    let Some(column) = column.filter(|column| column.is_valid(row)) else { return UnixNanos(0) };
-    let nanos = column.as_primitive_opt::<TimestampNanosecondType>().map(|times| times.value(row));
-    let micros = || column.as_primitive_opt::<TimestampMicrosecondType>().map(|times| times.value(row) * 1_000);
-    UnixNanos(nanos.or_else(micros).unwrap_or_default())
+/// A column of moments.
+enum Times<'r> {
+    Nanos(&'r TimestampNanosecondArray),
+    Micros(&'r TimestampMicrosecondArray),
+    Unknown,
+}
+
+impl<'r> Times<'r> {
+    fn of(column: Option<&'r ArrayRef>) -> Self {
+        let nanos = column.and_then(|column| column.as_primitive_opt()).map(Self::Nanos);
+        let micros = || column.and_then(|column| column.as_primitive_opt()).map(Self::Micros);
+        nanos.or_else(micros).unwrap_or(Self::Unknown)
+    }
+
+    fn at(&self, row: usize) -> UnixNanos {
+        UnixNanos(match self {
+            Self::Nanos(times) if times.is_valid(row) => times.value(row),
+            Self::Micros(times) if times.is_valid(row) => times.value(row) * 1_000,
+            _ => 0,
+        })
+    }
 }
 
 /// The columns that are worked out.

@@ -7,7 +7,6 @@ use arrow_array::types::Int64Type;
 use arrow_array::{BooleanArray, RecordBatch, UInt64Array};
 use arrow_select::filter::filter_record_batch;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use sqlx::Row as _;
 use tidegate_model::MigrationPiece;
 use tidegate_postgres::{Cell, Column, Decoded};
@@ -154,9 +153,9 @@ async fn lacking(
         moving.prices.as_deref(),
         &versioned(&source, Arc::new(versions.collect::<UInt64Array>()), Arc::new(deleted))?,
     )?;
-    let first = Sha256::digest(&body).iter().take(7).fold(0, |number, byte| number << 8 | u64::from(*byte));
+    let first = body.digest().iter().take(7).fold(0, |number, byte| number << 8 | u64::from(*byte));
     let piece = MigrationPiece { migration: moving.migration.id.clone(), file: FILE.to_owned(), first, rows: 0 };
-    let admitted = brought(told, moving, &piece, body).await?;
+    let admitted = brought(told, moving, &piece, &body).await?;
     for row in &admitted.rejections {
         eprintln!("a row of {} is refused: {}", moving.origin.table, row.detail);
     }
