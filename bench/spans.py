@@ -100,9 +100,10 @@ def latest(scope, among=""):
     """The condition of the latest version of each span, as the program writes it."""
     further = f"FROM ai_spans WHERE `row_version` > 0 AND {scope}"
     earlier = "arrayJoin(arrayPopBack(arraySort(arrayPushFront(groupArray(`row_version`), 0))))"
-    return (f"(NOT EXISTS (SELECT 1 {further}) OR ((`trace_id`, `span_id`, `row_version`) NOT IN "
-            f"(SELECT `trace_id`, `span_id`, {earlier} {further}{among} GROUP BY `trace_id`, `span_id`) "
-            "AND NOT ifNull(`row_deleted`, false)))")
+    is_latest = (f"((`trace_id`, `span_id`, `row_version`) NOT IN "
+                 f"(SELECT `trace_id`, `span_id`, {earlier} {further}{among} GROUP BY `trace_id`, `span_id`) "
+                 "AND NOT ifNull(`row_deleted`, false))")
+    return is_latest if among else f"(NOT EXISTS (SELECT 1 {further}) OR {is_latest})"
 
 
 def numbers(cells):

@@ -177,7 +177,7 @@ fn list(array: &ArrayRef, types: (Scalar, Scalar), refuse: &mut Refuse<'_>) -> R
     };
     let lists = array.as_list::<i32>();
     let places = Places::of(lists.offsets(), &array);
-    let items = one(&take(lists.values(), &places.indices(), None)?, types, &mut |place, reason, why| {
+    let items = one(&places.items(lists.values())?, types, &mut |place, reason, why| {
         refuse(places.row(place), reason, why);
     })?;
     let field = Arc::new(Field::new("item", items.data_type().clone(), true));
@@ -187,8 +187,8 @@ fn list(array: &ArrayRef, types: (Scalar, Scalar), refuse: &mut Refuse<'_>) -> R
 fn map(array: &ArrayRef, types: (Scalar, Scalar), refuse: &mut Refuse<'_>) -> Result<ArrayRef, ArrowError> {
     let maps = array.as_map();
     let places = Places::of(maps.offsets(), array);
-    let names = cast(&take(maps.keys(), &places.indices(), None)?, &DataType::Utf8)?;
-    let values = one(&take(maps.values(), &places.indices(), None)?, types, &mut |place, reason, why| {
+    let names = cast(&places.items(maps.keys())?, &DataType::Utf8)?;
+    let values = one(&places.items(maps.values())?, types, &mut |place, reason, why| {
         refuse(places.row(place), reason, why);
     })?;
     let mut seen = HashSet::new();
@@ -223,8 +223,14 @@ impl Places {
         Self { ends: ends.collect(), ranges }
     }
 
-    fn indices(&self) -> UInt32Array {
-        self.ranges.iter().cloned().flatten().collect::<Vec<u32>>().into()
+    /// Returns the items of all rows: those of nobody are nearly never there, and then nothing is copied.
+    fn items(&self, items: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+        if self.ranges.windows(2).all(|two| two[0].end == two[1].start) {
+            let first = self.ranges.first().map_or(0, |range| range.start);
+            return Ok(items.slice(first as usize, self.ends.last().copied().unwrap_or(0)));
+        }
+        let indices: UInt32Array = self.ranges.iter().cloned().flatten().collect::<Vec<u32>>().into();
+        take(items, &indices, None)
     }
 
     fn offsets(&self) -> OffsetBuffer<i32> {
@@ -266,6 +272,36 @@ mod tests {
         let times = cast(&column, &Scalar::Timestamp.kind().arrow()).expect("a time");
         assert_eq!(*times.data_type(), Scalar::Timestamp.kind().arrow());
         assert_eq!(times.as_primitive::<TimestampNanosecondType>().values()[..], [1_500_000_000]);
+    }
+
+    /// Lists of texts, each from its place to the next; `false`: the row holds nothing, whatever stands at its place.
+    fn check_lists(ends: &[i32], holds: &[bool], expect: &[&[&str]]) {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c", "d", "e", "f"]));
+        let (field, nulls) = (Arc::new(Field::new("item", DataType::Utf8, true)), holds.to_vec().into());
+        let lists = ListArray::try_new(field, OffsetBuffer::new(ends.to_vec().into()), texts, Some(nulls));
+        let lists: ArrayRef = Arc::new(lists.expect("lists within their items"));
+        let (text, mut refused) = (FieldType::Array(Scalar::String), Vec::new());
+        let turned =
+            turned(&lists, text, &mut |row, _, _| refused.push(row)).expect("an array").expect("its type fits");
+        let rows = turned.as_list::<i32>().iter().map(|row| {
+            let row = row.expect("a list that is not there is empty");
+            row.as_string::<i32>().iter().map(|text| text.expect("a text").to_owned()).collect::<Vec<_>>()
+        });
+        assert_eq!(rows.collect::<Vec<_>>(), expect);
+        assert_eq!(refused, [] as [usize; 0]);
+    }
+
+    #[test]
+    fn lists_are_what_their_rows_hold_wherever_their_items_stand() {
+        check_lists(&[0, 2, 2, 6], &[true, true, true], &[&["a", "b"], &[], &["c", "d", "e", "f"]]);
+        // Neither the first items nor the last are anybody's.
+        check_lists(&[1, 3, 4], &[true, true], &[&["b", "c"], &["d"]]);
+        // What stands at the place of a row that holds nothing is nobody's: at the end, and between others.
+        check_lists(&[0, 2, 5], &[true, false], &[&["a", "b"], &[]]);
+        check_lists(&[0, 2, 5, 6], &[true, false, true], &[&["a", "b"], &[], &["f"]]);
+        check_lists(&[0, 2, 5, 6], &[false, true, true], &[&[], &["c", "d", "e"], &["f"]]);
+        check_lists(&[0, 6], &[false], &[&[]]);
+        check_lists(&[3], &[], &[]);
     }
 
     #[test]
