@@ -367,6 +367,25 @@ def switches(postgres, tidegate):
     print(f"switches: ok, then {side} tells {told['count']} trace")
 
 
+def commands(tidegate):
+    """The command line lists modes and switches them, and says why not."""
+    told, _ = tidegate.run("tracing", "modes", "--json")
+    check({one["project_id"] for one in told["modes"]} >= {P, D, C, OTHER} and told["primary"]["state"] == "ok", f"{told}")
+    _, text = tidegate.run("tracing", "modes")
+    check(D in text and "all others" in text and "public.spans at 127.0.0.1" in text, text)
+    _, text = tidegate.run("tracing", "modes", C, "postgres", fails=True)
+    check("stays in mode `clickhouse`" in text and "out of sight" in text and "409" in text, text)
+    told, _ = tidegate.run("tracing", "modes", D, "dual", "--reads", "postgres", "--json")
+    check((told["mode"], told["reads"]) == ("dual", "postgres"), f"{told}")
+    _, text = tidegate.run("tracing", "modes", D)
+    check("dual" in text and "project" in text, text)
+    told, _ = tidegate.run("tracing", "modes", C, "postgres", "--force", "--json")
+    check(told["mode"] == "postgres", f"{told}")
+    told, _ = tidegate.run("tracing", "modes", C, "clickhouse", "--force", "--json")
+    check(told["mode"] == "clickhouse", f"{told}")
+    print("tidegate tracing modes: ok")
+
+
 def timed(step, *given):
     began = time.monotonic()
     done = step(*given)
@@ -392,6 +411,7 @@ def main():
         timed(faults, postgres, tidegate, options)
         timed(away, postgres, tidegate)
         timed(switches, postgres, tidegate)
+        timed(commands, tidegate)
     finally:
         tidegate.stop()
         postgres.stop()
