@@ -54,6 +54,6 @@ pub use prices::{Price, Prices};
 pub use query::{Cursor, Focus, Form, QueryBody, Window};
 pub use span::{
     COLUMNS, Defaults, Lifecycle, OWN_COLUMNS, Span, SpanKind, SpanType, StatusCode, TIME_COLUMN, TraceType,
-    derived_of_row, row,
+    derived_of_row, made_ids, row,
 };
 pub use tree::{Own, Place, RollUp, Tree};

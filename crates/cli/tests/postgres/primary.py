@@ -1,6 +1,7 @@
 """PostgreSQL as the primary of the tracing API: the same answers in every mode, and nothing lost whatever is away."""
 
 import argparse
+import hashlib
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import random
 import signal
 import threading
 import time
+import uuid
 
 from sides import Postgres, Tidegate, wait_for
 
@@ -70,6 +72,12 @@ def span(rnd, trace, number, name="step"):
     return own
 
 
+def hash_of(known):
+    """The id by which spans are known that refer to the same."""
+    text = json.dumps(known, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return str(uuid.UUID(bytes=hashlib.blake2b(text.encode(), digest_size=16).digest()))
+
+
 def requests(spans):
     """What is asked on every side."""
     on = lambda field, operator, value=None, **more: {"filter": {"conditions": [{"field": field, "operator": operator, "value": value} | more]}}
@@ -77,7 +85,7 @@ def requests(spans):
         {}, on("span_name", "contains", "STEP 1"), on("span_name", "is", "step 2"), on("attributes", "gte", 2, key="n"),
         on("attributes", "in", ["a"], key="ag.tags.list"), on("attributes", "is", "2", key="ag.meta.größe"),
         on("attributes", "exists", key="ag.meta.größe"), on("content", "contains", "中 3"), on("references", "has", ["1"], key="attributes.key"),
-        on("references", "in", [{"id": "1"}]), on("events", "exists"), on("parent_id", "not_exists"), on("session_id", "in", ["session 1", "session 7"]),
+        on("references", "in", [{"id": "1"}]), on("hashes", "has", hash_of({"application": {"id": "1"}}), key="id"), on("hashes", "not_exists"), on("events", "exists"), on("parent_id", "not_exists"), on("session_id", "in", ["session 1", "session 7"]),
         on("status_code", "is_not", "STATUS_CODE_OK"), on("start_time", "gt", "2026-01-31T09:00:03Z"), {"rate": 0.4},
         {"filter": {"operator": "nor", "conditions": [{"field": "span_type", "operator": "in", "value": ["chat", "llm"]},
                                                       {"field": "attributes", "key": "flag", "operator": "is", "value": True}]}},
@@ -184,6 +192,8 @@ def modes(postgres, tidegate):
     from_clickhouse = answers(apis[C], spans, "clickhouse")
     check(sum(len(pages) for *_, pages in from_clickhouse) > 60, "there are few pages")
     text = json.dumps(from_clickhouse)
+    hashed = [pages for _, path, body, pages in from_clickhouse if path == "/spans/query" and "hashes" in str(body) and "has'" in str(body)]
+    check(len(hashed) == 1 and hashed[0][0][1]["count"] > 20, f"spans are not found by their hash: {str(hashed)[:600]}")
     check("other's" not in text and "changed" in text and "thrice" in text and "back" in text, "other spans are told than there are")
     compare("postgres", from_clickhouse, answers(apis[P], spans, "postgres"))
     compare("dual from postgres", from_clickhouse, answers(apis[D], spans, "postgres"))

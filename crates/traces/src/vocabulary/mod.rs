@@ -143,6 +143,7 @@ fn tell_fields(span: &mut Span) {
     if span.references.is_empty() {
         span.references = references(&span.attributes);
     }
+    span.tell_hashes();
 }
 
 /// Lists what `ag.references` names, each with the name under which it stands.
