@@ -12,6 +12,7 @@ mod tests;
 use tidegate_model::UnixNanos;
 
 use crate::{Json, Object, SpanId, TraceId, Uuid};
+pub(crate) use hash::key_of;
 pub use hash::made_ids;
 pub use read::Defaults;
 pub(crate) use read::ids_of;

@@ -30,6 +30,7 @@ mod tests;
 
 use crate::json::{Json, Object, at, put};
 use crate::span::{Span, SpanType, TraceType};
+pub(crate) use check::is_referenced;
 use rule::Rule;
 
 /// The adapters, in their order.

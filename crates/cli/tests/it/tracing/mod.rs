@@ -1,5 +1,7 @@
 //! The tracing API of a running server: spans come in by JSON and by OTLP, in any order, and are told whole.
 
+mod simple;
+
 use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
