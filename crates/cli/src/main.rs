@@ -15,6 +15,7 @@ mod ingest;
 mod manifests;
 mod memory;
 mod migrate;
+mod modes;
 mod query;
 mod restore;
 mod serve;
@@ -92,6 +93,8 @@ enum Command {
     ServiceMap(traces::ServiceMapArgs),
     /// Spans of a time, as lines
     Spans(traces::SpansArgs),
+    /// The tracing API for AI applications: where spans of each project are written and read
+    Tracing(modes::TracingArgs),
     /// Print the version
     Version,
 }
@@ -142,6 +145,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Trace(args) => traces::trace(args).await,
         Command::ServiceMap(args) => traces::service_map(args).await,
         Command::Spans(args) => traces::spans(args).await,
+        Command::Tracing(args) => modes::run(args).await,
         Command::Version => {
             println!("tidegate {}, data folder layout {}", env!("CARGO_PKG_VERSION"), serve::FOLDER_VERSION);
             Ok(())

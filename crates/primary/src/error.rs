@@ -4,12 +4,22 @@ use tidegate_model::ErrorKind;
 use tidegate_model::limits::{PRIMARY_READ_BYTES_MAX, PRIMARY_READ_ROWS_MAX, PRIMARY_SECONDS};
 use tidegate_traces::Invalid;
 
+use crate::secure::mend;
+
 /// Why PostgreSQL did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum PrimaryError {
     /// It cannot be reached, is starting or stopping, or has no connection left.
     #[error("PostgreSQL, where these spans are, cannot be reached; nothing was acknowledged: try again in a moment")]
     Away(#[source] sqlx::Error),
+    /// It does not let us in, or is not the one that was meant.
+    #[error("PostgreSQL, where these spans are, cannot be connected to: {mend}; nothing was acknowledged")]
+    Barred {
+        /// What is to be done.
+        mend: &'static str,
+        /// What it said.
+        source: sqlx::Error,
+    },
     /// It took too long.
     #[error("PostgreSQL did not answer within {PRIMARY_SECONDS} s; narrow the window, or read from ClickHouse")]
     Timeout,
@@ -49,7 +59,7 @@ impl PrimaryError {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::Away(_) | Self::Table { .. } => ErrorKind::Unavailable,
+            Self::Away(_) | Self::Barred { .. } | Self::Table { .. } => ErrorKind::Unavailable,
             Self::Timeout => ErrorKind::Timeout,
             Self::Refused(_) | Self::TooMuch => ErrorKind::Invalid,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
@@ -59,6 +69,9 @@ impl PrimaryError {
 
     /// Tells an error of a statement by what PostgreSQL calls it.
     pub(crate) fn of(error: sqlx::Error, table: &str) -> Self {
+        if let Some(mend) = mend(&error) {
+            return Self::Barred { mend, source: error };
+        }
         let Some(told) = error.as_database_error() else {
             return match error {
                 sqlx::Error::Io(_)
@@ -73,9 +86,9 @@ impl PrimaryError {
         let (code, why) = (told.code().unwrap_or(Cow::Borrowed("")), told.message().to_owned());
         match (code.get(..2).unwrap_or_default(), code.as_ref()) {
             (_, "57014") => Self::Timeout,
-            // Connections, its administrator, its resources, conflicts that were tried again, who may come in, locks, and a
-            // server that only answers reads.
-            ("08" | "57" | "53" | "40" | "28", _) | (_, "55P03" | "25006" | "3D000") => Self::Away(error),
+            // Connections, its administrator, its resources, conflicts that were tried again, locks, and a server that only
+            // answers reads.
+            ("08" | "57" | "53" | "40", _) | (_, "55P03" | "25006" | "3D000") => Self::Away(error),
             ("22" | "23" | "54", _) => Self::Refused(why),
             ("42" | "3F", _) => Self::Table { table: table.to_owned(), why },
             _ => Self::Failed(error),

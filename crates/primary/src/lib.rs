@@ -13,6 +13,7 @@
 //! | file | does |
 //! |---|---|
 //! | `pool.rs` | [`Primary`]: connections, and the one way in which statements fail |
+//! | `secure.rs` | addresses, TLS, and what is to be done where PostgreSQL does not let us in |
 //! | `name.rs` | names of tables |
 //! | `ddl.rs` | makes the table where it is missing |
 //! | `form.rs` | what a table that is there looks like |
@@ -30,6 +31,7 @@ mod name;
 mod pool;
 mod read;
 mod row;
+mod secure;
 mod write;
 
 pub use capture::{Capture, Lag};
@@ -37,3 +39,4 @@ pub use error::PrimaryError;
 pub use name::{NameError, TableName};
 pub use pool::{Primary, PrimaryOptions};
 pub use read::{Order, Reading, Scan, TimeColumn};
+pub use secure::{connect_options, mend};

@@ -1,13 +1,13 @@
-use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Executor as _};
 use tidegate_model::limits::{PRIMARY_CONNECT_MS, PRIMARY_CONNECTIONS_MAX, PRIMARY_SECONDS};
 use tokio::sync::OnceCell;
 
 use crate::form::Form;
+use crate::secure::connect_options;
 use crate::{PrimaryError, TableName};
 
 /// The name under which PostgreSQL lists our connections.
@@ -19,7 +19,7 @@ const IDLE_SECONDS: u64 = 60;
 /// Where the spans are.
 #[derive(Debug, Clone)]
 pub struct PrimaryOptions {
-    /// `postgres://user:password@host/database`.
+    /// `postgres://user:password@host/database`, with `sslmode` and so on behind it.
     pub url: String,
     /// The table.
     pub table: TableName,
@@ -37,7 +37,7 @@ pub struct Primary {
 impl Primary {
     /// Prepares connections; the first is made when it is needed, so that nobody waits for a PostgreSQL that is away.
     pub fn new(options: PrimaryOptions) -> Result<Self, PrimaryError> {
-        let connect = PgConnectOptions::from_str(&options.url).map_err(PrimaryError::Failed)?;
+        let connect = connect_options(&options.url).map_err(PrimaryError::Failed)?;
         let database = connect.get_database().unwrap_or_else(|| connect.get_username());
         let shown = format!("{}:{}/{database}", connect.get_host(), connect.get_port());
         // What texts look like does not hang on a server's settings, and no statement runs for ever.

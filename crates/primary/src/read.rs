@@ -1,11 +1,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction};
+use futures_util::TryStreamExt as _;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use tidegate_model::UnixNanos;
 use tidegate_model::limits::{
-    PRIMARY_FETCH_ROWS, PRIMARY_READ_BYTES_MAX, PRIMARY_READ_ROWS_MAX, PRIMARY_SECONDS, PRIMARY_TRACES_AT_ONCE,
+    PRIMARY_FETCH_BYTES, PRIMARY_FETCH_ROWS, PRIMARY_FETCH_ROWS_MAX, PRIMARY_READ_BYTES_MAX, PRIMARY_READ_ROWS_MAX,
+    PRIMARY_SECONDS, PRIMARY_TRACES_AT_ONCE,
 };
 use tidegate_traces::{Span, TraceId, Uuid};
 use tokio::time::error::Elapsed;
@@ -59,6 +62,8 @@ pub struct Reading {
     /// Rows that may still come.
     rows: u64,
     bytes: u64,
+    /// Rows of a scan that are fetched at once.
+    at_once: u64,
     deadline: Instant,
     scanned: Scanned,
 }
@@ -81,8 +86,9 @@ impl Primary {
             self.pool.begin_with(begin).await.map_err(|error| self.failed(error))
         };
         let transaction = timeout_at(deadline, begun).await.map_err(|_| PrimaryError::Timeout)??;
-        let (rows, bytes, primary) = (PRIMARY_READ_ROWS_MAX, PRIMARY_READ_BYTES_MAX, self.clone());
-        Ok(Reading { primary, project, transaction, rows, bytes, deadline, scanned: Scanned::Nothing })
+        let (rows, bytes, at_once) = (PRIMARY_READ_ROWS_MAX, PRIMARY_READ_BYTES_MAX, PRIMARY_FETCH_ROWS);
+        let (primary, scanned) = (self.clone(), Scanned::Nothing);
+        Ok(Reading { primary, project, transaction, rows, bytes, at_once, deadline, scanned })
     }
 }
 
@@ -102,13 +108,14 @@ impl Reading {
         if self.scanned != Scanned::Some {
             return Ok(Vec::new());
         }
-        let sql = format!("FETCH {PRIMARY_FETCH_ROWS} FROM tidegate_spans");
-        let fetched = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *self.transaction);
-        let fetched = timeout_at(self.deadline, fetched).await;
-        let rows = self.in_time(fetched)?;
-        if rows.len() < usize::try_from(PRIMARY_FETCH_ROWS).unwrap_or(usize::MAX) {
+        let (sql, left) = (format!("FETCH {} FROM tidegate_spans", self.at_once), self.bytes);
+        let rows = self.rows(sqlx::query(AssertSqlSafe(sql))).await?;
+        let fetched = rows.len() as u64;
+        if fetched < self.at_once {
             self.scanned = Scanned::All;
         }
+        let each = (left - self.bytes) / fetched.max(1);
+        self.at_once = (PRIMARY_FETCH_BYTES / each.max(1)).clamp(1, PRIMARY_FETCH_ROWS_MAX);
         self.spans(&rows)
     }
 
@@ -125,8 +132,7 @@ impl Reading {
         for some in ids.chunks(PRIMARY_TRACES_AT_ONCE) {
             let texts: Vec<String> = some.iter().map(|id| id.uuid().to_string()).collect();
             let query = sqlx::query(AssertSqlSafe(sql.as_str())).bind(&project).bind(&texts);
-            let fetched = timeout_at(self.deadline, query.fetch_all(&mut *self.transaction)).await;
-            let rows = self.in_time(fetched)?;
+            let rows = self.rows(query).await?;
             for span in self.spans(&rows)? {
                 found.entry(span.trace_id).or_default().push(span);
             }
@@ -160,16 +166,24 @@ impl Reading {
         )
     }
 
-    /// Reads rows, as many as it may.
-    fn spans(&mut self, rows: &[PgRow]) -> Result<Vec<Span>, PrimaryError> {
-        self.rows = self.rows.checked_sub(rows.len() as u64).ok_or(PrimaryError::TooMuch)?;
-        let mut spans = Vec::with_capacity(rows.len());
-        for one in rows.iter().filter(|row| !row.is_empty()) {
-            let (span, bytes) = row::span_of(&self.primary, one)?;
-            self.bytes = self.bytes.checked_sub(bytes).ok_or(PrimaryError::TooMuch)?;
-            spans.push(span);
-        }
-        Ok(spans)
+    /// Reads rows, as many as it may: they are counted as they come, before anything is made of them.
+    async fn rows(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, PrimaryError> {
+        let (primary, rows, bytes) = (&self.primary, &mut self.rows, &mut self.bytes);
+        let mut coming = query.fetch(&mut *self.transaction);
+        let all = async {
+            let mut found = Vec::new();
+            while let Some(row) = coming.try_next().await.map_err(|error| primary.failed(error))? {
+                *rows = rows.checked_sub(1).ok_or(PrimaryError::TooMuch)?;
+                *bytes = bytes.checked_sub(row::bytes_of(primary, &row)?).ok_or(PrimaryError::TooMuch)?;
+                found.push(row);
+            }
+            Ok(found)
+        };
+        timeout_at(self.deadline, all).await.map_err(|_| PrimaryError::Timeout)?
+    }
+
+    fn spans(&self, rows: &[PgRow]) -> Result<Vec<Span>, PrimaryError> {
+        rows.iter().map(|row| row::span_of(&self.primary, row)).collect()
     }
 
     fn in_time<T>(&self, outcome: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, PrimaryError> {

@@ -16,17 +16,26 @@ pub(crate) fn selected() -> String {
     texts.join(", ")
 }
 
-/// Reads a row of [`selected`]; returns its bytes too.
-pub(crate) fn span_of(primary: &Primary, row: &PgRow) -> Result<(Span, u64), PrimaryError> {
-    let (mut members, mut bytes) = (Vec::with_capacity(OWN_COLUMNS.len()), 0);
+/// Counts the bytes of a row of [`selected`].
+pub(crate) fn bytes_of(primary: &Primary, row: &PgRow) -> Result<u64, PrimaryError> {
+    let mut bytes = 0;
+    for at in 0..row.len() {
+        let value = row.try_get_raw(at).map_err(|error| primary.failed(error))?;
+        // Nothing has no bytes.
+        bytes += value.as_bytes().map_or(0, |value| value.len() as u64);
+    }
+    Ok(bytes)
+}
+
+/// Reads a row of [`selected`].
+pub(crate) fn span_of(primary: &Primary, row: &PgRow) -> Result<Span, PrimaryError> {
+    let mut members = Vec::with_capacity(OWN_COLUMNS.len());
     for (at, column) in columns().enumerate() {
         let text: Option<String> = row.try_get(at).map_err(|error| primary.failed(error))?;
-        bytes += text.as_ref().map_or(0, |text| text.len() as u64);
         members.push((column, text.map_or(Json::Null, Json::Text)));
     }
     let span = Span::from_row(&Json::object(members));
-    let span = span.map_err(|source| PrimaryError::Corrupt { table: primary.table.to_string(), source })?;
-    Ok((span, bytes))
+    span.map_err(|source| PrimaryError::Corrupt { table: primary.table.to_string(), source })
 }
 
 /// Returns a span as PostgreSQL's JSON functions take it for a row of the table.

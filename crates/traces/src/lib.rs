@@ -17,6 +17,7 @@
 //! | `ids.rs`, `moment.rs` | ids and times in all forms in which clients send them |
 //! | `span/` | [`Span`], its JSON, its row |
 //! | `otlp/` | OTLP's spans |
+//! | `simple/` | [`Simple`]: annotations and invocations of one span |
 //! | `vocabulary/` | what other libraries call things becomes `ag.*` |
 //! | `derive.rs`, `prices.rs` | [`derive()`]: the columns that are worked out; what models cost |
 //! | `filter/` | [`Filter`]: over a span and as SQL |
@@ -37,6 +38,7 @@ mod moment;
 mod otlp;
 mod prices;
 mod query;
+mod simple;
 mod span;
 mod tree;
 pub mod vocabulary;
@@ -52,8 +54,9 @@ pub use moment::{moment, read_moment};
 pub use otlp::{Exported, read_export};
 pub use prices::{Price, Prices};
 pub use query::{Cursor, Focus, Form, QueryBody, Window};
+pub use simple::Simple;
 pub use span::{
     COLUMNS, Defaults, Lifecycle, OWN_COLUMNS, Span, SpanKind, SpanType, StatusCode, TIME_COLUMN, TraceType,
-    derived_of_row, row,
+    derived_of_row, made_ids, row,
 };
 pub use tree::{Own, Place, RollUp, Tree};

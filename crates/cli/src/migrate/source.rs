@@ -88,7 +88,7 @@ pub(super) enum Place {
         work: PathBuf,
     },
     /// A table of PostgreSQL.
-    Postgres(Origin),
+    Postgres(Box<Origin>),
 }
 
 impl Source {

@@ -257,6 +257,41 @@ def version(row, **more):
     return row | {"row_version": 10**12, "row_deleted": False} | more
 
 
+MAPPED = """
+CREATE TABLE mapped (id int8 PRIMARY KEY, at timestamptz NOT NULL, status text, price numeric(10, 2), code int4, flag bool, tags text[], big int8[], moment timestamptz);
+INSERT INTO mapped SELECT n, '2026-01-31Z', 'state ' || n % 3, n / 8.0, n, n % 2 = 0, ARRAY['t' || n % 2], ARRAY[n, NULL], '2026-01-01 00:00:00.5Z'
+FROM generate_series(1, 500) AS n;
+"""
+
+
+def mapped(postgres, tidegate):
+    """Columns get the types that a map names, now and as they change; types that some value does not fit are refused."""
+    postgres.sql(MAPPED)
+    file = tidegate.folder / "map.toml"
+    take = ("postgres", "--table", "mapped", "--dataset", "mapped", "--time", "at", "--map", str(file), "--json")
+    file.write_text('[types]\nid = "double"\nprice = "decimal(9,2)"\nnone = "string"\n')
+    _, text = tidegate.migrate(*take, "--plan", fails=True)
+    for told in ("`id` cannot be double: not every integer is a double; it may be integer, a decimal", "not every decimal(10,2) is a decimal(9,2)",
+                 "the table has no column `none`"):
+        check(told in text, text)
+    file.write_text('[types]\nid = "text"\n')
+    check("`text` is no type of a column: use timestamp, string" in tidegate.migrate(*take, "--plan", fails=True)[1], "an unknown type is taken")
+    types = {"status": "keyword", "price": "decimal(20,4)", "code": "double", "flag": "string", "tags": "array(keyword)", "big": "string", "moment": "keyword"}
+    file.write_text('[rename]\nstatus = "state"\n[types]\n' + "".join(f'{name} = "{kind}"\n' for name, kind in types.items()))
+    tidegate.migrate(*take, "--capture")
+    stored = tidegate.rows("SELECT toTypeName(state) AS state, toTypeName(price) AS price, toTypeName(tags) AS tags FROM mapped LIMIT 1")[0]
+    check("LowCardinality" in stored["state"] and "Decimal(20, 4)" in stored["price"] and "LowCardinality" in stored["tags"], f"{stored}")
+    postgres.sql("UPDATE mapped SET status = 'changed', big = '{7,8}' WHERE id = 1; DELETE FROM mapped WHERE id = 2")
+    tidegate.migrate("follow", "mapped", "--once")
+    row = tidegate.rows("SELECT state, toString(price) AS price, code, flag, tags, big, moment FROM mapped WHERE id = 1 AND row_version > 0")[0]
+    told = {"state": "changed", "price": "0.13", "code": 1, "flag": "false", "tags": ["t1"], "big": "{7,8}", "moment": "2026-01-01 00:00:00.5+00"}
+    check(row == told, f"{row}")
+    comparison, _ = tidegate.migrate("validate", "mapped", "--json")
+    check(comparison["equal"] and comparison["sourceRows"] == 499, f"{comparison}")
+    tidegate.migrate("abandon", "mapped")
+    print("types of a map: ok")
+
+
 def spans_of_applications(postgres, tidegate):
     """Spans get what is worked out of them, those that were there and those that change."""
     postgres.sql("CREATE TABLE few (LIKE spans, PRIMARY KEY (span_id)); INSERT INTO few SELECT * FROM spans WHERE attributes IS NOT NULL LIMIT 100")
@@ -408,6 +443,7 @@ def main():
     tidegate = Tidegate(options.tidegate, options.data, postgres)
     try:
         types(postgres, tidegate)
+        mapped(postgres, tidegate)
         partitions(postgres, tidegate)
         swept(postgres, tidegate)
         faults(postgres, tidegate, options)

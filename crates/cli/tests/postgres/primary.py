@@ -1,13 +1,16 @@
 """PostgreSQL as the primary of the tracing API: the same answers in every mode, and nothing lost whatever is away."""
 
 import argparse
+import hashlib
 import json
 import os
 import pathlib
 import random
 import signal
+import subprocess
 import threading
 import time
+import uuid
 
 from sides import Postgres, Tidegate, wait_for
 
@@ -70,6 +73,12 @@ def span(rnd, trace, number, name="step"):
     return own
 
 
+def hash_of(known):
+    """The id by which spans are known that refer to the same."""
+    text = json.dumps(known, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return str(uuid.UUID(bytes=hashlib.blake2b(text.encode(), digest_size=16).digest()))
+
+
 def requests(spans):
     """What is asked on every side."""
     on = lambda field, operator, value=None, **more: {"filter": {"conditions": [{"field": field, "operator": operator, "value": value} | more]}}
@@ -77,7 +86,8 @@ def requests(spans):
         {}, on("span_name", "contains", "STEP 1"), on("span_name", "is", "step 2"), on("attributes", "gte", 2, key="n"),
         on("attributes", "in", ["a"], key="ag.tags.list"), on("attributes", "is", "2", key="ag.meta.größe"),
         on("attributes", "exists", key="ag.meta.größe"), on("content", "contains", "中 3"), on("references", "has", ["1"], key="attributes.key"),
-        on("references", "in", [{"id": "1"}]), on("events", "exists"), on("parent_id", "not_exists"), on("session_id", "in", ["session 1", "session 7"]),
+        on("references", "in", [{"id": "1"}]), on("hashes", "has", hash_of({"application": {"id": "1"}}), key="id"), on("hashes", "not_exists"),
+        on("events", "exists"), on("parent_id", "not_exists"), on("session_id", "in", ["session 1", "session 7"]),
         on("status_code", "is_not", "STATUS_CODE_OK"), on("start_time", "gt", "2026-01-31T09:00:03Z"), {"rate": 0.4},
         {"filter": {"operator": "nor", "conditions": [{"field": "span_type", "operator": "in", "value": ["chat", "llm"]},
                                                       {"field": "attributes", "key": "flag", "operator": "is", "value": True}]}},
@@ -159,6 +169,59 @@ def change(api, spans):
     api.send([back])
 
 
+def copied(project, rows, trace, attributes):
+    """The statement that makes further rows of a project's only one, a millisecond apart."""
+    own = "lpad(to_hex(n + 1000), 16, '0')"
+    return f"""INSERT INTO spans SELECT c.* FROM spans AS r, generate_series(1, {rows}) AS n, LATERAL jsonb_populate_record(r, jsonb_build_object(
+        'trace_id', {trace}, 'span_id', ({own} || {own})::uuid, 'start_time', r.start_time + n * interval '1 ms', 'attributes', {attributes})) AS c
+        WHERE r.project_id = '{project}'"""
+
+
+def limits(postgres, tidegate):
+    """A read that looks at too much is refused with what to do, and one that takes too long is a 504: never a shorter answer."""
+    many, large = (Api(tidegate, f"00000000-0000-0000-0000-0000000000{end}") for end in ("b1", "b2"))
+    one = span(random.Random(8), 1, 0) | {"start_time": "2026-01-31T00:00:00Z", "end_time": "2026-01-31T00:00:01Z"}
+    for api in (many, large):
+        api.switch("postgres", force=True)
+        api.send([one])
+    postgres.sql(copied(many.project, 200_000, "r.trace_id", "'{}'::jsonb"))
+    postgres.sql(copied(large.project, 300, "lpad(to_hex(n), 32, '0')::uuid", "jsonb_build_object('text', repeat('x', 1 << 20))"))
+    none = {"filter": {"conditions": [{"field": "span_name", "operator": "is", "value": "none"}]}}
+    narrow = {"oldest": "2026-01-31T00:00:10Z", "newest": "2026-01-31T00:00:20Z"}
+    refused = [(many, "GET", f"/traces/{one['trace_id']}", None), (many, "POST", "/traces/query", narrow | {"limit": 1}),
+               (large, "GET", "/traces/?trace_ids=" + ",".join(f"{number:032x}" for number in range(1, 301)), None)]
+    for api, method, path, body in refused:
+        text = api.told(method, path, body, 400)[0]["error"]["message"]
+        check("more than 200000 rows or 256 MiB" in text and "narrow the window" in text, f"{path}: {text}")
+    # Looking at one row after another may take more than 15 s in a build without optimizations.
+    for api in (many, large):
+        status, answer, _ = api.whole("POST", "/spans/query", none)
+        check(status in (400, 504) and "narrow the window" in answer["error"]["message"], f"{status} {answer}")
+    check(many.told("POST", "/spans/query", none | narrow)[0]["count"] == 0, "a narrower window is too much as well")
+    check(large.told("POST", "/traces/query", {"limit": 3})[0]["count"] == 3, "a short page is too much as well")
+    rows = postgres.sql("SELECT count(*) FROM spans")
+    lock = subprocess.Popen(postgres.psql() + ["-c", "BEGIN; LOCK TABLE spans", "-c", "SELECT pg_sleep(60)"], stdout=subprocess.DEVNULL)
+    held = "SELECT count(*) FROM pg_locks WHERE relation = 'spans'::regclass AND mode = 'AccessExclusiveLock' AND granted"
+    wait_for("the lock", lambda: postgres.sql(held) == "1")
+    began, told = time.monotonic(), []
+    asked = [("POST", "/spans/query", {}), ("POST", "/traces/query", {}), ("GET", f"/traces/{one['trace_id']}", None),
+             ("POST", "/spans/analytics/query", WINDOW), ("POST", "/spans/sessions/query", {}),
+             ("POST", "/tracing/spans/ingest", {"spans": [span(random.Random(9), 2, 0)]}), ("DELETE", f"/traces/{one['trace_id']}", None)]
+    threads = [threading.Thread(target=lambda request=request: told.append((request, *large.whole(*request)[:2]))) for request in asked]
+    for each in (threading.Thread.start, threading.Thread.join):
+        for thread in threads:
+            each(thread)
+    took = time.monotonic() - began
+    postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 'spans'::regclass AND mode = 'AccessExclusiveLock'")
+    lock.wait()
+    check(len(told) == len(asked) and took < 20, f"{len(told)} answers after {took:.0f} s")
+    for (_, path, _), status, answer in told:
+        check(status == 504 and "within 15 s" in answer["error"]["message"], f"{path} under a lock: {status} {str(answer)[:300]}")
+    check(postgres.sql("SELECT count(*) FROM spans") == rows, "a request that was answered with 504 was done in part")
+    postgres.sql("TRUNCATE spans")
+    print(f"limits: ok, {len(refused)} reads too large, {len(told)} answers of 504 after {took:.1f} s")
+
+
 def modes(postgres, tidegate):
     """The same requests have the same answers in all modes."""
     rnd = random.Random(1)
@@ -184,6 +247,8 @@ def modes(postgres, tidegate):
     from_clickhouse = answers(apis[C], spans, "clickhouse")
     check(sum(len(pages) for *_, pages in from_clickhouse) > 60, "there are few pages")
     text = json.dumps(from_clickhouse)
+    hashed = [pages for _, path, body, pages in from_clickhouse if path == "/spans/query" and "hashes" in str(body) and "has'" in str(body)]
+    check(len(hashed) == 1 and hashed[0][0][1]["count"] > 20, f"spans are not found by their hash: {str(hashed)[:600]}")
     check("other's" not in text and "changed" in text and "thrice" in text and "back" in text, "other spans are told than there are")
     compare("postgres", from_clickhouse, answers(apis[P], spans, "postgres"))
     compare("dual from postgres", from_clickhouse, answers(apis[D], spans, "postgres"))
@@ -367,6 +432,25 @@ def switches(postgres, tidegate):
     print(f"switches: ok, then {side} tells {told['count']} trace")
 
 
+def commands(tidegate):
+    """The command line lists modes and switches them, and says why not."""
+    told, _ = tidegate.run("tracing", "modes", "--json")
+    check({one["project_id"] for one in told["modes"]} >= {P, D, C, OTHER} and told["primary"]["state"] == "ok", f"{told}")
+    _, text = tidegate.run("tracing", "modes")
+    check(D in text and "all others" in text and "public.spans at 127.0.0.1" in text, text)
+    _, text = tidegate.run("tracing", "modes", C, "postgres", fails=True)
+    check("stays in mode `clickhouse`" in text and "out of sight" in text and "409" in text, text)
+    told, _ = tidegate.run("tracing", "modes", D, "dual", "--reads", "postgres", "--json")
+    check((told["mode"], told["reads"]) == ("dual", "postgres"), f"{told}")
+    _, text = tidegate.run("tracing", "modes", D)
+    check("dual" in text and "project" in text, text)
+    told, _ = tidegate.run("tracing", "modes", C, "postgres", "--force", "--json")
+    check(told["mode"] == "postgres", f"{told}")
+    told, _ = tidegate.run("tracing", "modes", C, "clickhouse", "--force", "--json")
+    check(told["mode"] == "clickhouse", f"{told}")
+    print("tidegate tracing modes: ok")
+
+
 def timed(step, *given):
     began = time.monotonic()
     done = step(*given)
@@ -385,6 +469,7 @@ def main():
     postgres = Postgres(options.programs, folder)
     tidegate = Tidegate(options.tidegate, folder, postgres)
     try:
+        timed(limits, postgres, tidegate)
         spans, wanted = timed(modes, postgres, tidegate)
         sides = timed(reads_own_writes, tidegate)
         print(f"own writes: ok, {sides}")
@@ -392,6 +477,7 @@ def main():
         timed(faults, postgres, tidegate, options)
         timed(away, postgres, tidegate)
         timed(switches, postgres, tidegate)
+        timed(commands, tidegate)
     finally:
         tidegate.stop()
         postgres.stop()

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Moves tables of a real PostgreSQL here, while both sides and the migration are killed, and compares them.
-# Then PostgreSQL as the primary of the tracing API (primary.py).
+# Then PostgreSQL as the primary of the tracing API (primary.py), and PostgreSQL with TLS (secure.py).
 # usage: run.sh [--run SCRIPT, as its first words: another script than these] [--rows N] [--corruptions N] [--seconds N] [--tidegate PATH]
-# needs python3, and apt-get where PostgreSQL's programs are not installed.
+# needs python3, openssl, and apt-get where PostgreSQL's programs are not installed.
 set -euo pipefail
 script=
 if [ "${1:-}" = --run ]; then
@@ -38,7 +38,7 @@ data=$(mktemp -d)
 trap 'rm -rf "$data"' EXIT
 # The server of PostgreSQL refuses to be root, and runs as somebody else then.
 chmod 755 "$data"
-scripts=("$here/check.py" "$here/primary.py")
+scripts=("$here/check.py" "$here/primary.py" "$here/secure.py")
 if [ -n "$script" ]; then
     scripts=("$script")
 fi

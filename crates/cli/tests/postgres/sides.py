@@ -30,7 +30,7 @@ def wait_for(what, is_there, within=WITHIN_SECONDS):
 class Postgres:
     """A server of PostgreSQL with its data below a folder."""
 
-    def __init__(self, programs, folder, more=None):
+    def __init__(self, programs, folder, more=None, prepare=None):
         self.programs, self.folder, self.port, self.more = programs, folder / "postgres", free_port(), more or {}
         self.folder.mkdir()
         self.log = (folder / "postgres.log").open("a")
@@ -43,7 +43,7 @@ class Postgres:
             self.prefix = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
         command = [f"{programs}/initdb", "-D", str(self.folder / "data"), "-U", "tide", "-A", "trust", "-E", "UTF8", "--no-sync"]
         subprocess.run(self.prefix + command, check=True, stdout=self.log, stderr=self.log, cwd="/")
-        self.url = f"postgres://tide@127.0.0.1:{self.port}/postgres"
+        self.url = f"postgres://tide@127.0.0.1:{self.port}/postgres" + (prepare(self) if prepare else "")
         self.start()
 
     def start(self):
@@ -97,7 +97,7 @@ class Postgres:
             subprocess.run(self.prefix + ["dd", "if=/dev/zero", f"of={segment}", "bs=256k", "count=1", "status=none"], check=True, cwd="/")
         self.start()
         for database in ("template0", "template1", "postgres"):
-            url = self.url.rsplit("/", 1)[0] + "/" + database
+            url = f"postgres://tide@127.0.0.1:{self.port}/{database}"
             subprocess.run([f"{self.programs}/psql", "-X", "-q", "-d", url, "-c", "VACUUM FREEZE"], check=True, stderr=self.log)
 
     def stop(self):
@@ -174,9 +174,13 @@ class Tidegate:
 
     def migrate(self, *words, fails=False):
         """Runs `tidegate migrate …`; returns what it prints as JSON, and as text."""
-        done = subprocess.run([self.program, "migrate", *words], capture_output=True, text=True, env=self.env)
+        return self.run("migrate", *words, fails=fails)
+
+    def run(self, *words, fails=False):
+        """Runs `tidegate …`; returns what it prints as JSON, and as text."""
+        done = subprocess.run([self.program, *words], capture_output=True, text=True, env=self.env)
         if (done.returncode != 0) != fails:
-            raise SystemExit(f"postgres: migrate {' '.join(words)}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+            raise SystemExit(f"postgres: {' '.join(words)}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
         try:
             return json.loads(done.stdout), done.stdout + done.stderr
         except ValueError:

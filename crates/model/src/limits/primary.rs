@@ -13,8 +13,14 @@ pub const PRIMARY_READ_ROWS_MAX: u64 = 200_000;
 /// Bytes of these rows: in memory they take a few times as many.
 pub const PRIMARY_READ_BYTES_MAX: u64 = 256 << 20;
 
-/// Rows that are fetched at once: a page of an answer is mostly among the first.
-pub const PRIMARY_FETCH_ROWS: u32 = 500;
+/// Rows that are fetched at first: so many tell how large they are.
+pub const PRIMARY_FETCH_ROWS: u64 = 16;
+
+/// Rows that are fetched at once later, at the most: a page of an answer is mostly among them.
+pub const PRIMARY_FETCH_ROWS_MAX: u64 = 500;
+
+/// Bytes that are fetched at once later, as far as earlier rows tell: a short page of large rows asks for few of them.
+pub const PRIMARY_FETCH_BYTES: u64 = 8 << 20;
 
 /// Traces whose spans are fetched at once.
 pub const PRIMARY_TRACES_AT_ONCE: usize = 500;

@@ -10,7 +10,7 @@ use crate::errors::Failure;
 use crate::stages::Stages;
 
 /// Spans or traces of an answer that asks for no number: the rest is behind `windowing.next`.
-const LIMIT_DEFAULT: u32 = 100;
+pub(super) const LIMIT_DEFAULT: u32 = 100;
 /// Traces that are named in one request.
 const NAMED_MAX: usize = 500;
 

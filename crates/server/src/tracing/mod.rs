@@ -24,6 +24,7 @@
 //! | `asked.rs` | routes that tell spans and traces |
 //! | `listing.rs` | sessions and users |
 //! | `analytics.rs` | statistics |
+//! | `simple.rs` | annotations and invocations of one span |
 //! | `otlp.rs` | `/otlp/v1/traces` |
 //! | `prices.rs` | what models cost |
 //! | `told.rs` | spans and traces as answers |
@@ -43,6 +44,7 @@ mod read;
 mod sent;
 mod shapes;
 mod sides;
+mod simple;
 mod state;
 mod told;
 mod write;
@@ -106,6 +108,7 @@ pub(crate) fn routes() -> Vec<Route> {
         of_spans(),
         of_traces(),
         otlp::routes(),
+        simple::routes(),
         modes::routes(),
         prices::routes(),
     ];

@@ -38,7 +38,7 @@ pub(crate) fn shapes() -> Shapes {
     let ids = |name| object(&[("count", count()), (name, texts()), ("windowing", windowing.clone())]);
     let taken = object(&[
         ("count", count()),
-        ("links", list_of(link)),
+        ("links", list_of(link.clone())),
         ("dropped", count()),
         ("rejections", list_of(rejection)),
     ]);
@@ -51,7 +51,7 @@ pub(crate) fn shapes() -> Shapes {
         ("modes", list_of(of_project(&[("updated_at", text()), ("updated_by", text())]))),
     ];
     let price = object(&[("input", number()), ("output", number()), ("cached_input?", number())]);
-    Shapes::from([
+    let mut all = Shapes::from([
         ("TracingModes", object(&all)),
         ("TracingMode", of_project(&[("source", one_of_words(&["project", "settings"]))])),
         ("TracingModeAsked", object(&[mode[0].clone(), ("reads?", one_of_words(SIDES)), ("force?", flag())])),
@@ -70,5 +70,36 @@ pub(crate) fn shapes() -> Shapes {
         ("SessionIds", ids("session_ids")),
         ("UserIds", ids("user_ids")),
         ("OtlpReady", object(&[("status", text())])),
+    ]);
+    all.extend(simple(&link, windowing));
+    all
+}
+
+/// Returns the shapes of annotations and invocations of one span.
+fn simple(link: &serde_json::Value, windowing: serde_json::Value) -> Shapes {
+    let simple = object(&[
+        ("trace_id", text()),
+        ("span_id", text()),
+        ("origin", one_of_words(&["custom", "human", "auto"])),
+        ("kind", one_of_words(&["adhoc", "eval", "play"])),
+        ("channel", one_of_words(&["api", "sdk", "web", "otlp"])),
+        ("created_at", text()),
+        ("created_by_id?", text()),
+        ("updated_at?", text()),
+        ("updated_by_id?", text()),
+        ("data?", anything()),
+        ("tags?", anything()),
+        ("meta?", anything()),
+        ("references", map_of(map_of(text()))),
+        ("links", map_of(link.clone())),
+    ]);
+    let listed = [("count", count()), ("traces", list_of(found("SimpleTrace"))), ("windowing", windowing)];
+    Shapes::from([
+        ("SimpleTrace", simple),
+        ("SimpleTraceSent", object(&[("trace", map_of(anything()))])),
+        ("SimpleTracesAsked", map_of(anything())),
+        ("OneSimpleTrace", object(&[("count", count()), ("trace?", found("SimpleTrace"))])),
+        ("SimpleTracesFound", object(&listed)),
+        ("SimpleTraceGone", object(&[("count", count()), ("link?", link.clone())])),
     ])
 }

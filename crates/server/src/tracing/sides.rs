@@ -14,7 +14,7 @@ use super::follow::is_level;
 use super::held::Held;
 use super::listing::{Listing, Place};
 use super::read::{Reader, Stored, tree};
-use super::{Asked, analytics, asked, listing};
+use super::{Asked, analytics, asked, listing, simple};
 use crate::errors::{Failure, kind_name};
 use crate::stages::Stages;
 
@@ -30,6 +30,11 @@ pub(super) enum Wanted {
     Analytics(QueryBody, Vec<Spec>),
     Legacy(QueryBody),
     List(Listing),
+    /// The root of a trace, as an annotation or an invocation.
+    Simple(TraceId),
+    SimplePage(QueryBody),
+    /// The root of a trace as it is stored.
+    Root(TraceId),
 }
 
 /// The side that answers.
@@ -40,7 +45,7 @@ pub(super) enum Side<'r> {
 
 /// An answer, and the side it is from where there are two.
 pub(super) struct Told {
-    text: String,
+    pub(super) text: String,
     from: Option<&'static str>,
 }
 
@@ -103,6 +108,9 @@ async fn text_of(side: &mut Side<'_>, stages: &Stages, wanted: &Wanted) -> Resul
         Wanted::Analytics(query, specs) => analytics::told(side, query, (specs, stages.clock.now())).await,
         Wanted::Legacy(query) => analytics::legacy_told(side, query, stages.clock.now()).await,
         Wanted::List(wanted) => listing::told(side, wanted).await,
+        Wanted::Simple(id) => simple::told(side, *id).await,
+        Wanted::SimplePage(query) => simple::page(side, query).await,
+        Wanted::Root(id) => simple::root_told(side, *id).await,
     }
 }
 

@@ -1,6 +1,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use http::StatusCode;
+use tidegate_core::ingest::IngestError;
 use tidegate_core::ingest::rows::{DatasetRequest, RowsFormat};
 use tidegate_model::{ErrorKind, UnixNanos};
 use tidegate_primary::Primary;
@@ -170,7 +172,8 @@ async fn take(stages: &Stages, rows: &[Row]) -> Result<(), Failure> {
         row.write(&mut body);
     }
     body.push_str("]}");
-    let taken = stages.ingest.dataset_rows(DatasetRequest::new(DATASET, RowsFormat::Json, body)).await?;
+    let taken =
+        stages.ingest.dataset_rows(DatasetRequest::new(DATASET, RowsFormat::Json, body)).await.map_err(refused)?;
     stages.metrics.rows("tracing", &taken.admitted);
     match taken.admitted.rejected.total() {
         0 => Ok(()),
@@ -179,6 +182,13 @@ async fn take(stages: &Stages, rows: &[Row]) -> Result<(), Failure> {
                 .with_hint("GET /datasets/ai-spans/quarantine tells why"))
         }
     }
+}
+
+/// Tells why rows were not taken. Clients of this API expect 403 past a quota, as everybody else does 429.
+fn refused(error: IngestError) -> Failure {
+    let is_over_quota = matches!(error, IngestError::OverQuota { .. });
+    let failure = Failure::from(error);
+    if is_over_quota { failure.with_status(StatusCode::FORBIDDEN) } else { failure }
 }
 
 /// Lists spans of a body: a list, or traces whose spans stand below each other by their names.

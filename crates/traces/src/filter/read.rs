@@ -3,7 +3,7 @@ use super::{Condition, Element, Field, Filter, Like, Order, Path, Test, TextTest
 use crate::error::shown;
 use crate::members::Members;
 use crate::moment::read_moment;
-use crate::span::{LINK_IDS, SpanKind, SpanType, StatusCode, TraceType};
+use crate::span::{SpanKind, SpanType, StatusCode, TraceType, ids_of};
 use crate::{Invalid, Json, SpanId, TraceId, Uuid, json};
 
 /// Conditions of one filter: each may read a column of every span.
@@ -372,7 +372,7 @@ impl Reader<'_, '_> {
     }
 
     fn named(&self, name: &str, value: &Json, place: &str) -> Result<(Path, Value), Invalid> {
-        let id = LINK_IDS.iter().find(|(id, _)| self.field.name == "links" && *id == name);
+        let id = ids_of(self.field.name).iter().find(|(id, _)| *id == name);
         let value = match (id, value) {
             (Some((_, read)), Json::Text(text)) => Value::Text(read(text, place)?),
             _ => scalar(value, place)?,

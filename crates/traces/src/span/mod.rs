@@ -1,5 +1,6 @@
 //! A span as its clients know it, and as the table has it.
 
+mod hash;
 mod read;
 mod row;
 mod words;
@@ -11,8 +12,10 @@ mod tests;
 use tidegate_model::UnixNanos;
 
 use crate::{Json, Object, SpanId, TraceId, Uuid};
+pub(crate) use hash::key_of;
+pub use hash::made_ids;
 pub use read::Defaults;
-pub(crate) use read::LINK_IDS;
+pub(crate) use read::ids_of;
 pub use row::{COLUMNS, OWN_COLUMNS, TIME_COLUMN, derived_of_row, row};
 pub use words::{SpanKind, SpanType, StatusCode, TraceType};
 
@@ -53,7 +56,7 @@ pub struct Span {
     pub references: Vec<Json>,
     /// The spans that it is about: `{trace_id, span_id, attributes}`.
     pub links: Vec<Json>,
-    /// What it is known by: `{id, attributes}`.
+    /// What it is known by: `{id, attributes}`; without any it is worked out of references and links.
     pub hashes: Vec<Json>,
     /// What happened meanwhile: `{name, timestamp, attributes}`.
     pub events: Vec<Json>,
@@ -82,6 +85,13 @@ impl Span {
     /// Returns the events that tell of an exception.
     pub fn exceptions(&self) -> impl Iterator<Item = &Json> {
         self.events.iter().filter(|event| event.at("name").and_then(Json::as_text) == Some("exception"))
+    }
+
+    /// Says what it is known by, where it does not itself.
+    pub(crate) fn tell_hashes(&mut self) {
+        if self.hashes.is_empty() {
+            self.hashes = hash::hashes(&self.references, &self.links);
+        }
     }
 
     /// Returns what a path says of it, as filters and analytics name it: a field, or a path into the attributes, with or

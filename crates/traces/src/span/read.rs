@@ -117,25 +117,36 @@ fn objects(members: &Members<'_>, name: &str) -> Result<Vec<Json>, Invalid> {
     known.collect()
 }
 
-/// Ids of links are written in one way, so that they are found in whichever they are asked for.
+/// Ids of links and hashes are written in one way, so that they are found in whichever they are asked for.
 fn canonical(list: &str, element: &Json, place: &str) -> Result<Json, Invalid> {
     let Json::Object(members) = element else { return Ok(element.clone()) };
     let mut members = members.clone();
-    if list == "links" {
-        for (name, read) in LINK_IDS {
-            if let Some(Json::Text(text)) = members.get(*name) {
-                let id = read(text, &format!("{place}.{name}"))?;
-                members.insert((*name).to_owned(), Json::Text(id));
-            }
+    for (name, read) in ids_of(list) {
+        if let Some(Json::Text(text)) = members.get(*name) {
+            let id = read(text, &format!("{place}.{name}"))?;
+            members.insert((*name).to_owned(), Json::Text(id));
         }
     }
     Ok(Json::Object(members))
 }
 
-type ReadId = fn(&str, &str) -> Result<String, Invalid>;
+pub(crate) type ReadId = fn(&str, &str) -> Result<String, Invalid>;
 
 /// The ids of a link, and how they are written.
-pub(crate) const LINK_IDS: &[(&str, ReadId)] = &[
+const LINK_IDS: &[(&str, ReadId)] = &[
     ("trace_id", |text, place| TraceId::read(text, place).map(|id| id.to_string())),
     ("span_id", |text, place| SpanId::read(text, place).map(|id| id.to_string())),
 ];
+
+/// That of a hash; it may be no UUID.
+const HASH_IDS: &[(&str, ReadId)] =
+    &[("id", |text, place| Ok(Uuid::read(text, place).map_or_else(|_| text.to_owned(), |id| id.to_string())))];
+
+/// Returns the ids that elements of a list have, and how they are written.
+pub(crate) fn ids_of(list: &str) -> &'static [(&'static str, ReadId)] {
+    match list {
+        "links" => LINK_IDS,
+        "hashes" => HASH_IDS,
+        _ => &[],
+    }
+}

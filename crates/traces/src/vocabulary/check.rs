@@ -81,8 +81,13 @@ fn is_metric(name: &str, value: &Json) -> bool {
     is_known && value.as_object().is_some_and(|all| all.iter().all(|(name, value)| is_span(name) && is_amount(value)))
 }
 
-fn is_reference(name: &str, value: &Json) -> bool {
+/// Says whether something may be referred to under a name.
+pub(crate) fn is_referenced(name: &str) -> bool {
     let base = name.strip_suffix("_variant").or_else(|| name.strip_suffix("_revision")).unwrap_or(name);
+    REFERENCED.contains(&base)
+}
+
+fn is_reference(name: &str, value: &Json) -> bool {
     let has_known = |members: &Object| members.keys().all(|name| REFERENCE_MEMBERS.contains(&name.as_str()));
-    REFERENCED.contains(&base) && value.as_object().is_some_and(has_known)
+    is_referenced(name) && value.as_object().is_some_and(has_known)
 }

@@ -30,6 +30,7 @@ mod tests;
 
 use crate::json::{Json, Object, at, put};
 use crate::span::{Span, SpanType, TraceType};
+pub(crate) use check::is_referenced;
 use rule::Rule;
 
 /// The adapters, in their order.
@@ -143,6 +144,7 @@ fn tell_fields(span: &mut Span) {
     if span.references.is_empty() {
         span.references = references(&span.attributes);
     }
+    span.tell_hashes();
 }
 
 /// Lists what `ag.references` names, each with the name under which it stands.

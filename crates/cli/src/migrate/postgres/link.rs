@@ -1,4 +1,3 @@
-use std::str::FromStr as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -48,7 +47,7 @@ pub(super) struct Reading {
 
 impl Address {
     pub(super) fn parse(url: &str) -> Result<Self> {
-        let options = PgConnectOptions::from_str(url).context("read the address of PostgreSQL")?;
+        let options = tidegate_primary::connect_options(url).context("read the address of PostgreSQL")?;
         // Statements of migrations are long, and their parameters may be data.
         Ok(Self { options: options.application_name(APPLICATION).disable_statement_logging() })
     }
@@ -157,7 +156,12 @@ impl Link {
                 tokio::time::sleep(Duration::from_millis(pause)).await;
                 Ok(())
             }
-            _ => Err(anyhow::Error::new(error).context(format!("ask PostgreSQL at {}", self.address.shown()))),
+            _ => {
+                let mend = tidegate_primary::mend(&error);
+                let error = anyhow::Error::new(error);
+                let error = if let Some(mend) = mend { error.context(mend) } else { error };
+                Err(error.context(format!("ask PostgreSQL at {}", self.address.shown())))
+            }
         }
     }
 
@@ -177,7 +181,8 @@ fn may_pass(error: &sqlx::Error) -> bool {
             let code = told.code().unwrap_or_default();
             PASSING.iter().any(|class| code.starts_with(class))
         }
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Io(_) => tidegate_primary::mend(error).is_none(),
+        sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
         _ => false,
     }
 }

@@ -11,7 +11,8 @@
 //! |---|---|
 //! | `link.rs` | asks PostgreSQL, again when it went away |
 //! | `table.rs` | what its catalog tells of a table |
-//! | `map.rs` | which columns are taken, under which names |
+//! | `map.rs` | which columns are taken, under which names, as which types |
+//! | `types.rs` | which types a column may become |
 //! | `plan.rs` | what would be taken, and what cannot be |
 //! | `capture.rs` | the trigger that captures changes |
 //! | `backfill.rs` | takes the rows that are there |
@@ -35,6 +36,7 @@ mod spans;
 mod steps;
 mod sweep;
 mod table;
+mod types;
 mod verify;
 
 use std::path::PathBuf;
@@ -81,7 +83,7 @@ pub(super) struct PostgresArgs {
     /// The column with the rows' time [default: as a dataset chooses it]
     #[arg(long, value_name = "COLUMN")]
     time: Option<String>,
-    /// A TOML file that says which columns are taken: columns = […], leaveOut = […], [rename] old = "new"
+    /// A TOML file that says which columns are taken: columns = […], leaveOut = […], [rename] old = "new", [types] old = "keyword"
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
     /// Capture changes from now on with a trigger, for `tidegate migrate follow`; without it nobody may write to the table
@@ -163,6 +165,9 @@ pub(super) async fn run(told: &Told, args: &PostgresArgs) -> Result<()> {
     let mut map = args.map.as_deref().map(Map::read).transpose()?.unwrap_or_default();
     map.leave_out.extend(args.taking.leave_out.iter().cloned());
     map.rename.extend(args.taking.rename.iter().cloned());
+    if spans::is_spans(&args.taking.dataset) {
+        spans::check(&map)?;
+    }
     let table = Table::find(&mut link, &args.table, &args.key).await?;
     let target = told.server.table(&args.taking.dataset, &label).await?;
     let plan = Plan::of(&mut link, &table, (&map, args.time.as_ref()), target.as_ref()).await?;
@@ -222,7 +227,7 @@ async fn begun(
         boundary: capture.as_ref().map(|capture| capture.boundary),
         sweep,
     };
-    let source = Source { place: Place::Postgres(place.clone()), leave_out: Vec::new(), rename: Vec::new() };
+    let source = Source { place: Place::Postgres(Box::new(place.clone())), leave_out: Vec::new(), rename: Vec::new() };
     let begun = json!({ "dataset": args.taking.dataset, "tableName": label, "source": source, "ask": args.taking.ask });
     let migration = match told.server.ask(Method::POST, "/admin/migrations", Some(&begun)).await {
         Ok(migration) => migration,
@@ -245,7 +250,7 @@ async fn begun(
 pub(super) fn place_of(migration: &Migration) -> Result<Origin> {
     let source: Source = serde_json::from_value(migration.source.clone()).context("read the migration's source")?;
     match source.place {
-        Place::Postgres(place) => Ok(place),
+        Place::Postgres(place) => Ok(*place),
         _ => bail!("the dataset `{}` is not being moved from PostgreSQL", migration.dataset),
     }
 }

@@ -9,6 +9,7 @@ use tidegate_postgres::Cell;
 use super::link::{Link, name};
 use super::map::Map;
 use super::table::{SourceColumn, Table};
+use super::types::taken_as;
 use crate::migrate::server;
 
 /// Names that columns of datasets cannot have begin with it.
@@ -151,7 +152,11 @@ fn planned(
     if own.starts_with(OURS) || own.contains(['"', '\'', '`', '\\']) || own.is_empty() {
         problems.push(format!("a column cannot be called `{own}`: give it another name with --rename '{told}'=…"));
     }
-    let becomes = column.becomes();
+    let becomes = column.becomes(map);
+    if let Err(error) = taken_as(&column.offer, becomes) {
+        problems.push(format!("`{told}` cannot be {becomes}: {error}"));
+    }
+    let offer = map.offer(&column.column, &column.offer);
     let there = target.and_then(|table| table.fields.iter().find(|field| field.name == own));
     // A keyword holds any text, and UUIDs come as texts.
     let takes_text =
@@ -159,13 +164,7 @@ fn planned(
     if let Some(there) = there.filter(|field| field.kind.parse() != Ok(becomes) && !takes_text(field)) {
         problems.push(format!("`{own}` of the dataset is {}, and `{told}` would be {becomes}", there.kind));
     }
-    PlannedColumn {
-        column: told,
-        name: Some(own.to_owned()),
-        kind,
-        becomes: Some(becomes),
-        note: column.offer.note.clone(),
-    }
+    PlannedColumn { column: told, name: Some(own.to_owned()), kind, becomes: Some(becomes), note: offer.note }
 }
 
 /// Returns the source's column with the rows' time: the one that is named, that of the dataset, or the first that every
@@ -176,7 +175,8 @@ fn time_column<'a>(
     wanted: Option<&String>,
     problems: &mut Vec<String>,
 ) -> Option<&'a SourceColumn> {
-    let mut times = table.taken(map).into_iter().filter(|(column, _)| column.is_time());
+    let is_time = |column: &SourceColumn| column.is_time() && column.becomes(map) == FieldType::One(Scalar::Timestamp);
+    let mut times = table.taken(map).into_iter().filter(|(column, _)| is_time(column));
     if let Some(there) = target.and_then(|table| table.time_column.as_ref()) {
         let found = times.find(|(_, own)| own == there);
         if found.is_none_or(|(column, _)| wanted.is_some_and(|wanted| *wanted != column.column)) {
@@ -207,7 +207,7 @@ async fn looked_at(
     let mut asked = vec!["count(*)::int8 AS rows".to_owned()];
     let mut told = Vec::new();
     for (column, _) in table.taken(map) {
-        let Some((condition, why)) = unfit(column.becomes(), column.offer.cell, &name(&column.column)) else {
+        let Some((condition, why)) = unfit(column.becomes(map), column.offer.cell, &name(&column.column)) else {
             continue;
         };
         asked.push(format!("(count(*) FILTER (WHERE {condition}))::int8 AS c{}", told.len()));

@@ -1,12 +1,14 @@
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use arrow_array::builder::{Float64Builder, Int64Builder, ListBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray};
 use arrow_schema::{Field, Schema};
 use tidegate_model::UnixNanos;
 use tidegate_traces::{Basis, COLUMNS, DATASET, Derived, Prices, SpanType, View, derived, json};
+
+use super::map::Map;
 
 /// Says whether rows of a dataset are spans of AI applications, which have columns that are worked out of the others.
 pub(super) fn is_spans(dataset: &str) -> bool {
@@ -17,6 +19,20 @@ pub(super) fn is_spans(dataset: &str) -> bool {
 pub(super) fn kind(name: &str, planned: String) -> String {
     let own = COLUMNS.iter().find(|(own, kind)| *own == name && *kind == "keyword");
     own.map_or(planned, |(_, kind)| (*kind).to_owned())
+}
+
+/// Fails where a map gives a column of spans another type than every span has there.
+pub(super) fn check(map: &Map) -> Result<()> {
+    for (column, kind) in &map.types {
+        let own = map.name_of(column).unwrap_or(column);
+        if let Some((_, known)) = COLUMNS.iter().find(|(name, _)| *name == own) {
+            ensure!(
+                kind.to_string() == *known,
+                "`{own}` of spans is {known}, and [types] says {kind}: leave it out there"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Lists the columns that the source need not have, with their types.

@@ -7,6 +7,7 @@ use tidegate_postgres::{Cell, Column, Kind, Offer, offer};
 
 use super::link::{Link, Reading, name, text};
 use super::map::Map;
+use super::types::becomes;
 
 /// Ranges of blocks are read by their place since this version.
 const VERSION_MIN: i32 = 140_000;
@@ -97,13 +98,13 @@ impl Table {
     /// Returns what is asked of a row `r`, and how the answer is read.
     pub(super) fn projection(&self, map: &Map) -> (String, Vec<Column>) {
         let taken = self.taken(map);
-        let list = taken.iter().map(|(column, _)| column.expression()).collect::<Vec<_>>().join(", ");
-        let columns = taken.iter().map(|(column, own)| Column {
-            name: (*own).to_owned(),
-            cell: column.offer.cell,
-            is_list: column.offer.is_list,
-        });
-        (list, columns.collect())
+        let (mut list, mut columns) = (Vec::with_capacity(taken.len()), Vec::with_capacity(taken.len()));
+        for (column, own) in taken {
+            let offer = map.offer(&column.column, &column.offer);
+            list.push(column.expression(&offer));
+            columns.push(Column { name: own.to_owned(), cell: offer.cell, is_list: offer.is_list });
+        }
+        (list.join(", "), columns)
     }
 
     /// Reads blocks of a part of it.
@@ -120,14 +121,14 @@ impl Table {
 }
 
 impl SourceColumn {
-    fn expression(&self) -> String {
+    fn expression(&self, offer: &Offer) -> String {
         let own = format!("{ROW}.{}", name(&self.column));
-        if self.offer.is_hex { format!("encode({own}, 'hex')") } else { format!("{own}{}", self.offer.cast) }
+        if offer.is_hex { format!("encode({own}, 'hex')") } else { format!("{own}{}", offer.cast) }
     }
 
-    pub(super) const fn becomes(&self) -> FieldType {
-        let scalar = self.offer.cell.scalar();
-        if self.offer.is_list { FieldType::Array(scalar) } else { FieldType::One(scalar) }
+    /// Returns the type that it gets.
+    pub(super) fn becomes(&self, map: &Map) -> FieldType {
+        map.types.get(&self.column).copied().unwrap_or_else(|| becomes(&self.offer))
     }
 
     pub(super) const fn is_time(&self) -> bool {

@@ -1,5 +1,7 @@
 //! The tracing API of a running server: spans come in by JSON and by OTLP, in any order, and are told whole.
 
+mod simple;
+
 use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -255,5 +257,36 @@ async fn otlp_is_taken_and_what_cannot_be_is_refused() -> Result<()> {
     let found =
         post(&stack, "/tracing/spans/query", json!({ "focus": "span", "filter": filter.to_string() }), 200).await?;
     ensure!(found["count"] == 1 && found["spans"][0]["span_name"] == "exported", "{found}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spans_past_a_quota_are_refused_with_403_and_nothing_is_written() -> Result<()> {
+    let (_folder, stack) = started(SMALL_BATCHES).await?;
+    post(&stack, "/traces/ingest", json!({ "spans": [span(1, None, "root", (0, 1))] }), 202).await?;
+    let quota = (Method::PUT, "/admin/datasets/ai-spans/quota");
+    told(&stack, quota.clone(), json!({ "rowsPerSecond": 10 }), 200).await?;
+    // A large request passes, and takes the minutes after it ahead.
+    let many: Vec<_> = (100..1_300).map(|id| span(id, Some(1), "step", (0, 1))).collect();
+    post(&stack, "/traces/ingest", json!({ "spans": many }), 202).await?;
+    let one = json!({ "spans": [span(2, Some(1), "late", (0, 1))] });
+    for path in ["/tracing/spans/ingest", "/preview/tracing/spans/ingest", "/traces/ingest", "/tracing/traces/"] {
+        let refused = post(&stack, path, one.clone(), 403).await?;
+        let (error, details) = (&refused["error"], &refused["error"]["details"]);
+        ensure!(details["quota"] == "rowsPerSecond" && details["limit"] == 10, "{path}: {refused}");
+        ensure!(details["retryAfterMs"].as_u64().is_some_and(|wait| wait > 10_000), "{path}: {refused}");
+        ensure!(error["retry_after_ms"] == details["retryAfterMs"], "{path}: {refused}");
+        ensure!(error["message"].as_str().is_some_and(|text| text.contains("of 10 are left")), "{path}: {refused}");
+    }
+    let path = format!("/traces/{TRACE}");
+    told(&stack, (Method::PUT, &path), one.clone(), 403).await?;
+    let otlp = Client::new().post(format!("http://{}/otlp/v1/traces", stack.http)).header("x-project-id", MINE);
+    let answer = otlp.header("content-type", "application/x-protobuf").body(export(&[5; 16])).send().await?;
+    ensure!(answer.status() == 403 && answer.headers().contains_key("retry-after"), "{answer:?}");
+    let elsewhere = json!({ "rows": [{ "created_at": 1_769_850_000_000_u64 }] });
+    told(&stack, (Method::POST, "/datasets/ai-spans/ingest"), elsewhere, 429).await?;
+    ensure!(stack.number("SELECT count() AS n FROM ai_spans").await? == 1_201, "nothing of them was written");
+    told(&stack, quota, json!({}), 200).await?;
+    post(&stack, "/traces/ingest", one, 202).await?;
     Ok(())
 }

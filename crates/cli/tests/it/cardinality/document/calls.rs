@@ -55,6 +55,8 @@ pub(super) fn calls(exported: Vec<u8>) -> Vec<Call> {
         traces(),
         tracing("/tracing"),
         tracing("/preview/tracing"),
+        simple("/simple/traces"),
+        simple("/preview/simple/traces"),
         ai_spans(),
     ];
     own.into_iter().flatten().collect()
@@ -181,6 +183,33 @@ fn tracing(mount: &'static str) -> Vec<Call> {
         get(one, at("/traces/x")).refused(400),
         Call { method: "put", ..taken(one, sent, ai_span()) },
         Call { method: "delete", status: 202, ..get(one, sent) },
+    ]
+}
+
+fn simple(mount: &'static str) -> Vec<Call> {
+    let at = |path: &str| -> &'static str { format!("{mount}{path}").leak() };
+    let (all, query, one) = (at("/"), at("/query"), at("/{trace_id}"));
+    let known = at("/0000000000000000000000000000000c");
+    let span = json!({ "spans": [{ "trace_id": "0000000000000000000000000000000c", "span_id": "000000000000000d" }] });
+    let link = json!({ "trace_id": "0000000000000000000000000000000a", "span_id": "000000000000000b" });
+    let references = json!({ "evaluator": { "slug": "score" } });
+    let trace = json!({
+        "data": { "outputs": { "score": 1 } }, "tags": { "a": "b" }, "links": { "invocation": link },
+        "references": references,
+    });
+    let sent = json!({ "trace": trace });
+    vec![
+        Call { status: 202, ..post(all, all, sent.clone()) },
+        Call { status: 202, ..post("/traces/ingest", "/traces/ingest", span) },
+        post(all, all, json!({ "trace": {} })).refused(400),
+        post(query, query, json!({ "trace": { "links": { "invocation": link } }, "windowing": { "limit": 5 } })),
+        post(query, query, json!({ "trace": { "origin": "nobody" } })).refused(400),
+        get(one, known),
+        get(one, at("/x")).refused(400),
+        Call { method: "patch", status: 202, ..post(one, known, sent.clone()) },
+        Call { method: "delete", status: 202, ..get(one, known) },
+        get(one, known),
+        Call { method: "patch", status: 404, ..post(one, known, sent) },
     ]
 }
 
