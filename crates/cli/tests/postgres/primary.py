@@ -200,7 +200,7 @@ def limits(postgres, tidegate):
     check(many.told("POST", "/spans/query", none | narrow)[0]["count"] == 0, "a narrower window is too much as well")
     check(large.told("POST", "/traces/query", {"limit": 3})[0]["count"] == 3, "a short page is too much as well")
     rows = postgres.sql("SELECT count(*) FROM spans")
-    lock = subprocess.Popen(postgres.psql() + ["-c", "BEGIN; LOCK TABLE spans", "-c", "SELECT pg_sleep(60)"], stdout=subprocess.DEVNULL)
+    lock = subprocess.Popen(postgres.psql() + ["-c", "BEGIN; LOCK TABLE spans", "-c", "SELECT pg_sleep(60)"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     held = "SELECT count(*) FROM pg_locks WHERE relation = 'spans'::regclass AND mode = 'AccessExclusiveLock' AND granted"
     wait_for("the lock", lambda: postgres.sql(held) == "1")
     began, told = time.monotonic(), []
