@@ -3,10 +3,9 @@ use std::borrow::Cow;
 use super::{Json, Object};
 
 /// A JSON value that is read once and dropped: texts and digits are where they were written, and only escapes are not.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum View<'t> {
     /// `null`.
-    #[default]
     Null,
     /// `true` and `false`.
     Bool(bool),
