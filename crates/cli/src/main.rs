@@ -65,7 +65,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// List what each batch put into each partition of a dataset, with checksums
     Manifests(manifests::ManifestsArgs),
-    /// Move datasets here from Parquet files or DuckDB, and switch readers over
+    /// Move datasets here from PostgreSQL, Parquet files or DuckDB, and switch readers over
     Migrate(Box<migrate::MigrateArgs>),
     /// Let a running server copy its log, catalog and tables as of one moment
     Backup(backup::BackupArgs),

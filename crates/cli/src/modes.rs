@@ -114,7 +114,9 @@ fn list(told: &Value) -> Result<()> {
 
 fn print(rows: &[Value], columns: &[&str]) -> Result<()> {
     let meta: Vec<Column> = columns.iter().map(|name| Column::named(name)).collect();
-    let cell = |row: &Value, name: &str| if row[name].is_null() { json!("") } else { row[name].clone() };
+    // Who reads is a choice only where there are two sides.
+    let is_known = |row: &Value, name: &str| !row[name].is_null() && (name != "reads" || row["mode"] == "dual");
+    let cell = |row: &Value, name: &str| if is_known(row, name) { row[name].clone() } else { json!("") };
     let data = rows.iter().map(|row| meta.iter().map(|column| cell(row, &column.name)).collect()).collect();
     let mut out = std::io::stdout().lock();
     table::write_rows(&Rows { meta, data }, Table::new().width().map(usize::from), &mut out).context("write the table")
