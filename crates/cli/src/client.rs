@@ -145,7 +145,16 @@ impl Client {
 
     /// Sends JSON to a path of the API, and reads its answer.
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> anyhow::Result<T> {
-        let request = self.request(Method::POST, path).header("content-type", "application/json");
+        self.tell(Method::POST, path, body).await
+    }
+
+    /// Puts JSON at a path of the API, and reads its answer.
+    pub(crate) async fn put<T: DeserializeOwned>(&self, path: &str, body: &Value) -> anyhow::Result<T> {
+        self.tell(Method::PUT, path, body).await
+    }
+
+    async fn tell<T: DeserializeOwned>(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<T> {
+        let request = self.request(method, path).header("content-type", "application/json");
         let answer = self.send(request.body(body.to_string())).await?;
         read(path, answer).await
     }

@@ -3,7 +3,6 @@
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::Table;
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::client::{Asker, Client, encoded};
@@ -84,9 +83,7 @@ async fn switched(client: &Client, path: &str, (mode, reads, force): (Mode, Opti
     if let Some(side) = reads {
         body["reads"] = json!(word(side));
     }
-    let request = client.request(Method::PUT, path).header("content-type", "application/json");
-    let answer = client.send(request.body(body.to_string())).await?.text().await.context("read the server's answer")?;
-    serde_json::from_str(&answer).context("read the server's answer")
+    client.put(path, &body).await
 }
 
 /// Prints what was decided, what holds for all others, and how PostgreSQL is.

@@ -4,9 +4,7 @@ use arrow_ipc::writer::StreamEncoder;
 use bytes::Bytes;
 use futures_util::stream;
 use sha2::{Digest as _, Sha256};
-
-/// Parts of a body below this are copied together: each part is a write to the socket of its own.
-const PART_BYTES_MIN: usize = 16 << 10;
+use tidegate_core::store::Gathered;
 
 /// Rows as an Arrow stream that shares their memory. A copy of it costs nothing, and is sent when a request is tried again.
 #[derive(Debug, Clone)]
@@ -17,23 +15,10 @@ pub(super) struct Encoded {
 impl Encoded {
     pub(super) fn of(rows: &RecordBatch) -> Result<Self> {
         let mut encoder = StreamEncoder::try_new(&rows.schema())?;
-        let mut buffers = encoder.encode(rows)?;
-        buffers.extend(encoder.finish()?);
-        let (mut parts, mut small) = (Vec::new(), Vec::new());
-        for buffer in buffers {
-            if buffer.len() < PART_BYTES_MIN {
-                small.extend_from_slice(&buffer);
-                continue;
-            }
-            if !small.is_empty() {
-                parts.push(Bytes::from(std::mem::take(&mut small)));
-            }
-            parts.push(Bytes::from_owner(buffer));
-        }
-        if !small.is_empty() {
-            parts.push(Bytes::from(small));
-        }
-        Ok(Self { parts })
+        let mut gathered = Gathered::default();
+        encoder.encode(rows)?.into_iter().for_each(|buffer| gathered.push(buffer));
+        encoder.finish()?.into_iter().for_each(|buffer| gathered.push(buffer));
+        Ok(Self { parts: gathered.finish() })
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -26,6 +26,7 @@
 //! | `checksum/` | the checksum of rows, here and in ClickHouse |
 //! | `copies.rs` | the rows that saved sessions of the catalogue bring |
 //! | `watermarks.rs` | the watermarks of tables, for ClickHouse's own clients |
+//! | `gathered.rs` | [`Gathered`]: an encoded Arrow stream in pieces, without a copy of what is large |
 //! | `rows.rs` | [`Outlet`], [`ArrowRows`]: that stream, made while it is sent |
 //! | `schema.rs`, `ddl/` | the DDL of a table in both forms |
 //! | `indexes.rs` | which indexes a table's rows have |
@@ -47,6 +48,7 @@ mod drift;
 mod engine;
 mod engine_words;
 mod error;
+mod gathered;
 mod indexes;
 mod insert;
 mod migrations;
@@ -65,6 +67,7 @@ pub use client::Store;
 pub use drift::Drift;
 pub use engine::{Engine, EngineData, EngineError, EngineOptions, EngineState, EngineStatus};
 pub use error::StoreError;
+pub use gathered::Gathered;
 pub use indexes::pairs_of;
 pub use migrations::MigrationStep;
 pub use options::{Compression, StoreOptions};

@@ -2,6 +2,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::{delete as deleting, get as getting, patch as patching, post as posting};
 use http::StatusCode;
+use tidegate_model::ErrorKind;
 use tidegate_traces::{Json, QueryBody, Simple, Span, TraceId, json, made_ids};
 
 use super::asked::LIMIT_DEFAULT;
@@ -28,10 +29,6 @@ pub(super) fn routes() -> Vec<Route> {
 fn of_mount([all, query, one]: [&'static str; 3]) -> Vec<Route> {
     const MADE: &[(u16, Gives)] = &[(202, Gives::One("OneSimpleTrace"))];
     let taking = |route: Route| route.takes(&[PROJECT]).headers(PROJECT_HEADER).refuses(REFUSES);
-    let changing = |route: Route| {
-        let refuses = &[401, 403, 404, 408, 409, 413, 415, 429, 504];
-        taking(route).sends(Sends::Json("SimpleTraceSent")).gives(MADE).refuses(refuses)
-    };
     vec![
         taking(post(all, "Makes an annotation or an invocation of one span"))
             .sends(Sends::Json("SimpleTraceSent"))
@@ -44,7 +41,11 @@ fn of_mount([all, query, one]: [&'static str; 3]) -> Vec<Route> {
         taking(get(one, "Tells an annotation or an invocation"))
             .gives(&[(200, Gives::One("OneSimpleTrace"))])
             .by(getting(tell)),
-        changing(patch(one, "Changes an annotation or an invocation")).by(patching(change)),
+        taking(patch(one, "Changes an annotation or an invocation"))
+            .sends(Sends::Json("SimpleTraceSent"))
+            .gives(MADE)
+            .refuses(&[401, 403, 404, 408, 409, 413, 415, 429, 504])
+            .by(patching(change)),
         taking(delete(one, "Deletes an annotation or an invocation"))
             .gives(&[(202, Gives::One("SimpleTraceGone"))])
             .by(deleting(remove)),
@@ -85,9 +86,9 @@ async fn change(State(stages): State<Stages>, Path(id): Path<String>, request: R
         let asked = asked(&stages, request, Want::Write).await?;
         let defaults = defaults(&stages, &asked);
         let found = sides::told(&stages, &asked, &Wanted::Root(id)).await?.text;
-        let found = json::parse(&found).map_err(|error| invalid(&error))?;
+        let found = json::parse(&found).map_err(|error| Failure::of(ErrorKind::Corrupt, &error))?;
         if found == Json::Null {
-            return Err(Failure::new(tidegate_model::ErrorKind::NotFound, format!("there is no trace {id}"))
+            return Err(Failure::new(ErrorKind::NotFound, format!("there is no trace {id}"))
                 .with_hint("POST /simple/traces/ makes one"));
         }
         let span = Span::read(&found, "trace", &defaults).map_err(|error| invalid(&error))?;
